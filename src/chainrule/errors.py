@@ -1,0 +1,55 @@
+"""Exceptions that bad input gets.
+
+A message names the operation, the role and shape (or value) of each argument, and the
+remedy. The first line is a complete statement, because the command line prints it alone
+before any detail. Each class is also the built-in exception a caller would expect, so
+``except ValueError`` keeps working.
+"""
+
+__all__ = [
+    "ChainruleError",
+    "CheckpointError",
+    "ConfigError",
+    "DTypeError",
+    "DataError",
+    "DivergenceError",
+    "GraphError",
+    "MissingExtraError",
+    "ShapeError",
+]
+
+
+class ChainruleError(Exception):
+    """An error that the user can mend; the command line shows it without a traceback."""
+
+
+class ShapeError(ChainruleError, ValueError):
+    """Shapes of arguments do not fit each other or the operation."""
+
+
+class DTypeError(ChainruleError, TypeError):
+    """The element type of an argument does not suit the operation."""
+
+
+class GraphError(ChainruleError, RuntimeError):
+    """The computational graph cannot give the gradient that was asked for."""
+
+
+class DataError(ChainruleError, ValueError):
+    """A dataset, an image or a label file is missing, empty, broken or inconsistent."""
+
+
+class CheckpointError(ChainruleError, ValueError):
+    """A checkpoint is missing, truncated or does not belong to the model."""
+
+
+class ConfigError(ChainruleError, ValueError):
+    """A setting has an unknown name or an impossible value."""
+
+
+class DivergenceError(ChainruleError, ArithmeticError):
+    """Training produced a NaN or an infinity."""
+
+
+class MissingExtraError(ChainruleError, ImportError):
+    """A command needs an optional dependency; the message names the extra to install."""
