@@ -1,0 +1,54 @@
+"""The reference tier: vectorised NumPy, complete, for any float dtype and any strides.
+
+Its docstrings are the contracts that every tier obeys. Arguments are plain arrays that the
+caller has checked; images are (N, C, H, W)-shaped whatever their memory order is.
+"""
+
+from .activation import relu, relu_backward
+from .conv import conv2d, conv2d_input_grad, conv2d_weight_grad
+from .loss import (
+    cross_entropy,
+    cross_entropy_backward,
+    log_softmax,
+    log_softmax_backward,
+    multi_margin_loss,
+    multi_margin_loss_backward,
+    softmax,
+    softmax_backward,
+)
+from .norm import batch_norm, batch_norm_backward, scale_shift
+from .pool import (
+    adaptive_avg_pool2d,
+    adaptive_avg_pool2d_backward,
+    avg_pool2d,
+    avg_pool2d_backward,
+    max_pool2d,
+    max_pool2d_backward,
+    max_pool2d_gather,
+)
+
+__all__ = [
+    "adaptive_avg_pool2d",
+    "adaptive_avg_pool2d_backward",
+    "avg_pool2d",
+    "avg_pool2d_backward",
+    "batch_norm",
+    "batch_norm_backward",
+    "conv2d",
+    "conv2d_input_grad",
+    "conv2d_weight_grad",
+    "cross_entropy",
+    "cross_entropy_backward",
+    "log_softmax",
+    "log_softmax_backward",
+    "max_pool2d",
+    "max_pool2d_backward",
+    "max_pool2d_gather",
+    "multi_margin_loss",
+    "multi_margin_loss_backward",
+    "relu",
+    "relu_backward",
+    "scale_shift",
+    "softmax",
+    "softmax_backward",
+]

@@ -1,0 +1,108 @@
+"""Softmax, its logarithm, and the losses on top of them."""
+
+import numpy as np
+
+from .precision import half_in_single
+
+__all__ = [
+    "cross_entropy",
+    "cross_entropy_backward",
+    "log_softmax",
+    "log_softmax_backward",
+    "multi_margin_loss",
+    "multi_margin_loss_backward",
+    "softmax",
+    "softmax_backward",
+]
+
+
+@half_in_single
+def softmax(x: np.ndarray, axis: int) -> np.ndarray:
+    """exp(x - max) / sum exp(x - max) along axis: the shift keeps exp from overflowing."""
+    y = np.exp(_shift_by_maximum(x, axis))
+    y /= y.sum(axis=axis, keepdims=True)
+    return y
+
+
+@half_in_single
+def softmax_backward(g: np.ndarray, y: np.ndarray, axis: int) -> np.ndarray:
+    """y * (g - sum(g * y)) along axis; y is softmax's result."""
+    return y * (g - (g * y).sum(axis=axis, keepdims=True))
+
+
+@half_in_single
+def log_softmax(x: np.ndarray, axis: int) -> np.ndarray:
+    """x - max - log sum exp(x - max) along axis."""
+    shifted = _shift_by_maximum(x, axis)
+    shifted -= np.log(np.exp(shifted).sum(axis=axis, keepdims=True))
+    return shifted
+
+
+@half_in_single
+def log_softmax_backward(g: np.ndarray, y: np.ndarray, axis: int) -> np.ndarray:
+    """g - exp(y) * sum(g) along axis; y is log_softmax's result."""
+    return g - np.exp(y) * g.sum(axis=axis, keepdims=True)
+
+
+@half_in_single
+def cross_entropy(logits: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """-log softmax(logits)[target] for each row.
+
+    logits (N, C); target (N,) integers in [0, C). Returns the loss (N,), unreduced, and the
+    log-probabilities (N, C), which the backward pass needs.
+    """
+    log_probs = log_softmax(logits, 1)
+    return -log_probs[np.arange(len(target)), target], log_probs
+
+
+@half_in_single
+def cross_entropy_backward(
+    g: np.ndarray, log_probs: np.ndarray, target: np.ndarray
+) -> np.ndarray:
+    """g * (softmax - onehot(target)).   g (N,), log_probs (N, C), target (N,) -> (N, C)."""
+    dlogits = np.exp(log_probs)
+    dlogits[np.arange(len(target)), target] -= 1
+    dlogits *= g[:, None]
+    return dlogits
+
+
+@half_in_single
+def multi_margin_loss(
+    scores: np.ndarray, target: np.ndarray, p: int, margin: float
+) -> np.ndarray:
+    """Multiclass SVM: sum over j != t of max(0, margin - s_t + s_j)^p for each row.
+
+    scores (N, C); target (N,) integers in [0, C); p 1 or 2; margin in units of the score.
+    Returns (N,): a sum over classes, not PyTorch's mean. Source: Weston & Watkins 1999.
+    """
+    hinge = _hinge(scores, target, margin)
+    return (hinge**p).sum(axis=1)
+
+
+@half_in_single
+def multi_margin_loss_backward(
+    g: np.ndarray, scores: np.ndarray, target: np.ndarray, p: int, margin: float
+) -> np.ndarray:
+    """g * p * hinge^(p-1) for j != t, minus their sum at t (0 at the kink).
+
+    g (N,), scores (N, C) -> (N, C).
+    """
+    hinge = _hinge(scores, target, margin)
+    slope = (hinge > 0).astype(scores.dtype) if p == 1 else p * hinge ** (p - 1)
+    slope[np.arange(len(target)), target] = -slope.sum(axis=1)
+    slope *= g[:, None]
+    return slope
+
+
+def _shift_by_maximum(x: np.ndarray, axis: int) -> np.ndarray:
+    return x - x.max(axis=axis, keepdims=True) if x.size else x.copy()
+
+
+def _hinge(scores: np.ndarray, target: np.ndarray, margin: float) -> np.ndarray:
+    """max(0, margin - s_t + s_j), and 0 at j = t."""
+    rows = np.arange(len(target))
+    hinge = scores - scores[rows, target][:, None]
+    hinge += scores.dtype.type(margin)
+    np.maximum(hinge, 0, out=hinge)
+    hinge[rows, target] = 0
+    return hinge
