@@ -1,0 +1,269 @@
+"""Reverse-mode differentiation: one sweep over the graph, from the newest node to the oldest.
+
+An op's inputs exist before the op is called, so creation order is a topological order: every
+node is visited after all nodes that used its result, when the gradients of all branches have
+been added up. No recursion; a chain of 100,000 operations is a loop of 100,000 steps.
+
+The engine knows order and accumulation, and no formula. It hands arrays to the VJPs; with
+``create_graph`` it hands them variables instead, the same formulas record a new graph, and
+the gradients can be differentiated again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from chainrule.autograd.graph import Node, Variable, grad_mode
+from chainrule.errors import GraphError, ShapeError
+
+Edge = Node | Variable
+
+
+def backward(
+    tensors: Any,
+    grad_tensors: Any = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    inputs: Any = None,
+) -> None:
+    """Add to ``.grad`` of every leaf the gradient of Σ ⟨grad_tensors, tensors⟩.
+
+    tensors: one or several; grad_tensors: dL/dtensor of each, may be left out for scalars.
+    retain_graph: keep what was saved, so that the sweep can be repeated (default: as
+    create_graph). create_graph: record the sweep itself. inputs: only to these tensors.
+    Raises GraphError (nothing to differentiate, graph freed, array changed since).
+    """
+    roots, seeds = _seeds(tensors, grad_tensors, create_graph)
+    targets = None if inputs is None else [v.edge() for v in _sequence(inputs)]
+    found = _sweep(roots, seeds, targets, bool(retain_graph or create_graph), create_graph)
+    if inputs is not None:
+        for v in _sequence(inputs):
+            if id(v.edge()) in found:
+                _accumulate(v, found[id(v.edge())], create_graph, borrowed=True)
+
+
+def grad(
+    outputs: Any,
+    inputs: Any,
+    grad_outputs: Any = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    allow_unused: bool = False,
+    materialize_grads: bool = False,
+) -> tuple[Any, ...]:
+    """The gradients of Σ ⟨grad_outputs, outputs⟩ with respect to ``inputs``, as a tuple.
+
+    Leaves every ``.grad`` alone. With create_graph=True the gradients can be differentiated
+    again, to any order. An input on which the outputs do not depend is an error, unless
+    allow_unused (None is returned) or materialize_grads (zeros).
+    """
+    wanted = _sequence(inputs)
+    for i, v in enumerate(wanted):
+        if not v.requires_grad:
+            raise GraphError(f"grad: input {i} does not require grad; call requires_grad_() first")
+    roots, seeds = _seeds(outputs, grad_outputs, create_graph)
+    targets = [v.edge() for v in wanted]
+    found = _sweep(roots, seeds, targets, bool(retain_graph or create_graph), create_graph)
+    grads: list[Any] = []
+    for i, v in enumerate(wanted):
+        g = found.get(id(v.edge()))
+        if g is None and materialize_grads:
+            g = np.zeros_like(v.array)
+        elif g is None and not allow_unused:
+            raise GraphError(
+                f"grad: the outputs do not depend on input {i} {v.array.shape}; "
+                "pass allow_unused=True to get None for it"
+            )
+        grads.append(g if g is None or isinstance(g, Variable) else Variable.of(g))
+    return tuple(grads)
+
+
+def _sequence(x: Any) -> list[Any]:
+    return [x] if isinstance(x, Variable) else list(x)
+
+
+def _seeds(tensors: Any, grad_tensors: Any, as_variables: bool) -> tuple[list[Edge], list[Any]]:
+    """Where the sweep starts, and with which gradients."""
+    outputs = _sequence(tensors)
+    given = [None] * len(outputs) if grad_tensors is None else (
+        [grad_tensors] if isinstance(grad_tensors, Variable | np.ndarray) else list(grad_tensors)
+    )
+    if len(given) != len(outputs):
+        raise GraphError(f"{len(outputs)} outputs need as many gradients, got {len(given)}")
+    seeds: list[Any] = []
+    for v, g in zip(outputs, given, strict=True):
+        if not v.requires_grad:
+            raise GraphError(
+                "backward: this tensor does not require grad: none of the tensors it was "
+                "computed from does, or it was computed under no_grad()"
+            )
+        if g is None:
+            if v.array.size != 1:
+                raise GraphError(
+                    "backward: only a single number can be differentiated without being told "
+                    f"dL/dy\n  y {v.array.shape}; reduce it with .sum() or pass gradient="
+                )
+            g = np.ones_like(v.array)
+        array = g.array if isinstance(g, Variable) else np.asarray(g)
+        if array.shape != v.array.shape:
+            raise ShapeError(f"backward: gradient {array.shape} must have y's shape {v.array.shape}")
+        if as_variables:
+            seeds.append(g if isinstance(g, Variable) else Variable.of(array))
+        else:
+            seeds.append(array)
+    return [v.edge() for v in outputs], seeds
+
+
+def _reachable(roots: Iterable[Edge]) -> list[Node]:
+    """All nodes under the roots, newest first."""
+    seen: dict[int, Node] = {}
+    stack = [r for r in roots if isinstance(r, Node)]
+    while stack:
+        node = stack.pop()
+        if node.order not in seen:
+            seen[node.order] = node
+            stack.extend(e for e in node.edges if type(e) is Node and e.order not in seen)
+    return [seen[k] for k in sorted(seen, reverse=True)]
+
+
+def _leading_to(targets: Sequence[Edge], nodes: Sequence[Node]) -> set[int]:
+    """The ids of those edges from which a target can be reached."""
+    useful = {id(t) for t in targets}
+    for node in reversed(nodes):  # oldest first
+        if any(id(e) in useful for e in node.edges):
+            useful.add(id(node))
+    return useful
+
+
+def _sweep(
+    roots: list[Edge],
+    seeds: list[Any],
+    targets: Sequence[Edge] | None,
+    retain_graph: bool,
+    create_graph: bool,
+) -> dict[int, Any]:
+    """Carry the seeds down the graph.
+
+    targets None: gradients of leaves go to their ``.grad``. Otherwise they are returned, by
+    the id of each target, and nodes that lead to no target are passed over.
+    """
+    nodes = _reachable(roots)
+    useful = None if targets is None else _leading_to(targets, nodes)
+    wanted = () if targets is None else {id(t) for t in targets}
+    pending: dict[int, Any] = {}  # gradients on their way, by id of the edge
+    owned: set[int] = set()  # those whose memory nobody else sees, free to be added to
+    leaves: dict[int, Variable] = {}
+    found: dict[int, Any] = {}
+
+    def arrive(edge: Edge, g: Any, fresh: bool) -> None:
+        key = id(edge)
+        if key not in pending:
+            pending[key] = g
+            if fresh and not create_graph and g.base is None:
+                owned.add(key)
+            if type(edge) is not Node:
+                leaves[key] = edge  # type: ignore[assignment]
+        elif key in owned and not create_graph:
+            pending[key] += g
+        else:
+            pending[key] = pending[key] + g
+            owned.add(key)
+
+    before, grad_mode.enabled = grad_mode.enabled, create_graph
+    try:
+        for root, seed in zip(roots, seeds, strict=True):
+            arrive(root, seed, False)
+        for node in nodes:
+            if useful is not None and id(node) not in useful:
+                pending.pop(id(node), None)
+                continue
+            if id(node) not in pending:
+                continue
+            g = pending.pop(id(node))
+            if node.hooks or node.retain is not None:
+                g = _show(node, g, create_graph)
+            if id(node) in wanted:
+                found[id(node)] = g
+            _pull(node, g, useful, arrive, create_graph)
+            if not retain_graph:
+                node.saved = None
+        for key, leaf in leaves.items():
+            g = pending.pop(key)
+            if leaf.hooks:
+                g = _call_hooks(leaf.hooks, g)
+            if targets is None:
+                _accumulate(leaf, g, create_graph, borrowed=key not in owned)
+            elif key in wanted:
+                found[key] = g
+    finally:
+        grad_mode.enabled = before
+    return found
+
+
+def _pull(node: Node, g: Any, useful: set[int] | None, arrive: Any, create_graph: bool) -> None:
+    """Run the VJPs of one node and send the gradients on."""
+    values = node.unpack(create_graph)
+    edges = node.edges
+    for vjp, arguments, targets in node.pullback.steps:
+        if type(targets) is int:
+            edge = edges[targets]
+            if useful is None or id(edge) in useful:
+                d = vjp(g, *[values[i] for i in arguments])
+                arrive(edge, d, d is not g)
+            continue
+        grads = vjp(g, *[values[i] for i in arguments])
+        if node.op.is_variadic:
+            for edge, i in zip(edges, targets, strict=True):  # type: ignore[arg-type]
+                arrive(edge, grads[i], grads[i] is not g)
+        else:
+            for target, d in zip(targets, grads, strict=True):  # type: ignore[arg-type]
+                if target is not None and d is not None:
+                    arrive(edges[target], d, d is not g)
+
+
+def _show(node: Node, g: Any, create_graph: bool) -> Any:
+    """Let hooks see (and replace) the gradient of a result; keep it where retain_grad asked."""
+    if node.hooks:
+        g = _call_hooks(node.hooks, g)
+    variable = node.retain() if node.retain is not None else None
+    if variable is not None:
+        _accumulate(variable, g, create_graph, borrowed=True)
+    return g
+
+
+def _call_hooks(hooks: dict[int, Any], g: Any) -> Any:
+    for hook in list(hooks.values()):
+        seen = g if isinstance(g, Variable) else Variable.of(g)
+        replaced = hook(seen)
+        if replaced is not None:
+            if replaced.array.shape != seen.array.shape:
+                raise ShapeError(
+                    f"hook: the gradient it returned has shape {replaced.array.shape}, "
+                    f"expected {seen.array.shape}"
+                )
+            g = replaced if isinstance(g, Variable) else replaced.array
+    return g
+
+
+def _accumulate(v: Variable, g: Any, create_graph: bool, borrowed: bool) -> None:
+    """v.grad += g. The first gradient becomes v.grad; memory that others see is copied."""
+    if create_graph:
+        v._grad = g if v._grad is None else v._grad + g  # type: ignore[operator]
+        return
+    if g.dtype != v.array.dtype or g.shape != v.array.shape:
+        raise ShapeError(
+            f"a VJP gave a gradient {g.shape} of {g.dtype} for a tensor {v.array.shape} of "
+            f"{v.array.dtype}; they must be the same"
+        )
+    if v._grad is None:
+        if borrowed:
+            g = g.copy(order="K")
+        v._grad = Variable.of(g)
+    elif v._grad.requires_grad:
+        v._grad = v._grad + Variable.of(g)  # type: ignore[operator]
+    else:
+        v._grad.array += g
+        v._grad.version.count += 1

@@ -1,0 +1,193 @@
+"""2-d convolution (cross-correlation) and its two gradients.
+
+The three are each other's vector-Jacobian products. Write y = x ⋆ W. Being linear in x and
+in W, it is characterised by the trilinear form
+
+    ⟨g, x ⋆ W⟩ = ⟨input_grad(g, W), x⟩ = ⟨weight_grad(g, x), W⟩,
+
+so the gradient of any one of them with respect to either of its arguments is another one
+of them. Convolution closes under differentiation, and gradients of any order follow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from chainrule import kernels
+from chainrule.errors import ConfigError, DTypeError, ShapeError
+from chainrule.ops.op import op
+from chainrule.ops.reduction import sum
+from chainrule.ops.shape import pad, squeeze, unsqueeze
+
+Array = Any
+Pair = tuple[int, int]
+
+
+def pair(value: int | Sequence[int], name: str, least: int = 0) -> Pair:
+    """An int for both axes, or (vertical, horizontal); each at least ``least``."""
+    two = (value, value) if isinstance(value, int) else tuple(value)
+    if len(two) == 1:
+        two = two * 2
+    if len(two) != 2 or not all(isinstance(v, int) and v >= least for v in two):
+        raise ConfigError(
+            f"{name} must be a whole number of at least {least} or a pair of them, got {value}"
+        )
+    return two
+
+
+def conv2d(
+    x: Array,
+    weight: Array,
+    bias: Array = None,
+    stride: int | Sequence[int] = 1,
+    padding: int | Sequence[int] | Literal["same", "valid"] = 0,
+    dilation: int | Sequence[int] = 1,
+    groups: int = 1,
+) -> Array:
+    """Cross-correlate images with filters (the filter is not flipped).
+
+    y[n, o, i, j] = b[o] + Σ_{c, u, v} W[o, c, u, v] · x[n, c, i·s + u·d - p, j·s + v·d - p]
+
+    x (N, C, H, W) or (C, H, W); weight (O, C/groups, KH, KW), same float dtype; bias (O,) or
+    None. stride, padding, dilation: pixels, int or (vertical, horizontal). padding "same"
+    keeps the size (stride 1 only), "valid" pads nothing. With groups, output channel block k
+    sees input channel block k only; groups = C is a depthwise convolution.
+    Returns (N, O, ⌊(H + 2p - d(KH-1) - 1)/s⌋ + 1, the same for W).
+    Raises ShapeError (channels disagree, window larger than the padded image), DTypeError.
+    Source: Dumoulin & Visin 2016, A guide to convolution arithmetic, arXiv:1603.07285.
+    """
+    if x.ndim == 3:
+        y = conv2d(unsqueeze(x, 0), weight, bias, stride, padding, dilation, groups)
+        return squeeze(y, 0)
+    stride, dilation = pair(stride, "conv2d: stride", 1), pair(dilation, "conv2d: dilation", 1)
+    _check_arguments(x, weight, bias, groups)
+    if isinstance(padding, str):
+        x, padding = _pad_by_name(x, weight.shape[2:], stride, padding, dilation)
+    padding = pair(padding, "conv2d: padding")
+    _check_window(x.shape, weight.shape, padding, dilation)
+    return _conv2d(x, weight, bias, stride, padding, dilation, groups)
+
+
+def _roles(x: Array, weight: Array) -> str:
+    return f"  x {x.shape} = (N, C, H, W); weight {weight.shape} = (O, C/groups, KH, KW)"
+
+
+def _check_arguments(x: Array, weight: Array, bias: Array, groups: int) -> None:
+    if x.ndim != 4 or weight.ndim != 4:
+        raise ShapeError(f"conv2d: x and weight need four axes\n{_roles(x, weight)}")
+    channels, filters = x.shape[1], weight.shape[0]
+    if groups < 1 or channels % groups or filters % groups:
+        raise ShapeError(
+            f"conv2d: groups {groups} must divide the channels of x and the filters\n"
+            + _roles(x, weight)
+        )
+    if weight.shape[1] * groups != channels:
+        raise ShapeError(
+            f"conv2d: weight expects {weight.shape[1] * groups} channels, x has {channels}\n"
+            + _roles(x, weight)
+        )
+    if bias is not None and tuple(bias.shape) != (filters,):
+        raise ShapeError(f"conv2d: bias {tuple(bias.shape)} must hold one value per filter, ({filters},)")
+    dtypes = {a.dtype for a in (x, weight, bias) if a is not None}
+    if len(dtypes) > 1 or x.dtype.kind != "f":
+        raise DTypeError(
+            f"conv2d: x is {x.dtype}, weight is {weight.dtype}; "
+            "all must be one float dtype (convert with .float())"
+        )
+
+
+def _check_window(x: Sequence[int], weight: Sequence[int], padding: Pair, dilation: Pair) -> None:
+    for axis, p, d in zip((2, 3), padding, dilation, strict=True):
+        window = d * (weight[axis] - 1) + 1
+        if window > x[axis] + 2 * p or weight[axis] == 0:
+            raise ShapeError(
+                f"conv2d: the window of {window} pixels is larger than the padded image of "
+                f"{x[axis] + 2 * p}\n  x {tuple(x)}; weight {tuple(weight)}; padding {padding}; "
+                f"dilation {dilation}"
+            )
+
+
+def _pad_by_name(
+    x: Array, window: Sequence[int], stride: Pair, padding: str, dilation: Pair
+) -> tuple[Array, Pair]:
+    """Padding "same" or "valid" as numbers; an odd pixel of padding goes right and below."""
+    if padding == "valid":
+        return x, (0, 0)
+    if padding != "same":
+        raise ConfigError(f'conv2d: padding must be a number, "same" or "valid", got {padding!r}')
+    if stride != (1, 1):
+        raise ConfigError(f'conv2d: padding "same" needs stride 1, got {stride}')
+    total = [d * (k - 1) for d, k in zip(dilation, window, strict=True)]
+    if total[0] % 2 or total[1] % 2:
+        x = pad(x, (0, total[1] % 2, 0, total[0] % 2))
+    return x, (total[0] // 2, total[1] // 2)
+
+
+@op(name="conv2d")
+def _conv2d(
+    x: Array, weight: Array, bias: Array, stride: Pair, padding: Pair, dilation: Pair, groups: int
+) -> Array:
+    return kernels.conv2d(x, weight, bias, stride, padding, dilation, groups)
+
+
+@op
+def conv2d_input_grad(
+    g: Array,
+    weight: Array,
+    shape: tuple[int, ...],
+    stride: Pair,
+    padding: Pair,
+    dilation: Pair,
+    groups: int,
+) -> Array:
+    """dL/dx of conv2d: every output pixel sends g·W back to the window it looked at.
+
+    dx[n, c, i·s + u·d - p, j·s + v·d - p] += Σ_o g[n, o, i, j] · W[o, c, u, v]
+    (also known as the transposed convolution). g (N, O, OH, OW) -> dx of ``shape``.
+    """
+    return kernels.conv2d_input_grad(g, weight, shape, stride, padding, dilation, groups)
+
+
+@op
+def conv2d_weight_grad(
+    g: Array,
+    x: Array,
+    shape: tuple[int, ...],
+    stride: Pair,
+    padding: Pair,
+    dilation: Pair,
+    groups: int,
+) -> Array:
+    """dL/dW of conv2d: correlate the input with the gradient, summed over images.
+
+    dW[o, c, u, v] = Σ_{n, i, j} g[n, o, i, j] · x[n, c, i·s + u·d - p, j·s + v·d - p]
+    """
+    return kernels.conv2d_weight_grad(g, x, shape, stride, padding, dilation, groups)
+
+
+_conv2d.vjp(
+    x=lambda g, weight, x_shape, stride, padding, dilation, groups: conv2d_input_grad(
+        g, weight, x_shape, stride, padding, dilation, groups
+    ),
+    weight=lambda g, x, weight_shape, stride, padding, dilation, groups: conv2d_weight_grad(
+        g, x, weight_shape, stride, padding, dilation, groups
+    ),
+    bias=lambda g: sum(g, (0, 2, 3)),
+)
+conv2d_input_grad.vjp(  # u = dL/d(dx), shaped like x
+    g=lambda u, weight, stride, padding, dilation, groups: _conv2d(
+        u, weight, None, stride, padding, dilation, groups
+    ),
+    weight=lambda u, g, weight_shape, stride, padding, dilation, groups: conv2d_weight_grad(
+        g, u, weight_shape, stride, padding, dilation, groups
+    ),
+)
+conv2d_weight_grad.vjp(  # u = dL/d(dW), shaped like W
+    g=lambda u, x, stride, padding, dilation, groups: _conv2d(
+        x, u, None, stride, padding, dilation, groups
+    ),
+    x=lambda u, g, x_shape, stride, padding, dilation, groups: conv2d_input_grad(
+        g, u, x_shape, stride, padding, dilation, groups
+    ),
+)

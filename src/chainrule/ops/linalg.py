@@ -1,0 +1,84 @@
+"""Matrix products."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from chainrule.errors import DTypeError, ShapeError
+from chainrule.ops.elementwise import sum_to
+from chainrule.ops.op import op
+from chainrule.ops.reduction import sum
+from chainrule.ops.shape import flatten, squeeze, unsqueeze
+
+Array = Any
+
+
+def matmul(a: Array, b: Array) -> Array:
+    """Matrix product, batched over leading axes, which broadcast.
+
+    a (..., N, K), b (..., K, M) -> (..., N, M). A 1-d argument is a vector: the axis it
+    lacks is added for the product and dropped after.
+    """
+    if a.ndim == 0 or b.ndim == 0:
+        raise ShapeError(f"matmul: both arguments need axes\n  a {a.shape}; b {b.shape}")
+    left = a if a.ndim > 1 else unsqueeze(a, 0)
+    right = b if b.ndim > 1 else unsqueeze(b, 1)
+    y = _matmul(left, right)
+    if a.ndim == 1:
+        y = squeeze(y, -2)
+    return squeeze(y, -1) if b.ndim == 1 else y
+
+
+@op(name="matmul")
+def _matmul(a: Array, b: Array) -> Array:
+    """y = a b for matrices; da = g bᵀ, db = aᵀ g, summed where the batch axes broadcast."""
+    if a.dtype != b.dtype:
+        raise DTypeError(f"matmul: dtypes differ: a is {a.dtype}, b is {b.dtype}; convert one")
+    if a.shape[-1] != b.shape[-2]:
+        raise ShapeError(
+            f"matmul: a has {a.shape[-1]} columns, b has {b.shape[-2]} rows\n"
+            f"  a {a.shape} = (..., N, K); b {b.shape} = (..., K, M)"
+        )
+    return np.matmul(a, b)
+
+
+_matmul.vjp(
+    a=lambda g, b, a_shape: sum_to(g @ b.mT, a_shape),
+    b=lambda g, a, b_shape: sum_to(a.mT @ g, b_shape),
+)
+
+
+@op
+def linear(x: Array, weight: Array, bias: Array = None) -> Array:
+    """Affine map y = x Wᵀ + b.
+
+    x (..., I), weight (O, I), bias (O,) or None -> y (..., O).
+    dx = g W;  dW = gᵀ x and db = Σ g, both summed over all rows.
+    Raises ShapeError, DTypeError.
+    """
+    if x.dtype != weight.dtype:
+        raise DTypeError(f"linear: x is {x.dtype}, weight is {weight.dtype}; convert one")
+    if x.ndim == 0 or x.shape[-1] != weight.shape[-1]:
+        raise ShapeError(
+            f"linear: weight expects {weight.shape[-1]} features, "
+            f"x has {x.shape[-1] if x.ndim else 'no axis'}\n"
+            f"  x {x.shape} = (..., I); weight {weight.shape} = (O, I)"
+        )
+    y = np.matmul(x, weight.T)
+    if bias is not None:
+        y += bias
+    return y
+
+
+def _rows(x: Array) -> Array:
+    """All leading axes joined: (..., I) -> (rows, I)."""
+    return x if x.ndim == 2 else unsqueeze(x, 0) if x.ndim == 1 else flatten(x, 0, -2)
+
+
+linear.vjp(
+    x=lambda g, weight: g @ weight,
+    weight=lambda g, x: _rows(g).mT @ _rows(x),
+    bias=lambda g: sum(_rows(g), 0),
+)

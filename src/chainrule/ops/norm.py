@@ -1,0 +1,141 @@
+"""Batch normalisation.
+
+The computational graph of the training form, per channel over the m = N·H·W values:
+
+    μ = mean(x) ─► x - μ ─► σ² = mean((x-μ)²) ─► x̂ = (x-μ)/√(σ²+ε) ─► y = w·x̂ + b
+
+Backwards along it (Ioffe & Szegedy 2015, §3), with gₓ̂ = w·g:
+
+    dσ² = Σ gₓ̂·(x-μ) · -½(σ²+ε)^{-3/2},   dμ = -Σ gₓ̂ / √(σ²+ε)   (the σ² path into μ sums to 0)
+    dx  = gₓ̂/√(σ²+ε) + dσ²·2(x-μ)/m + dμ/m
+
+and put together, with every sum over the m values of a channel:
+
+    db = Σ g,   dw = Σ g·x̂,   dx = w/√(σ²+ε) · (g - db/m - x̂·dw/m).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from chainrule import kernels
+from chainrule.errors import DTypeError, ShapeError
+from chainrule.ops.elementwise import rsqrt, square
+from chainrule.ops.op import op
+from chainrule.ops.reduction import mean, sum
+from chainrule.ops.shape import reshape
+
+Array = Any
+
+
+def batch_norm(
+    x: Array,
+    running_mean: Any,
+    running_var: Any,
+    weight: Array = None,
+    bias: Array = None,
+    training: bool = False,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Array:
+    """Normalise each channel to mean 0 and variance 1, then scale and shift.
+
+    y = (x - μ) / √(σ² + ε) · weight + bias
+
+    x (N, C, *); weight, bias, running_mean, running_var (C,) or None. In training μ and the
+    biased σ² are those of the batch, and the running statistics (NumPy arrays) move in place
+    by ``momentum`` towards the batch's mean and *unbiased* variance. Otherwise, μ and σ² are
+    the running statistics.
+    Raises ShapeError (fewer than two values per channel in training), DTypeError.
+    Source: Ioffe & Szegedy 2015, arXiv:1502.03167, algorithms 1 and 2.
+    """
+    channels = _channels(x)
+    for role, v in (("weight", weight), ("bias", bias), ("running_mean", running_mean)):
+        if v is not None and tuple(v.shape) != (channels,):
+            raise ShapeError(
+                f"batch_norm: {role} {tuple(v.shape)} must hold one value per channel of x\n"
+                f"  x {x.shape} = (N, C, *)"
+            )
+    if training or running_mean is None:
+        return _normalise_by_batch(x, running_mean, running_var, weight, bias, momentum, eps)
+    scale = rsqrt(running_var + np.asarray(eps, running_var.dtype))
+    scale = scale if weight is None else weight * scale
+    shift = -running_mean * scale
+    return scale_shift(x, scale, shift if bias is None else bias + shift)
+
+
+def _channels(x: Array) -> int:
+    if x.ndim < 2:
+        raise ShapeError(f"batch_norm: x needs at least two axes\n  x {x.shape} = (N, C, *)")
+    if x.dtype.kind != "f":
+        raise DTypeError(f"batch_norm: expects a float tensor, got {x.dtype}; use .float()")
+    return int(x.shape[1])
+
+
+def _normalise_by_batch(
+    x: Array, running_mean: Any, running_var: Any, weight: Array, bias: Array,
+    momentum: float, eps: float,
+) -> Array:  # fmt: skip
+    count = math.prod(x.shape) // max(x.shape[1], 1)
+    if count == 1:
+        raise ShapeError(
+            "batch_norm: one value per channel has no variance; in training use a batch of at "
+            f"least two images, or call model.eval()\n  x {x.shape} = (N, C, *)"
+        )
+    y, (mu, variance) = batch_norm_training.with_aux(x, weight, bias, eps)
+    if running_mean is not None and count:
+        running_mean += momentum * (mu - running_mean)
+        running_var += momentum * (variance * (count / (count - 1)) - running_var)
+    return y
+
+
+@op(name="batch_norm", aux=True)
+def batch_norm_training(
+    x: Array, weight: Array, bias: Array, eps: float
+) -> tuple[Array, tuple[Array, Array]]:
+    """Normalise by the statistics of the batch: (y, (mean, biased variance))."""
+    y, mu, variance = kernels.batch_norm(x, weight, bias, eps)
+    return y, (mu, variance)
+
+
+@batch_norm_training.joint_vjp("x", "weight", "bias")
+def _batch_norm_vjp(
+    g: Array, x: Array, weight: Array, aux: tuple[Array, Array], eps: float
+) -> tuple[Array, Array, Array]:
+    if isinstance(g, np.ndarray):
+        return kernels.batch_norm_backward(g, x, weight, *aux, eps)
+    # on Tensors: the formula above, with μ and σ² again functions of x
+    axes = (0, *range(2, x.ndim))
+    centred = x - mean(x, axes, keepdim=True)
+    inverse = rsqrt(mean(square(centred), axes, keepdim=True) + eps)
+    normal = centred * inverse
+    scale = inverse if weight is None else inverse * per_channel(weight, x.ndim)
+    dx = scale * (
+        g - mean(g, axes, keepdim=True) - normal * mean(g * normal, axes, keepdim=True)
+    )
+    return dx, sum(g * normal, axes), sum(g, axes)
+
+
+def per_channel(v: Array, ndim: int) -> Array:
+    """(C,) as (1, C, 1, ...), to broadcast against (N, C, *)."""
+    return reshape(v, (1, v.shape[0], *(1,) * (ndim - 2)))
+
+
+@op
+def scale_shift(x: Array, scale: Array, shift: Array) -> Array:
+    """x · scale[c] + shift[c] for each channel c (axis 1)."""
+    return kernels.scale_shift(x, scale, shift)
+
+
+def _all_but_channels(g: Array) -> tuple[int, ...]:
+    return (0, *range(2, g.ndim))
+
+
+scale_shift.vjp(
+    x=lambda g, scale: g * per_channel(scale, g.ndim),
+    scale=lambda g, x: sum(g * x, _all_but_channels(g)),
+    shift=lambda g: sum(g, _all_but_channels(g)),
+)

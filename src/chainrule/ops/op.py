@@ -1,0 +1,211 @@
+"""What an op is: one function of arrays, and the vector-Jacobian product of each input.
+
+For an op y = f(a, b, ...) and a scalar L further on, reverse-mode differentiation hands
+back, for each input, the product of the incoming gradient g = dL/dy with the Jacobian:
+``dL/da = g · dy/da``. That product is written once, in operations that work on arrays and
+on Tensors, beside the function:
+
+    @op
+    def linear(x, weight, bias=None):
+        return x @ weight.mT if bias is None else x @ weight.mT + bias
+
+    linear.vjp(
+        x=lambda g, weight: g @ weight,
+        weight=lambda g, x: g.mT @ x,
+        bias=lambda g: sum(g, 0),
+    )
+
+A VJP receives ``g`` first and then exactly what its parameters name: an argument of the op
+(``weight``), the op's result (``y``), what the op kept for its gradient (``aux``), or an
+argument's shape or dtype (``x_shape``, ``x_dtype``). Only what is named is kept alive for
+the backward pass, and only for the inputs that need a gradient.
+
+Called with plain arrays an op just computes. Called with a `Recorded` object (a Tensor),
+it hands itself over to be recorded: this room never sees the graph.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Sequence
+from types import MethodType
+from typing import Any, NamedTuple
+
+from chainrule.errors import GraphError
+
+registry: dict[str, Op] = {}
+"""Every op by name; the contract tests run over it."""
+
+
+class Recorded:
+    """Base of objects that record the ops applied to them."""
+
+    __slots__ = ()
+
+    def __apply_op__(self, op: Op, args: tuple[Any, ...]) -> tuple[Any, Any]:
+        """Compute ``op(*args)``, record it, and return (result, aux)."""
+        raise NotImplementedError
+
+
+class VJP(NamedTuple):
+    """One formula: ``function(g, *needs)`` gives the gradients of ``inputs``."""
+
+    inputs: tuple[str, ...]
+    function: Callable[..., Any]
+    needs: tuple[str, ...]
+
+
+class Pullback(NamedTuple):
+    """What the backward pass of one call does, for one choice of inputs needing gradients.
+
+    ``saves`` names what to keep; each step is (function, positions in ``saves`` of its
+    arguments, positions among the inputs that need gradients of its results).
+    """
+
+    saves: tuple[str, ...]
+    steps: tuple[tuple[Callable[..., Any], tuple[int, ...], tuple[int | None, ...] | int], ...]
+
+
+class Op:
+    """A differentiable function. See the module's docstring."""
+
+    def __init__(
+        self, forward: Callable[..., Any], *, aux: bool, view: bool, variadic: bool, name: str
+    ) -> None:
+        functools.update_wrapper(self, forward)
+        parameters = inspect.signature(forward).parameters
+        self.forward = forward
+        self.name = name
+        self.has_aux = aux
+        self.is_view = view
+        self.is_variadic = variadic
+        self.parameters = tuple(parameters)
+        self.position = {p: i for i, p in enumerate(parameters)}
+        self.defaults = tuple(p.default for p in parameters.values())
+        self.vjps: dict[str, VJP] = {}
+        self.inputs: tuple[int, ...] = ()
+        self._pullbacks: dict[tuple[int, ...], Pullback] = {}
+
+    def __repr__(self) -> str:
+        return f"<op {self.name}({', '.join(self.parameters)})>"
+
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        """As a class attribute an op is a method: ``exp = ops.exp`` gives ``x.exp()``."""
+        return self if instance is None else MethodType(self, instance)
+
+    # -- calling ---------------------------------------------------------------------------
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self.with_aux(*args, **kwargs)[0]
+
+    def with_aux(self, *args: Any, **kwargs: Any) -> tuple[Any, Any]:
+        """The result, and beside it what the op kept for its gradient (None if nothing)."""
+        if kwargs or len(args) != len(self.parameters):
+            args = self._bind(args, kwargs)
+        for a in args[0] if self.is_variadic else args:
+            if isinstance(a, Recorded):
+                return a.__apply_op__(self, args)
+        return self.compute(args)
+
+    def compute(self, args: Sequence[Any]) -> tuple[Any, Any]:
+        """(result, aux) on plain arrays."""
+        result = self.forward(*args)
+        return result if self.has_aux else (result, None)
+
+    def _bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
+        if len(args) > len(self.parameters):
+            raise TypeError(
+                f"{self.name}() takes {len(self.parameters)} arguments "
+                f"({', '.join(self.parameters)}), {len(args)} given"
+            )
+        bound = list(args) + list(self.defaults[len(args) :])
+        for name, value in kwargs.items():
+            i = self.position.get(name)
+            if i is None or i < len(args):
+                what = "an unexpected argument" if i is None else "two values for argument"
+                raise TypeError(f"{self.name}() got {what} '{name}'")
+            bound[i] = value
+        for name, value in zip(self.parameters, bound, strict=True):
+            if value is inspect.Parameter.empty:
+                raise TypeError(f"{self.name}() misses argument '{name}'")
+        return tuple(bound)
+
+    # -- gradients -------------------------------------------------------------------------
+
+    def vjp(self, **formulas: Callable[..., Any]) -> None:
+        """Declare the VJP of each named input: ``op.vjp(x=lambda g, weight: g @ weight)``."""
+        for name, function in formulas.items():
+            self._declare((name,), function)
+
+    def joint_vjp(self, *inputs: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+        """Decorate one formula that returns the gradients of several inputs as a tuple."""
+
+        def declare(function: Callable[..., Any]) -> Callable[..., Any]:
+            self._declare(inputs, function)
+            return function
+
+        return declare
+
+    def _declare(self, inputs: tuple[str, ...], function: Callable[..., Any]) -> None:
+        needs = tuple(inspect.signature(function).parameters)[1:]
+        for name in (*inputs, *needs):
+            if name not in ("y", "aux") and self._argument(name) is None:
+                raise TypeError(f"VJP of {self.name}: no argument '{name}' in {self.parameters}")
+        vjp = VJP(inputs, function, needs)
+        self.vjps.update(dict.fromkeys(inputs, vjp))
+        self.inputs = tuple(sorted(self.position[n] for n in self.vjps))
+        self._pullbacks.clear()
+
+    def _argument(self, name: str) -> str | None:
+        """The argument that ``name``, ``name_shape`` or ``name_dtype`` speaks of."""
+        stem = name.removesuffix("_shape").removesuffix("_dtype")
+        return name if name in self.position else stem if stem in self.position else None
+
+    def pullback(self, wanted: tuple[int, ...]) -> Pullback:
+        """How to give the gradients of the inputs at positions ``wanted``."""
+        plan = self._pullbacks.get(wanted)
+        if plan is None:
+            plan = self._pullbacks[wanted] = self._plan(wanted)
+        return plan
+
+    def _plan(self, wanted: tuple[int, ...]) -> Pullback:
+        if self.is_variadic:  # one formula gives the gradients of all elements of argument 0
+            vjp = self.vjps[self.parameters[0]]
+            return Pullback(vjp.needs, ((vjp.function, tuple(range(len(vjp.needs))), wanted),))
+        names = [self.parameters[i] for i in wanted]
+        chosen = list({id(v): v for v in (self.vjps[n] for n in names)}.values())
+        saves = tuple(dict.fromkeys(need for v in chosen for need in v.needs))
+        steps = []
+        for v in chosen:
+            targets = tuple(names.index(n) if n in names else None for n in v.inputs)
+            arguments = tuple(saves.index(need) for need in v.needs)
+            one = targets[0] if len(v.inputs) == 1 else None
+            steps.append((v.function, arguments, targets if one is None else one))
+        return Pullback(saves, tuple(steps))
+
+
+def op(
+    forward: Callable[..., Any] | None = None,
+    *,
+    aux: bool = False,
+    view: bool = False,
+    variadic: bool = False,
+    name: str | None = None,
+    kind: type[Op] = Op,
+) -> Any:
+    """Make a function of arrays an op.
+
+    aux: the function returns (result, kept), where ``kept`` is plain arrays.
+    view: the result may share memory with the first argument.
+    variadic: the first argument is a sequence of arrays, all of them inputs.
+    """
+    if forward is None:
+        return functools.partial(op, aux=aux, view=view, variadic=variadic, name=name, kind=kind)
+    made = kind(
+        forward, aux=aux, view=view, variadic=variadic, name=name or forward.__name__.strip("_")
+    )
+    if made.name in registry:
+        raise GraphError(f"op '{made.name}' is defined twice; give one of them another name")
+    registry[made.name] = made
+    return made

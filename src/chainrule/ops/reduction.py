@@ -1,0 +1,185 @@
+"""Reductions: sum, mean, variance, extrema, logsumexp.
+
+``dim`` is None (all axes), an int or a tuple of ints, negative ones counting from the end;
+``keepdim`` leaves the reduced axes with length one, so that the result broadcasts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from chainrule.errors import DTypeError, ShapeError
+from chainrule.ops.elementwise import cast, exp, expand, mul, sqrt, square, where
+from chainrule.ops.op import op
+from chainrule.ops.shape import gather, reshape, unsqueeze
+
+Array = Any
+Dim = int | Sequence[int] | None
+
+
+def _axes(dim: Dim, ndim: int) -> tuple[int, ...]:
+    """``dim`` as a tuple of non-negative axes."""
+    if dim is None:
+        return tuple(range(ndim))
+    dims = (dim,) if isinstance(dim, int | np.integer) else tuple(dim)
+    return tuple(np.lib.array_utils.normalize_axis_index(d, ndim) for d in dims) or tuple(
+        range(ndim)
+    )
+
+
+def _kept(shape: tuple[int, ...], dim: Dim) -> tuple[int, ...]:
+    """The shape of a reduction of an array of ``shape`` over ``dim`` with keepdim."""
+    axes = _axes(dim, len(shape))
+    return tuple(1 if i in axes else n for i, n in enumerate(shape))
+
+
+@op
+def sum(x: Array, dim: Dim = None, keepdim: bool = False) -> Array:
+    """Σ x over ``dim``. Booleans and integers add up as int64.
+
+    A sum gate copies its gradient to every term: dx = g, expanded.
+    """
+    dtype = np.int64 if x.dtype.kind in "bui" else None
+    return np.sum(x, axis=_axes(dim, x.ndim), keepdims=keepdim, dtype=dtype)
+
+
+sum.vjp(x=lambda g, x_shape, dim: expand(reshape(g, _kept(x_shape, dim)), x_shape))
+
+
+def mean(x: Array, dim: Dim = None, keepdim: bool = False) -> Array:
+    """Σ x / n over ``dim``, for floats. An empty mean is NaN."""
+    if x.dtype.kind != "f":
+        raise DTypeError(f"mean: expects a float tensor, got {x.dtype}; convert with .float()")
+    n = _count(x.shape, dim)
+    return sum(x, dim, keepdim) * (1 / n if n else float("nan"))
+
+
+def _count(shape: tuple[int, ...], dim: Dim) -> int:
+    """How many elements a reduction over ``dim`` joins."""
+    return int(np.prod([shape[a] for a in _axes(dim, len(shape))], dtype=np.int64))
+
+
+def var(
+    x: Array,
+    dim: Dim = None,
+    unbiased: bool | None = None,
+    keepdim: bool = False,
+    *,
+    correction: int = 1,
+) -> Array:
+    """Σ (x - mean)² / (n - correction) over ``dim``.
+
+    correction: 1 for the unbiased estimate (the default), 0 for the mean square;
+    ``unbiased=False`` says the same in PyTorch's older way.
+    """
+    if isinstance(dim, bool):  # var(x, False): PyTorch's oldest way
+        dim, unbiased = None, dim
+    if unbiased is not None:
+        correction = int(unbiased)
+    freedom = _count(x.shape, dim) - correction
+    total = sum(square(x - mean(x, dim, keepdim=True)), dim, keepdim)
+    return total * (1 / freedom if freedom > 0 else float("nan"))
+
+
+def std(
+    x: Array,
+    dim: Dim = None,
+    unbiased: bool | None = None,
+    keepdim: bool = False,
+    *,
+    correction: int = 1,
+) -> Array:
+    """√var(x): the standard deviation over ``dim``."""
+    return sqrt(var(x, dim, unbiased, keepdim, correction=correction))
+
+
+@op
+def amax(x: Array, dim: Dim = None, keepdim: bool = False) -> Array:
+    """The largest value over ``dim``. Equal maxima share the gradient evenly."""
+    _not_empty("amax", x, dim)
+    return np.max(x, axis=_axes(dim, x.ndim), keepdims=keepdim)
+
+
+@op
+def amin(x: Array, dim: Dim = None, keepdim: bool = False) -> Array:
+    """The smallest value over ``dim``. Equal minima share the gradient evenly."""
+    _not_empty("amin", x, dim)
+    return np.min(x, axis=_axes(dim, x.ndim), keepdims=keepdim)
+
+
+def _not_empty(name: str, x: Array, dim: Dim) -> None:
+    if _count(x.shape, dim) == 0:
+        raise ShapeError(f"{name}: no elements to compare over dim {dim}\n  x {x.shape}")
+
+
+def _extremum_vjp(g: Array, x: Array, y: Array, dim: Dim) -> Array:
+    kept = _kept(x.shape, dim)
+    winners = cast(x == reshape(y, kept), x.dtype)
+    return reshape(g, kept) * winners / sum(winners, dim, keepdim=True)
+
+
+amax.vjp(x=_extremum_vjp)
+amin.vjp(x=_extremum_vjp)
+
+
+@op
+def argmax(x: Array, dim: int | None = None, keepdim: bool = False) -> Array:
+    """Where the (first) largest value lies along ``dim``, or in the flattened array."""
+    _not_empty("argmax", x, dim)
+    return np.argmax(x, axis=dim, keepdims=keepdim)
+
+
+@op
+def argmin(x: Array, dim: int | None = None, keepdim: bool = False) -> Array:
+    """Where the (first) smallest value lies along ``dim``, or in the flattened array."""
+    _not_empty("argmin", x, dim)
+    return np.argmin(x, axis=dim, keepdims=keepdim)
+
+
+def take_extremum(x: Array, index: Array, dim: int, keepdim: bool) -> tuple[Array, Array]:
+    """(values, indices) of an extremum along one axis: the max gate routes to one winner."""
+    if x.ndim == 0:
+        return x * 1, index
+    values = gather(x, dim, unsqueeze(index, dim))
+    if keepdim:
+        return values, unsqueeze(index, dim)
+    return reshape(values, tuple(index.shape)), index
+
+
+@op
+def logsumexp(x: Array, dim: Dim, keepdim: bool = False) -> Array:
+    """ln Σ eˣ over ``dim``, shifted by the maximum so that nothing overflows.
+
+    dx = g · softmax(x) = g · e^(x - y).
+    """
+    axes = _axes(dim, x.ndim)
+    top = np.max(x, axis=axes, keepdims=True, initial=-np.inf)
+    shift = np.where(np.isfinite(top), top, 0)
+    with np.errstate(divide="ignore"):
+        y = np.log(np.sum(np.exp(x - shift), axis=axes, keepdims=True)) + shift
+    return y if keepdim else np.squeeze(y, axis=axes)
+
+
+def _logsumexp_vjp(g: Array, x: Array, y: Array, dim: Dim) -> Array:
+    kept = _kept(x.shape, dim)
+    y = reshape(y, kept)
+    y = where(y == float("-inf"), 0.0, y)  # all -inf: no term carries weight
+    return mul(reshape(g, kept), exp(x - y))
+
+
+logsumexp.vjp(x=_logsumexp_vjp)
+
+
+@op
+def any(x: Array, dim: Dim = None, keepdim: bool = False) -> Array:
+    """True where any element over ``dim`` is nonzero."""
+    return np.any(x, axis=_axes(dim, x.ndim), keepdims=keepdim)
+
+
+@op
+def all(x: Array, dim: Dim = None, keepdim: bool = False) -> Array:
+    """True where all elements over ``dim`` are nonzero."""
+    return np.all(x, axis=_axes(dim, x.ndim), keepdims=keepdim)

@@ -1,0 +1,303 @@
+"""Shape operations: they move numbers and change none.
+
+Their VJPs move the gradient back the way the numbers came: reshape by reshape, a
+permutation by its inverse, a selection by writing into zeros.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from chainrule.errors import DTypeError, ShapeError
+from chainrule.ops.dtypes import promote_types
+from chainrule.ops.elementwise import cast, sum_to
+from chainrule.ops.op import op
+
+Array = Any
+
+
+@op(view=True)
+def reshape(x: Array, shape: tuple[int, ...]) -> Array:
+    """The same elements in row-major order under another shape; one length may be -1."""
+    if -1 not in shape and math.prod(shape) != x.size or x.size == 0 and -1 in shape:
+        known = math.prod(n for n in shape if n != -1)
+        if -1 not in shape or known == 0:
+            raise ShapeError(
+                f"reshape: shape {tuple(shape)} does not hold {x.size} elements\n  x {x.shape}"
+            )
+    try:
+        return x.reshape(shape)
+    except ValueError:
+        raise ShapeError(
+            f"reshape: shape {tuple(shape)} does not hold {x.size} elements\n  x {x.shape}"
+        ) from None
+
+
+reshape.vjp(x=lambda g, x_shape: reshape(g, x_shape))
+
+
+@op(view=True)
+def permute(x: Array, dims: Sequence[int]) -> Array:
+    """Reorder the axes: axis i of the result is axis dims[i] of x."""
+    if sorted(d % x.ndim for d in dims) != list(range(x.ndim)):
+        raise ShapeError(
+            f"permute: dims {tuple(dims)} do not name each axis once\n  x {x.shape}"
+        )
+    return x.transpose(dims)
+
+
+permute.vjp(x=lambda g, dims: permute(g, tuple(np.argsort([d % g.ndim for d in dims]).tolist())))
+
+
+def transpose(x: Array, dim0: int, dim1: int) -> Array:
+    """Swap two axes."""
+    order = list(range(x.ndim))
+    if order:
+        order[dim0], order[dim1] = order[dim1], order[dim0]
+    return permute(x, tuple(order))
+
+
+def flatten(x: Array, start_dim: int = 0, end_dim: int = -1) -> Array:
+    """Join the axes start_dim ... end_dim into one."""
+    if x.ndim == 0:
+        return reshape(x, (1,))
+    start, end = _axis(start_dim, x.ndim), _axis(end_dim, x.ndim)
+    if start > end:
+        raise ShapeError(f"flatten: start_dim {start_dim} comes after end_dim {end_dim}")
+    joined = math.prod(x.shape[start : end + 1])
+    return reshape(x, (*x.shape[:start], joined, *x.shape[end + 1 :]))
+
+
+def _axis(dim: int, ndim: int) -> int:
+    return int(np.lib.array_utils.normalize_axis_index(dim, ndim))
+
+
+def squeeze(x: Array, dim: int | Sequence[int] | None = None) -> Array:
+    """Drop axes of length one: those in ``dim`` (others of them are left alone), or all."""
+    if dim is None:
+        drop = range(x.ndim)
+    else:
+        dims = (dim,) if isinstance(dim, int) else dim
+        drop = [_axis(d, max(x.ndim, 1)) for d in dims]  # type: ignore[assignment]
+    return reshape(x, tuple(n for i, n in enumerate(x.shape) if n != 1 or i not in drop))
+
+
+def unsqueeze(x: Array, dim: int) -> Array:
+    """Insert an axis of length one before axis ``dim``."""
+    at = _axis(dim, x.ndim + 1)
+    return reshape(x, (*x.shape[:at], 1, *x.shape[at:]))
+
+
+@op
+def flip(x: Array, dims: Sequence[int]) -> Array:
+    """Reverse the order along each axis in ``dims``. Its own inverse."""
+    return np.flip(x, tuple(dims)).copy()
+
+
+flip.vjp(x=lambda g, dims: flip(g, dims))
+
+
+# -- joining and splitting ---------------------------------------------------------------------
+
+
+def cat(tensors: Sequence[Array], dim: int = 0) -> Array:
+    """Join along an existing axis; the other lengths agree, dtypes are promoted."""
+    return _cat(_one_dtype("cat", tensors), dim)
+
+
+def stack(tensors: Sequence[Array], dim: int = 0) -> Array:
+    """Join along a new axis ``dim``; all shapes agree."""
+    tensors = _one_dtype("stack", tensors)
+    if len({tuple(t.shape) for t in tensors}) > 1:
+        raise ShapeError(f"stack: shapes differ: {[tuple(t.shape) for t in tensors]}")
+    return _cat([unsqueeze(t, dim) for t in tensors], dim)
+
+
+def _one_dtype(name: str, tensors: Sequence[Array]) -> list[Array]:
+    tensors = list(tensors)
+    if not tensors:
+        raise ShapeError(f"{name}: expects at least one tensor, got an empty sequence")
+    dtype = tensors[0].dtype
+    for t in tensors[1:]:
+        dtype = promote_types(dtype, t.dtype)
+    return [t if t.dtype == dtype else cast(t, dtype) for t in tensors]
+
+
+@op(variadic=True, name="cat")
+def _cat(tensors: Sequence[Array], dim: int) -> Array:
+    """Concatenate arrays of one dtype. The gradient is cut where the arrays meet."""
+    shapes = [t.shape for t in tensors]
+    axis = _axis(dim, len(shapes[0]))
+    rest = {(*s[:axis], *s[axis + 1 :]) for s in shapes}
+    if len({len(s) for s in shapes}) > 1 or len(rest) > 1:
+        raise ShapeError(f"cat: shapes must agree except along dim {dim}, got {shapes}")
+    if len(shapes[0]) != 4 or axis != 1:
+        return np.concatenate(tensors, axis)
+    # images joined by channel: keep channels-last memory
+    return np.concatenate([t.transpose(0, 2, 3, 1) for t in tensors], 3).transpose(0, 3, 1, 2)
+
+
+def _cat_vjp(g: Array, tensors_shape: Sequence[tuple[int, ...]], dim: int) -> list[Array]:
+    axis = _axis(dim, g.ndim)
+    ends = np.cumsum([s[axis] for s in tensors_shape]).tolist()
+    starts = [0, *ends[:-1]]
+    return [narrow(g, axis, a, b - a) for a, b in zip(starts, ends, strict=True)]
+
+
+_cat.vjp(tensors=_cat_vjp)
+
+
+def split(x: Array, split_size_or_sections: int | Sequence[int], dim: int = 0) -> tuple[Array, ...]:
+    """Cut along ``dim`` into pieces of one size (the last may be shorter) or of given sizes."""
+    length = x.shape[_axis(dim, x.ndim)]
+    sizes = split_size_or_sections
+    if isinstance(sizes, int):
+        if sizes <= 0:
+            raise ShapeError(f"split: the size of a piece must be at least 1, got {sizes}")
+        sizes = [min(sizes, length - i) for i in range(0, length, sizes)] or [0]
+    if sum(sizes) != length:
+        raise ShapeError(f"split: sizes {list(sizes)} do not add up to {length} (dim {dim})")
+    starts = np.cumsum([0, *sizes]).tolist()
+    return tuple(narrow(x, dim, a, n) for a, n in zip(starts, sizes, strict=False))
+
+
+def chunk(x: Array, chunks: int, dim: int = 0) -> tuple[Array, ...]:
+    """Cut along ``dim`` into at most ``chunks`` pieces of equal size (the last shorter)."""
+    length = x.shape[_axis(dim, x.ndim)]
+    return split(x, max(1, -(-length // chunks)), dim)
+
+
+def unbind(x: Array, dim: int = 0) -> tuple[Array, ...]:
+    """The slices along ``dim``, without that axis."""
+    axis = _axis(dim, x.ndim)
+    lead = (slice(None),) * axis
+    return tuple(getitem(x, (*lead, i)) for i in range(x.shape[axis]))
+
+
+def narrow(x: Array, dim: int, start: int, length: int) -> Array:
+    """The ``length`` entries from ``start`` on along ``dim``."""
+    lead = (slice(None),) * _axis(dim, x.ndim)
+    return getitem(x, (*lead, slice(start, start + length)))
+
+
+# -- padding -----------------------------------------------------------------------------------
+
+
+@op
+def pad(x: Array, pad: Sequence[int], value: float = 0.0) -> Array:
+    """Surround with a constant; a negative width crops instead.
+
+    pad: (before, after) pairs from the last axis backwards, as in PyTorch:
+    (left, right, top, bottom) for images. The gradient is cropped by the same widths.
+    """
+    if len(pad) % 2 or len(pad) > 2 * x.ndim:
+        raise ShapeError(
+            f"pad: expects (before, after) pairs for at most {x.ndim} axes, got {tuple(pad)}\n"
+            f"  x {x.shape}"
+        )
+    widths = [(0, 0)] * (x.ndim - len(pad) // 2)
+    widths += [(pad[i], pad[i + 1]) for i in range(len(pad) - 2, -1, -2)]
+    crop = tuple(
+        slice(max(-a, 0), n - max(-b, 0)) for n, (a, b) in zip(x.shape, widths, strict=True)
+    )
+    grow = [(max(a, 0), max(b, 0)) for a, b in widths]
+    if any(s.stop < s.start for s in crop):
+        raise ShapeError(f"pad: {tuple(pad)} crops away more than there is\n  x {x.shape}")
+    if x.ndim == 4 and x.transpose(0, 2, 3, 1).flags.c_contiguous:  # stay channels-last
+        order = (0, 2, 3, 1)
+        inner = np.pad(
+            x[crop].transpose(order), [grow[i] for i in order], constant_values=value
+        )
+        return inner.transpose(0, 3, 1, 2)
+    return np.pad(x[crop], grow, constant_values=value)
+
+
+pad.vjp(x=lambda g, pad: pad_(g, tuple(-p for p in pad)))
+pad_ = pad  # inside a VJP of `pad` the name is the argument
+
+
+# -- selecting ---------------------------------------------------------------------------------
+
+Index = Any  # an int, slice, None, Ellipsis, array, or a tuple of them
+
+
+@op(view=True)
+def getitem(x: Array, index: Index) -> Array:
+    """x[index]: any NumPy index (slices, integers, None, ..., integer and boolean arrays)."""
+    return x[index]
+
+
+@op
+def index_add(g: Array, index: Index, shape: tuple[int, ...]) -> Array:
+    """Zeros of ``shape`` to which ``g`` is added at ``index``: the transpose of getitem."""
+    out = np.zeros(shape, g.dtype)
+    parts = index if isinstance(index, tuple) else (index,)
+    if any(isinstance(p, np.ndarray | list) and np.asarray(p).dtype != bool for p in parts):
+        np.add.at(out, index, g)  # an entry may be named more than once
+    else:
+        out[index] = g
+    return out
+
+
+getitem.vjp(x=lambda g, index, x_shape: index_add(g, index, x_shape))
+index_add.vjp(g=lambda u, index: getitem(u, index))
+
+
+@op
+def index_put(x: Array, index: Index, value: Array) -> Array:
+    """A copy of x in which x[index] is replaced by ``value`` (broadcast)."""
+    out = x.copy(order="K")
+    out[index] = value
+    return out
+
+
+def _put_x(g: Array, index: Index) -> Array:
+    return index_put(g, index, 0.0)
+
+
+def _put_value(g: Array, index: Index, value_shape: tuple[int, ...], value_dtype: Any) -> Array:
+    return cast(sum_to(getitem(g, index), value_shape), value_dtype)
+
+
+index_put.vjp(x=_put_x, value=_put_value)
+
+
+@op
+def gather(x: Array, dim: int, index: Array) -> Array:
+    """Pick along one axis: for dim 1, y[i, j] = x[i, index[i, j]]. Shapes as in PyTorch."""
+    if index.dtype.kind not in "iu":
+        raise DTypeError(f"gather: index must hold integers, got {index.dtype}")
+    return np.take_along_axis(_trim(x, dim, index), index, dim)
+
+
+def _trim(x: Array, dim: int, index: Array) -> Array:
+    """x cut to the lengths of index in every axis but ``dim``."""
+    axis = _axis(dim, x.ndim)
+    fits = x.ndim == index.ndim and all(
+        m <= n for i, (m, n) in enumerate(zip(index.shape, x.shape, strict=True)) if i != axis
+    )
+    if not fits:
+        raise ShapeError(
+            f"gather: index must have x's axes and fit x except along dim {dim}\n"
+            f"  x {x.shape}; index {index.shape}"
+        )
+    return x[tuple(slice(None) if i == axis else slice(n) for i, n in enumerate(index.shape))]
+
+
+@op
+def scatter_add(g: Array, dim: int, index: Array, shape: tuple[int, ...]) -> Array:
+    """Zeros of ``shape`` to which g is added at ``index`` along ``dim``: gather's transpose."""
+    out = np.zeros(shape, g.dtype)
+    axis = _axis(dim, len(shape))
+    grid = list(np.ogrid[tuple(slice(n) for n in index.shape)])
+    grid[axis] = index
+    np.add.at(out, tuple(grid), g)
+    return out
+
+
+gather.vjp(x=lambda g, dim, index, x_shape: scatter_add(g, dim, index, x_shape))
+scatter_add.vjp(g=lambda u, dim, index: gather(u, dim, index))

@@ -1,0 +1,813 @@
+"""Tensor: an array with a gradient, and PyTorch's vocabulary over the ops.
+
+No mathematics lives here. A method is an op (``exp = ops.exp``), or arranges arguments the
+way PyTorch's callers write them (``x.view(2, -1)``) and calls one.
+"""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+
+from chainrule import ops
+from chainrule.autograd import engine
+from chainrule.autograd.graph import Node, RemovableHandle, Variable, Version, grad_mode
+from chainrule.errors import ConfigError, DTypeError, GraphError, ShapeError
+from chainrule.ops.dtypes import get_default_dtype
+from chainrule.ops.reduction import take_extremum
+from chainrule.random import Generator, default_generator
+
+
+class Size(tuple[int, ...]):
+    """A shape; a tuple that can count its elements."""
+
+    __slots__ = ()
+
+    def numel(self) -> int:
+        """The number of elements of a tensor of this shape."""
+        return int(np.prod(self, dtype=np.int64))
+
+    def __repr__(self) -> str:
+        return f"Size({list(self)})"
+
+
+class device(str):  # noqa: N801 - PyTorch's name
+    """Where a tensor lives. There is one device, the CPU."""
+
+    __slots__ = ()
+
+    def __new__(cls, name: str = "cpu") -> Self:
+        if name.split(":")[0] != "cpu":
+            raise ConfigError(f"device {name!r}: chainrule computes on the CPU only; use 'cpu'")
+        return super().__new__(cls, "cpu")
+
+    @property
+    def type(self) -> str:
+        """The kind of device: ``cpu``."""
+        return "cpu"
+
+
+class Extremum(NamedTuple):
+    """What max and min along an axis return."""
+
+    values: Any
+    indices: Any
+
+
+def as_array(data: Any, dtype: Any = None) -> np.ndarray[Any, Any]:
+    """Anything array-like as an array: Python floats in the default dtype, integers int64."""
+    if isinstance(data, Variable):
+        array = data.array
+    elif isinstance(data, np.ndarray | np.generic):
+        array = np.asarray(data)
+    else:
+        if isinstance(data, list | tuple):
+            data = _plain(data)
+        array = np.asarray(data)
+        if dtype is None and array.dtype == np.float64 and not hasattr(data, "__array__"):
+            array = array.astype(get_default_dtype())
+    if array.dtype.kind not in "buif":
+        raise DTypeError(
+            f"tensor: cannot hold {array.dtype} values; give numbers or booleans, "
+            "and nested sequences of equal length"
+        )
+    return array if dtype is None else array.astype(dtype, copy=False)
+
+
+def _plain(data: Any) -> Any:
+    """Nested sequences with any tensors in them turned into arrays."""
+    if isinstance(data, list | tuple):
+        return [_plain(d) for d in data]
+    return data.array.tolist() if isinstance(data, Variable) else data
+
+
+def _index(index: Any) -> Any:
+    """An index as NumPy takes it: tensors become arrays, sequences of tensors too."""
+    if isinstance(index, Variable):
+        return index.array
+    if isinstance(index, tuple):
+        return tuple(_index(i) for i in index)
+    if isinstance(index, list):
+        return np.asarray([_index(i) for i in index]) if index else np.zeros(0, np.int64)
+    return index
+
+
+def sizes_of(sizes: tuple[Any, ...]) -> tuple[int, ...]:
+    """Sizes written apart, or as one sequence."""
+    if len(sizes) == 1 and not isinstance(sizes[0], int | np.integer):
+        sizes = tuple(sizes[0])
+    return tuple(int(n) for n in sizes)
+
+
+class Tensor(Variable):
+    """An n-dimensional array that records what is computed from it.
+
+    Construct with `chainrule.tensor`, `chainrule.zeros`, `chainrule.from_numpy`, ... With
+    ``requires_grad`` set, results know how they came about, and ``backward()`` on a number
+    computed from it adds dL/dx to ``x.grad``. ``x.array`` is the NumPy array itself.
+    """
+
+    __slots__ = ()
+    __array_priority__ = 1000  # array * tensor is a tensor
+
+    def __init__(self, data: Any = (), dtype: Any = None, requires_grad: bool = False) -> None:
+        array = as_array(data, dtype)
+        self.array = array if isinstance(data, np.ndarray) else array.copy()
+        self.node = None
+        self.version = Version()
+        self._grad = None
+        self.hooks = None
+        self.requires_grad = False
+        self.requires_grad_(requires_grad)
+
+    # -- gradients -------------------------------------------------------------------------
+
+    @property
+    def grad(self) -> Any:
+        """dL/dx added up by ``backward``, or None."""
+        return self._grad
+
+    @grad.setter
+    def grad(self, value: Tensor | None) -> None:
+        if value is not None and tuple(value.shape) != self.array.shape:
+            raise ShapeError(f"grad: shape {tuple(value.shape)} must be {self.array.shape}")
+        self._grad = value
+
+    @property
+    def grad_fn(self) -> Node | None:
+        """The graph's node that made this tensor; None for a leaf."""
+        return self.node
+
+    @property
+    def is_leaf(self) -> bool:
+        """Whether it was made by the user, not by an operation on tensors that need grad."""
+        return self.node is None
+
+    def requires_grad_(self, requires_grad: bool = True) -> Self:
+        """Whether gradients for this leaf are wanted; floats only."""
+        if requires_grad and self.array.dtype.kind != "f":
+            raise DTypeError(
+                f"requires_grad: only float tensors have gradients, this is {self.array.dtype}"
+            )
+        if self.node is not None and not requires_grad:
+            raise GraphError("requires_grad: only a leaf can be switched off; use .detach()")
+        self.requires_grad = requires_grad
+        return self
+
+    def backward(
+        self,
+        gradient: Any = None,
+        retain_graph: bool | None = None,
+        create_graph: bool = False,
+        inputs: Any = None,
+    ) -> None:
+        """Add dL/dx to ``x.grad`` of every leaf x under this tensor.
+
+        gradient: dL/d(self), needed unless self is a single number. See
+        `chainrule.autograd.backward`.
+        """
+        gradients = None if gradient is None else [gradient]
+        engine.backward([self], gradients, retain_graph, create_graph, inputs)
+
+    def retain_grad(self) -> None:
+        """Keep ``.grad`` of this tensor too, though it is no leaf."""
+        import weakref
+
+        if self.node is not None:
+            self.node.retain = weakref.ref(self)
+
+    def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> RemovableHandle:
+        """Call ``hook(gradient)`` when this tensor's gradient is known; it may replace it."""
+        if not self.requires_grad:
+            raise GraphError("register_hook: this tensor does not require grad")
+        holder: Any = self if self.node is None else self.node
+        if holder.hooks is None:
+            holder.hooks = {}
+        return RemovableHandle(holder.hooks, hook)
+
+    def zero_grad(self) -> None:
+        """Forget the gradient."""
+        self._grad = None
+
+    def detach(self) -> Tensor:
+        """The same memory, outside the graph."""
+        v: Tensor = Variable.of(self.array)
+        v.version = self.version
+        return v
+
+    def detach_(self) -> Self:
+        """Leave the graph: this tensor becomes a leaf that needs no gradient."""
+        self.node, self.requires_grad = None, False
+        return self
+
+    @property
+    def data(self) -> Tensor:
+        """The same memory, outside the graph; changing it is not noticed by the graph."""
+        return Variable.of(self.array)  # type: ignore[no-any-return]
+
+    @data.setter
+    def data(self, value: Tensor) -> None:
+        self.array = as_array(value)
+        self.version = Version()
+
+    # -- description -----------------------------------------------------------------------
+
+    @property
+    def shape(self) -> Size:
+        """The lengths of the axes."""
+        return Size(self.array.shape)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The element type, a NumPy dtype."""
+        return self.array.dtype
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        return self.array.ndim
+
+    @property
+    def device(self) -> device:
+        """Always the CPU."""
+        return device("cpu")
+
+    def size(self, dim: int | None = None) -> Any:
+        """The shape, or the length of one axis."""
+        return self.shape if dim is None else self.array.shape[dim]
+
+    def dim(self) -> int:
+        """The number of axes."""
+        return self.array.ndim
+
+    def numel(self) -> int:
+        """The number of elements."""
+        return self.array.size
+
+    nelement = numel
+
+    def element_size(self) -> int:
+        """Bytes an element takes."""
+        return self.array.itemsize
+
+    def stride(self) -> tuple[int, ...]:
+        """Steps between neighbours along each axis, in elements."""
+        return tuple(s // self.array.itemsize for s in self.array.strides)
+
+    def is_floating_point(self) -> bool:
+        """Whether the elements are floats."""
+        return self.array.dtype.kind == "f"
+
+    def is_contiguous(self) -> bool:
+        """Whether the elements lie in row-major order without gaps."""
+        return self.array.flags.c_contiguous
+
+    def __len__(self) -> int:
+        if self.array.ndim == 0:
+            raise TypeError("len() of a 0-d tensor")
+        return len(self.array)
+
+    def __repr__(self) -> str:
+        text = np.array2string(
+            self.array, precision=4, separator=", ", prefix="tensor(", threshold=1000, edgeitems=3
+        )
+        if self.array.size == 0:
+            text += f", size={tuple(self.array.shape)}"
+        if self.array.dtype not in (get_default_dtype(), np.int64, np.bool_):
+            text += f", dtype={self.array.dtype}"
+        if self.node is not None:
+            text += f", grad_fn={self.node!r}"
+        elif self.requires_grad:
+            text += ", requires_grad=True"
+        return f"tensor({text})"
+
+    def __format__(self, spec: str) -> str:
+        return format(self.item(), spec) if self.array.ndim == 0 else repr(self)
+
+    __hash__ = object.__hash__
+
+    # -- to and from other worlds ------------------------------------------------------------
+
+    def numpy(self) -> np.ndarray[Any, Any]:
+        """The NumPy array, sharing memory."""
+        if self.requires_grad:
+            raise GraphError(
+                "numpy: this tensor requires grad, and NumPy would not record what follows; "
+                "use .detach().numpy()"
+            )
+        return self.array
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
+        array = self.numpy()
+        if dtype is not None and array.dtype != dtype:
+            return array.astype(dtype)
+        return array.copy() if copy else array
+
+    def __dlpack__(self, **kwargs: Any) -> Any:
+        array = self.numpy()
+        return (array if array.flags.writeable else array.copy()).__dlpack__(**kwargs)
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return self.array.__dlpack_device__()
+
+    def item(self) -> Any:
+        """The single element as a Python number."""
+        if self.array.size != 1:
+            raise ShapeError(f"item: needs exactly one element\n  x {self.array.shape}")
+        return self.array.item()
+
+    def tolist(self) -> Any:
+        """Nested lists of Python numbers."""
+        return self.array.tolist()
+
+    def __float__(self) -> float:
+        return float(self.item())
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    def __index__(self) -> int:
+        if self.array.dtype.kind not in "iu":
+            raise TypeError("only an integer tensor of one element can be an index")
+        return int(self.item())
+
+    def __bool__(self) -> bool:
+        if self.array.size != 1:
+            raise ShapeError(
+                f"the truth of a tensor with {self.array.size} elements is ambiguous; "
+                "use .any() or .all()"
+            )
+        return builtins.bool(self.array.item())
+
+    def __iter__(self) -> Iterator[Tensor]:
+        if self.array.ndim == 0:
+            raise TypeError("iteration over a 0-d tensor")
+        return iter(ops.unbind(self))
+
+    def __contains__(self, value: Any) -> builtins.bool:
+        return builtins.bool((self.array == as_array(value)).any())
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        if self.node is not None:
+            raise GraphError("deepcopy: only leaves can be copied; use .detach().clone()")
+        made = type(self).__new__(type(self))
+        made.array, made.node, made.version = self.array.copy(order="K"), None, Version()
+        made.requires_grad, made.hooks = self.requires_grad, None
+        made._grad = None if self._grad is None else self._grad.__deepcopy__(memo)  # type: ignore
+        memo[id(self)] = made
+        return made
+
+    def __reduce__(self) -> Any:
+        if self.node is not None:
+            raise GraphError("pickle: only leaves can be pickled; use .detach()")
+        return _rebuild, (type(self), self.array, self.requires_grad)
+
+    # -- dtype -----------------------------------------------------------------------------
+
+    def to(self, *args: Any, **kwargs: Any) -> Tensor:
+        """Convert to a dtype, to another tensor's dtype; the device can only be "cpu"."""
+        for a in (*args, *kwargs.values()):
+            if isinstance(a, Variable):
+                return self.type(a.array.dtype)
+            if isinstance(a, device) or a is None or isinstance(a, builtins.bool):
+                continue
+            if isinstance(a, str) and a.split(":")[0] in ("cpu", "cuda", "mps"):
+                device(a)
+                continue
+            return self.type(a)
+        return self
+
+    def type(self, dtype: Any) -> Tensor:
+        """Convert to ``dtype``; the same tensor where it has it already."""
+        dtype = np.dtype(dtype)
+        return self if self.array.dtype == dtype else ops.cast(self, dtype)
+
+    def type_as(self, other: Tensor) -> Tensor:
+        """Convert to the dtype of ``other``."""
+        return self.type(other.array.dtype)
+
+    def float(self) -> Tensor:
+        """As float32."""
+        return self.type(np.float32)
+
+    def double(self) -> Tensor:
+        """As float64."""
+        return self.type(np.float64)
+
+    def half(self) -> Tensor:
+        """As float16."""
+        return self.type(np.float16)
+
+    def long(self) -> Tensor:
+        """As int64."""
+        return self.type(np.int64)
+
+    def int(self) -> Tensor:
+        """As int32."""
+        return self.type(np.int32)
+
+    def byte(self) -> Tensor:
+        """As uint8."""
+        return self.type(np.uint8)
+
+    def bool(self) -> Tensor:
+        """As booleans: whether each element is nonzero."""
+        return self.type(np.bool_)
+
+    def cpu(self) -> Tensor:
+        """The tensor itself: it lives on the CPU."""
+        return self
+
+    def contiguous(self) -> Tensor:
+        """The tensor itself: every operation takes any memory layout."""
+        return self
+
+    # -- arithmetic ------------------------------------------------------------------------
+
+    __add__ = add = ops.add
+    __sub__ = sub = subtract = ops.sub
+    __mul__ = mul = multiply = ops.mul
+    __truediv__ = div = divide = true_divide = ops.div
+    __floordiv__ = floor_divide = ops.floor_divide
+    __mod__ = remainder = ops.remainder
+    __pow__ = pow = ops.pow
+    __matmul__ = matmul = ops.matmul
+    __neg__ = neg = negative = ops.neg
+    __abs__ = abs = ops.abs
+    __and__ = ops.bitwise_and
+    __or__ = ops.bitwise_or
+    __invert__ = ops.bitwise_not
+    __eq__ = eq = ops.eq  # type: ignore[assignment]
+    __ne__ = ne = ops.ne  # type: ignore[assignment]
+    __lt__ = lt = less = ops.lt
+    __le__ = le = less_equal = ops.le
+    __gt__ = gt = greater = ops.gt
+    __ge__ = ge = greater_equal = ops.ge
+    mm = bmm = ops.matmul
+
+    def __radd__(self, other: Any) -> Tensor:
+        return ops.add(other, self)
+
+    def __rsub__(self, other: Any) -> Tensor:
+        return ops.sub(other, self)
+
+    def __rmul__(self, other: Any) -> Tensor:
+        return ops.mul(other, self)
+
+    def __rtruediv__(self, other: Any) -> Tensor:
+        return ops.div(other, self)
+
+    def __rfloordiv__(self, other: Any) -> Tensor:
+        return ops.floor_divide(other, self)
+
+    def __rmod__(self, other: Any) -> Tensor:
+        return ops.remainder(other, self)
+
+    def __rpow__(self, other: Any) -> Tensor:
+        return ops.pow(other, self)
+
+    def __rmatmul__(self, other: Any) -> Tensor:
+        return ops.matmul(Variable.of(other), self)
+
+    exp = ops.exp
+    expm1 = ops.expm1
+    log = ops.log
+    log1p = ops.log1p
+    sqrt = ops.sqrt
+    rsqrt = ops.rsqrt
+    reciprocal = ops.reciprocal
+    square = ops.square
+    sin = ops.sin
+    cos = ops.cos
+    sign = ops.sign
+    floor = ops.floor
+    ceil = ops.ceil
+    round = ops.round
+    clamp = clip = ops.clamp
+    maximum = ops.maximum
+    minimum = ops.minimum
+    sigmoid = ops.sigmoid
+    tanh = ops.tanh
+    relu = ops.relu
+    clone = ops.clone
+    logical_and = ops.logical_and
+    logical_or = ops.logical_or
+    logical_not = ops.logical_not
+    isnan = ops.isnan
+    isinf = ops.isinf
+    isfinite = ops.isfinite
+
+    def softmax(self, dim: builtins.int) -> Tensor:
+        """See `chainrule.ops.softmax`."""
+        return ops.softmax(self, dim)
+
+    def log_softmax(self, dim: builtins.int) -> Tensor:
+        """See `chainrule.ops.log_softmax`."""
+        return ops.log_softmax(self, dim)
+
+    def where(self, condition: Tensor, other: Any) -> Tensor:
+        """This tensor where the condition holds, else ``other``."""
+        return ops.where(condition, self, other)
+
+    def masked_fill(self, mask: Tensor, value: builtins.float) -> Tensor:
+        """A copy with ``value`` where the mask is true."""
+        return ops.where(mask, value, self)
+
+    def clamp_min(self, min: Any) -> Tensor:
+        """max(x, min)."""
+        return ops.clamp(self, min=min)
+
+    def clamp_max(self, max: Any) -> Tensor:
+        """min(x, max)."""
+        return ops.clamp(self, max=max)
+
+    # -- reductions ------------------------------------------------------------------------
+
+    sum = ops.sum
+    mean = ops.mean
+    var = ops.var
+    std = ops.std
+    amax = ops.amax
+    amin = ops.amin
+    argmax = ops.argmax
+    argmin = ops.argmin
+    logsumexp = ops.logsumexp
+    any = ops.any
+    all = ops.all
+
+    def max(self, dim: Any = None, keepdim: builtins.bool = False) -> Any:
+        """The maximum; (values, indices) along ``dim``; or the maximum with another tensor."""
+        return max(self, dim, keepdim)
+
+    def min(self, dim: Any = None, keepdim: builtins.bool = False) -> Any:
+        """The minimum; (values, indices) along ``dim``; or the minimum with another tensor."""
+        return min(self, dim, keepdim)
+
+    def norm(self, p: builtins.float = 2, dim: Any = None, keepdim: builtins.bool = False) -> Any:
+        """(Σ |x|^p)^(1/p) over ``dim``; p may be infinity."""
+        return norm(self, p, dim, keepdim)
+
+    # -- shape -----------------------------------------------------------------------------
+
+    flatten = ops.flatten
+    squeeze = ops.squeeze
+    unsqueeze = ops.unsqueeze
+    transpose = swapaxes = ops.transpose
+    split = ops.split
+    chunk = ops.chunk
+    unbind = ops.unbind
+    narrow = ops.narrow
+    gather = ops.gather
+
+    def reshape(self, *shape: Any) -> Tensor:
+        """The same elements in row-major order under another shape; one length may be -1."""
+        return ops.reshape(self, sizes_of(shape))
+
+    view = reshape
+
+    def view_as(self, other: Tensor) -> Tensor:
+        """Reshape to the shape of ``other``."""
+        return ops.reshape(self, tuple(other.shape))
+
+    reshape_as = view_as
+
+    def permute(self, *dims: Any) -> Tensor:
+        """Reorder the axes."""
+        return ops.permute(self, sizes_of(dims))
+
+    def expand(self, *sizes: Any) -> Tensor:
+        """Repeat axes of length one without a copy; -1 keeps a length."""
+        return ops.expand(self, sizes_of(sizes))
+
+    def expand_as(self, other: Tensor) -> Tensor:
+        """Expand to the shape of ``other``."""
+        return ops.expand(self, tuple(other.shape))
+
+    def flip(self, *dims: Any) -> Tensor:
+        """Reverse the order along each of the axes."""
+        return ops.flip(self, sizes_of(dims))
+
+    def t(self) -> Tensor:
+        """The transpose of a matrix."""
+        if self.array.ndim > 2:
+            raise ShapeError(f"t: expects at most two axes\n  x {self.array.shape}; use .mT")
+        return self if self.array.ndim < 2 else ops.transpose(self, 0, 1)
+
+    @property
+    def T(self) -> Tensor:  # noqa: N802 - PyTorch's name
+        """All axes in reverse order."""
+        return ops.permute(self, tuple(reversed(range(self.array.ndim))))
+
+    @property
+    def mT(self) -> Tensor:  # noqa: N802 - PyTorch's name
+        """The last two axes swapped."""
+        return ops.transpose(self, -2, -1)
+
+    def __getitem__(self, index: Any) -> Tensor:
+        return ops.getitem(self, _index(index))
+
+    # -- in place --------------------------------------------------------------------------
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        index = _index(index)
+        if self._records(value):
+            self._become(ops.index_put(self, index, value))
+        else:
+            self.array[index] = value.array if isinstance(value, Variable) else value
+            self.version.count += 1
+
+    def _records(self, *others: Any) -> builtins.bool:
+        """Whether a change in place by ``others`` belongs to the graph."""
+        return grad_mode.enabled and builtins.any(
+            isinstance(v, Variable) and v.requires_grad for v in (self, *others)
+        )
+
+    def _become(self, new: Tensor) -> Self:
+        """Take over the values of ``new``, in place, and where it came from."""
+        if tuple(new.array.shape) != self.array.shape:
+            raise ShapeError(
+                f"in place: the result {new.array.shape} does not fit the tensor {self.array.shape}"
+            )
+        if not np.can_cast(new.array.dtype, self.array.dtype, "same_kind"):
+            raise DTypeError(
+                f"in place: a result of {new.array.dtype} cannot be stored in {self.array.dtype}"
+            )
+        if self._records(new):
+            if self.requires_grad and self.node is None:
+                raise GraphError(
+                    "in place: this leaf requires grad, and the graph would lose its value; "
+                    "do it under no_grad() or on .data"
+                )
+            if self.version.is_shared():
+                raise GraphError(
+                    "in place: other views of this memory exist, and the graph would not know "
+                    "that they changed; use an operation that makes a new tensor, or .clone()"
+                )
+            self.node, self.requires_grad = new.node, new.requires_grad
+        np.copyto(self.array, new.array, casting="same_kind")
+        self.version.count += 1
+        return self
+
+    def add_(self, other: Any, alpha: builtins.float = 1) -> Self:
+        """x ← x + α·other."""
+        return self._become(ops.add(self, other, alpha))
+
+    def sub_(self, other: Any, alpha: builtins.float = 1) -> Self:
+        """x ← x - α·other."""
+        return self._become(ops.sub(self, other, alpha))
+
+    def mul_(self, other: Any) -> Self:
+        """x ← x · other."""
+        return self._become(ops.mul(self, other))
+
+    def div_(self, other: Any) -> Self:
+        """x ← x / other."""
+        return self._become(ops.div(self, other))
+
+    def pow_(self, exponent: Any) -> Self:
+        """x ← x^exponent."""
+        return self._become(ops.pow(self, exponent))
+
+    def clamp_(self, min: Any = None, max: Any = None) -> Self:
+        """x ← min(max(x, min), max)."""
+        return self._become(ops.clamp(self, min, max))
+
+    def exp_(self) -> Self:
+        """x ← eˣ."""
+        return self._become(ops.exp(self))
+
+    def sqrt_(self) -> Self:
+        """x ← √x."""
+        return self._become(ops.sqrt(self))
+
+    def neg_(self) -> Self:
+        """x ← -x."""
+        return self._become(ops.neg(self))
+
+    def abs_(self) -> Self:
+        """x ← |x|."""
+        return self._become(ops.abs(self))
+
+    def relu_(self) -> Self:
+        """x ← max(x, 0)."""
+        return self._become(ops.relu(self))
+
+    def sigmoid_(self) -> Self:
+        """x ← 1 / (1 + e⁻ˣ)."""
+        return self._become(ops.sigmoid(self))
+
+    def tanh_(self) -> Self:
+        """x ← tanh x."""
+        return self._become(ops.tanh(self))
+
+    def masked_fill_(self, mask: Tensor, value: builtins.float) -> Self:
+        """x ← value where the mask is true."""
+        return self._become(self.masked_fill(mask, value))
+
+    __iadd__ = add_
+    __isub__ = sub_
+    __imul__ = mul_
+    __itruediv__ = div_
+    __ipow__ = pow_
+
+    def copy_(self, source: Any) -> Self:
+        """x ← source, broadcast and converted to x's dtype."""
+        if not isinstance(source, Variable):
+            source = Variable.of(as_array(source))
+        new = ops.expand(source, self.array.shape)
+        return self._become(new if new.dtype == self.dtype else ops.cast(new, self.dtype))
+
+    def fill_(self, value: Any) -> Self:
+        """x ← value everywhere."""
+        number = value if isinstance(value, Variable) else Variable.of(np.asarray(value, self.dtype))
+        return self.copy_(number)
+
+    def zero_(self) -> Self:
+        """x ← 0."""
+        return self.fill_(0)
+
+    def uniform_(
+        self, a: builtins.float = 0, b: builtins.float = 1, generator: Generator | None = None
+    ) -> Self:
+        """x ← numbers drawn evenly from [a, b)."""
+        rng = (generator or default_generator).rng
+        return self._drawn(rng.random(self.array.shape) * (b - a) + a)
+
+    def normal_(
+        self, mean: builtins.float = 0, std: builtins.float = 1, generator: Generator | None = None
+    ) -> Self:
+        """x ← numbers drawn from the normal distribution N(mean, std²)."""
+        rng = (generator or default_generator).rng
+        return self._drawn(rng.standard_normal(self.array.shape) * std + mean)
+
+    def bernoulli_(self, p: builtins.float = 0.5, generator: Generator | None = None) -> Self:
+        """x ← 1 with probability p, else 0."""
+        rng = (generator or default_generator).rng
+        return self._drawn(rng.random(self.array.shape) < p)
+
+    def _drawn(self, values: Any) -> Self:
+        return self._become(Variable.of(np.asarray(values).astype(self.array.dtype)))
+
+    # -- new tensors like this one -----------------------------------------------------------
+
+    def new_zeros(self, *sizes: Any, dtype: Any = None) -> Tensor:
+        """Zeros of this dtype."""
+        return Variable.of(np.zeros(sizes_of(sizes), dtype or self.dtype))  # type: ignore
+
+    def new_ones(self, *sizes: Any, dtype: Any = None) -> Tensor:
+        """Ones of this dtype."""
+        return Variable.of(np.ones(sizes_of(sizes), dtype or self.dtype))  # type: ignore
+
+    def new_full(self, size: Sequence[builtins.int], fill_value: Any, dtype: Any = None) -> Tensor:
+        """``fill_value`` everywhere, of this dtype."""
+        return Variable.of(np.full(tuple(size), fill_value, dtype or self.dtype))  # type: ignore
+
+    def new_tensor(self, data: Any, dtype: Any = None) -> Tensor:
+        """``data`` as a tensor of this dtype."""
+        return Variable.of(as_array(data, dtype or self.dtype).copy())  # type: ignore
+
+
+Variable.concrete = Tensor
+
+
+def _rebuild(kind: type[Tensor], array: Any, requires_grad: bool) -> Tensor:
+    return kind(array, requires_grad=requires_grad)
+
+
+def _extremum(
+    x: Any, dim: Any, keepdim: bool, whole: Callable[..., Any], arg: Callable[..., Any],
+    both: Callable[..., Any],
+) -> Any:  # fmt: skip
+    if dim is None:
+        return whole(x)
+    if isinstance(dim, Variable):
+        return both(x, dim)
+    return Extremum(*take_extremum(x, arg(x, dim), dim, keepdim))
+
+
+def max(x: Any, dim: Any = None, keepdim: bool = False) -> Any:
+    """The maximum of all; (values, indices) along ``dim``; or of two tensors, elementwise.
+
+    Along an axis the gradient goes to the first winner; over everything, equal maxima
+    share it.
+    """
+    return _extremum(x, dim, keepdim, ops.amax, ops.argmax, ops.maximum)
+
+
+def min(x: Any, dim: Any = None, keepdim: bool = False) -> Any:
+    """The minimum of all; (values, indices) along ``dim``; or of two tensors, elementwise."""
+    return _extremum(x, dim, keepdim, ops.amin, ops.argmin, ops.minimum)
+
+
+def norm(x: Any, p: float = 2, dim: Any = None, keepdim: bool = False) -> Any:
+    """(Σ |x|^p)^(1/p) over ``dim``; p may be infinity."""
+    if p == 2:
+        return ops.sqrt(ops.sum(ops.square(x), dim, keepdim))
+    if p == 1:
+        return ops.sum(ops.abs(x), dim, keepdim)
+    if p == float("inf"):
+        return ops.amax(ops.abs(x), dim, keepdim)
+    return ops.pow(ops.sum(ops.pow(ops.abs(x), p), dim, keepdim), 1 / p)
