@@ -1,0 +1,19 @@
+// Which instruction set's kernels are used on this machine.
+#pragma once
+#include "kernels.hpp"
+
+#include <string>
+#include <vector>
+
+namespace chainrule {
+
+// Instruction sets that were compiled and that this processor has, best last.
+std::vector<std::string> available_instruction_sets();
+
+// Kernels in use; the best at first.
+const Kernels& active();
+
+// Uses one by name; false if it is not available.
+bool choose(const std::string& instruction_set);
+
+}  // namespace chainrule

@@ -1,0 +1,59 @@
+// Vectors of floats, as wide as the instruction set this file is compiled for.
+//
+// Everything lives in a namespace of that instruction set. Kernel sources must not use the
+// standard library's templates: the linker keeps one copy of such a function for the whole
+// program, and it may keep the one that only newer processors can run.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+#include "kernels.hpp"
+#include "threads.hpp"
+
+#if defined(CHAINRULE_ISA_avx512)
+#define CHAINRULE_VECTOR_BYTES 64
+#elif defined(CHAINRULE_ISA_avx2)
+#define CHAINRULE_VECTOR_BYTES 32
+#else
+#define CHAINRULE_VECTOR_BYTES 16
+#endif
+
+namespace chainrule::CHAINRULE_ISA {
+
+typedef float Vector __attribute__((vector_size(CHAINRULE_VECTOR_BYTES)));
+// The same at any address.
+typedef float UnalignedVector
+    __attribute__((vector_size(CHAINRULE_VECTOR_BYTES), aligned(4), may_alias));
+
+constexpr std::size_t lanes = CHAINRULE_VECTOR_BYTES / sizeof(float);
+
+inline Vector load(const float* p) { return *reinterpret_cast<const UnalignedVector*>(p); }
+inline void store(float* p, Vector v) { *reinterpret_cast<UnalignedVector*>(p) = v; }
+
+// `Vector{} + x` would cost an addition: fill the lanes explicitly.
+inline Vector broadcast(float x) {
+  Vector v;
+  for (std::size_t i = 0; i < lanes; ++i) v[i] = x;
+  return v;
+}
+
+template <class T>
+constexpr T smaller(T a, T b) { return b < a ? b : a; }
+template <class T>
+constexpr T larger(T a, T b) { return a < b ? b : a; }
+
+constexpr std::size_t ceil_div(std::size_t a, std::size_t b) { return (a + b - 1) / b; }
+
+// Elements of a memory-bound pass that one task handles: large against a task's cost of about
+// a microsecond, small enough for a few tasks in every layer.
+constexpr std::size_t pass_grain = std::size_t{1} << 15;
+
+// body(first, last) over [0, n) in pieces of `grain`.
+template <class Body>
+void parallel_ranges(int threads, std::size_t n, std::size_t grain, Body&& body) {
+  parallel_for(threads, ceil_div(n, grain),
+               [&](std::size_t task) { body(task * grain, smaller(n, (task + 1) * grain)); });
+}
+
+}  // namespace chainrule::CHAINRULE_ISA

@@ -1,0 +1,15 @@
+#include "activation.hpp"
+
+#define CHAINRULE_NAME_(isa) #isa
+#define CHAINRULE_NAME(isa) CHAINRULE_NAME_(isa)
+
+namespace chainrule::CHAINRULE_ISA {
+
+extern const Kernels kernels;
+const Kernels kernels = {
+    .instruction_set = CHAINRULE_NAME(CHAINRULE_ISA),
+    .relu = relu,
+    .relu_backward = relu_backward,
+};
+
+}  // namespace chainrule::CHAINRULE_ISA

@@ -1,0 +1,22 @@
+// A small pool of worker threads: parallel_for runs tasks 0..n-1 on up to `threads` threads.
+//
+// Which thread runs a task is left to chance, so a kernel must give each task its own output,
+// and its tasks must not depend on the number of threads; then results are the same bits for
+// any number. Workers sleep when there is nothing to do: spinning ones would take the cores
+// from NumPy's BLAS threads and from other jobs.
+#pragma once
+#include <cstddef>
+
+namespace chainrule {
+
+using TaskFunction = void (*)(void* context, std::size_t task);
+
+void run_tasks(int threads, std::size_t tasks, TaskFunction function, void* context);
+
+template <class Body>
+void parallel_for(int threads, std::size_t tasks, Body&& body) {
+  run_tasks(threads, tasks,
+            [](void* context, std::size_t task) { (*static_cast<Body*>(context))(task); }, &body);
+}
+
+}  // namespace chainrule
