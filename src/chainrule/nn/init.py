@@ -1,0 +1,184 @@
+"""Initial values of parameters: random numbers whose variance keeps signals alive.
+
+For y = Wx with independent entries of mean 0, Var(y) = fan_in · Var(W) · E[x²]. To carry the
+variance of signals through a layer forwards, Var(W) must be gain²/fan_in; to carry that of
+gradients backwards, gain²/fan_out. The gain makes up for what the activation takes away.
+
+Every function fills its tensor in place, unrecorded, and returns it. The same seed gives the
+same values (`chainrule.manual_seed`, or a `generator` of your own).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Literal
+
+import numpy as np
+
+from chainrule.errors import ConfigError, ShapeError
+from chainrule.random import Generator, default_generator
+from chainrule.tensor import Tensor
+
+FanMode = Literal["fan_in", "fan_out"]
+
+
+def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
+    """The factor by which weights before an activation are enlarged.
+
+    1 for linear layers and sigmoid, 5/3 for tanh, √2 for relu (half the variance is cut off),
+    √(2 / (1 + a²)) for leaky_relu with slope a = ``param`` (0.01 unless given), 3/4 for selu.
+    Source: He et al. 2015, arXiv:1502.01852, §2.2.
+    """
+    if nonlinearity == "leaky_relu":
+        slope = 0.01 if param is None else float(param)
+        return math.sqrt(2 / (1 + slope * slope))
+    gains = {"relu": math.sqrt(2), "tanh": 5 / 3, "selu": 3 / 4}
+    gains |= dict.fromkeys(("linear", "conv1d", "conv2d", "conv3d", "sigmoid"), 1.0)
+    if nonlinearity not in gains:
+        known = ", ".join(sorted([*gains, "leaky_relu"]))
+        raise ConfigError(f"calculate_gain: no gain for {nonlinearity!r}; known: {known}")
+    return gains[nonlinearity]
+
+
+def uniform_(
+    tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: Generator | None = None
+) -> Tensor:
+    """Uniform between a and b."""
+    return _fill(tensor, _rng(generator).uniform(a, b, tensor.shape))
+
+
+def normal_(
+    tensor: Tensor, mean: float = 0.0, std: float = 1.0, generator: Generator | None = None
+) -> Tensor:
+    """Normal with the given mean and standard deviation."""
+    return _fill(tensor, _rng(generator).normal(mean, std, tensor.shape))
+
+
+def trunc_normal_(
+    tensor: Tensor,
+    mean: float = 0.0,
+    std: float = 1.0,
+    a: float = -2.0,
+    b: float = 2.0,
+    generator: Generator | None = None,
+) -> Tensor:
+    """Normal, redrawn until it lies between a and b (values, not standard deviations)."""
+    if not a < b or mean < a - 2 * std or mean > b + 2 * std:
+        raise ConfigError(
+            f"trunc_normal_: mean {mean} must lie within two std {std} of the interval [{a}, {b}]"
+        )
+    rng = _rng(generator)
+    values = rng.normal(mean, std, tensor.shape)
+    while (outside := (values < a) | (values > b)).any():
+        values[outside] = rng.normal(mean, std, np.count_nonzero(outside))
+    return _fill(tensor, values)
+
+
+def constant_(tensor: Tensor, val: float) -> Tensor:
+    """One value everywhere."""
+    return _fill(tensor, val)
+
+
+def zeros_(tensor: Tensor) -> Tensor:
+    """Zeros."""
+    return _fill(tensor, 0)
+
+
+def ones_(tensor: Tensor) -> Tensor:
+    """Ones."""
+    return _fill(tensor, 1)
+
+
+def xavier_uniform_(
+    tensor: Tensor, gain: float = 1.0, generator: Generator | None = None
+) -> Tensor:
+    """U(-a, a) with a = gain · √(6 / (fan_in + fan_out)): variance between the two demands.
+
+    Source: Glorot & Bengio 2010, Understanding the difficulty of training deep networks.
+    """
+    bound = gain * math.sqrt(6 / sum(_fans("xavier_uniform_", tensor)))
+    return uniform_(tensor, -bound, bound, generator)
+
+
+def xavier_normal_(tensor: Tensor, gain: float = 1.0, generator: Generator | None = None) -> Tensor:
+    """N(0, s²) with s = gain · √(2 / (fan_in + fan_out)). Source: as `xavier_uniform_`."""
+    std = gain * math.sqrt(2 / sum(_fans("xavier_normal_", tensor)))
+    return normal_(tensor, 0.0, std, generator)
+
+
+def kaiming_uniform_(
+    tensor: Tensor,
+    a: float = 0,
+    mode: FanMode = "fan_in",
+    nonlinearity: str = "leaky_relu",
+    generator: Generator | None = None,
+) -> Tensor:
+    """U(-b, b) with b = gain · √(3 / fan); a: the slope of the leaky_relu that follows.
+
+    Source: He et al. 2015, arXiv:1502.01852.
+    """
+    bound = math.sqrt(3) * _kaiming_std("kaiming_uniform_", tensor, a, mode, nonlinearity)
+    return uniform_(tensor, -bound, bound, generator)
+
+
+def kaiming_normal_(
+    tensor: Tensor,
+    a: float = 0,
+    mode: FanMode = "fan_in",
+    nonlinearity: str = "leaky_relu",
+    generator: Generator | None = None,
+) -> Tensor:
+    """N(0, s²) with s = gain / √fan; a: the slope of the leaky_relu that follows.
+
+    Source: He et al. 2015, arXiv:1502.01852.
+    """
+    std = _kaiming_std("kaiming_normal_", tensor, a, mode, nonlinearity)
+    return normal_(tensor, 0.0, std, generator)
+
+
+def orthogonal_(tensor: Tensor, gain: float = 1, generator: Generator | None = None) -> Tensor:
+    """gain · Q, Q with orthonormal rows (or columns, whichever are fewer), axes 1.. joined.
+
+    Source: Saxe et al. 2013, arXiv:1312.6120.
+    """
+    if tensor.ndim < 2:
+        raise ShapeError(f"orthogonal_: needs at least two axes, got {tuple(tensor.shape)}")
+    rows, columns = tensor.shape[0], math.prod(tensor.shape[1:])
+    normal = _rng(generator).standard_normal((max(rows, columns), min(rows, columns)))
+    q, r = np.linalg.qr(normal)
+    q *= np.sign(np.diag(r))  # QR fixes Q up to signs; this choice makes Q uniformly distributed
+    return _fill(tensor, gain * (q if rows >= columns else q.T).reshape(tensor.shape))
+
+
+def fan_in_bound(weight: Tensor) -> float:
+    """1/√fan_in: PyTorch's layers draw weights and biases from U(-1/√fan_in, 1/√fan_in)."""
+    fan_in, _ = _fans("fan_in_bound", weight)
+    return 1 / math.sqrt(fan_in) if fan_in else 0.0
+
+
+def _fans(name: str, tensor: Tensor) -> tuple[int, int]:
+    """How many inputs an output sees, and how many outputs an input reaches."""
+    if tensor.ndim < 2:
+        raise ShapeError(
+            f"{name}: fan_in and fan_out need a weight (O, I, ...), got {tuple(tensor.shape)}"
+        )
+    window = math.prod(tensor.shape[2:])
+    return tensor.shape[1] * window, tensor.shape[0] * window
+
+
+def _kaiming_std(name: str, tensor: Tensor, a: float, mode: str, nonlinearity: str) -> float:
+    if mode not in ("fan_in", "fan_out"):
+        raise ConfigError(f'{name}: mode must be "fan_in" or "fan_out", got {mode!r}')
+    fan = _fans(name, tensor)[mode == "fan_out"]
+    return calculate_gain(nonlinearity, a) / math.sqrt(fan) if fan else 0.0
+
+
+def _rng(generator: Generator | None) -> np.random.Generator:
+    return (generator or default_generator).rng
+
+
+def _fill(tensor: Tensor, values: Any) -> Tensor:
+    """Overwrite past the graph: an initial value has no history."""
+    tensor.array[...] = values
+    tensor.version.count += 1
+    return tensor

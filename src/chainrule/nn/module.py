@@ -1,0 +1,440 @@
+"""Module: state (parameters, buffers, sub-modules) and the function that uses it.
+
+Names, state_dict keys and printed form are PyTorch's, so that a model written for PyTorch
+runs when its imports change, and weights load by name. The mathematics lives in
+`chainrule.nn.functional`; a module only remembers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+
+from chainrule.autograd import no_grad
+from chainrule.autograd.graph import RemovableHandle
+from chainrule.errors import CheckpointError, ConfigError, DTypeError
+from chainrule.nn.parameter import Buffer, Parameter
+from chainrule.tensor import Tensor
+
+
+class IncompatibleKeys(NamedTuple):
+    """What `Module.load_state_dict` did not find, and what it did not know."""
+
+    missing_keys: list[str]
+    unexpected_keys: list[str]
+
+
+class Module:
+    """Base of all layers and models.
+
+    Assigning a `Parameter`, a `Buffer` or a `Module` to an attribute registers it.
+    Subclasses call ``super().__init__()`` first and define ``forward``.
+    """
+
+    training: bool
+    _parameters: dict[str, Parameter | None]
+    _buffers: dict[str, Tensor | None]
+    _modules: dict[str, Module | None]
+
+    def __init__(self) -> None:
+        # Past __setattr__, which needs these to exist.
+        self.__dict__.update(
+            training=True,
+            _parameters={},
+            _buffers={},
+            _transient_buffers=set(),
+            _modules={},
+            _forward_pre_hooks={},
+            _forward_hooks={},
+        )
+
+    # -- calling ---------------------------------------------------------------------------
+
+    def _forward_is_missing(self, *args: Any, **kwargs: Any) -> Any:
+        raise NotImplementedError(f"{type(self).__name__} does not define forward()")
+
+    # As an attribute, not a method: subclasses choose their own arguments.
+    forward: Callable[..., Any] = _forward_is_missing
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        state = self.__dict__
+        if state["_forward_pre_hooks"] or state["_forward_hooks"]:
+            return self._call_with_hooks(args, kwargs)
+        return self.forward(*args, **kwargs)
+
+    def _call_with_hooks(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        for hook in tuple(self._forward_pre_hooks.values()):
+            changed = hook(self, args)
+            if changed is not None:
+                args = changed if isinstance(changed, tuple) else (changed,)
+        output = self.forward(*args, **kwargs)
+        for hook in tuple(self._forward_hooks.values()):
+            changed = hook(self, args, output)
+            if changed is not None:
+                output = changed
+        return output
+
+    def register_forward_pre_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
+        """Call ``hook(module, args)`` before forward; what it returns replaces args (None: not)."""
+        return RemovableHandle(self._forward_pre_hooks, hook)
+
+    def register_forward_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
+        """Call ``hook(module, args, output)`` after forward; what it returns replaces output."""
+        return RemovableHandle(self._forward_hooks, hook)
+
+    # -- registering -----------------------------------------------------------------------
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if isinstance(value, Parameter):
+            self.register_parameter(name, value)
+        elif isinstance(value, Module):
+            self.add_module(name, value)
+        elif isinstance(value, Buffer):
+            self.register_buffer(name, value, value.persistent)
+        elif (registry := self._registry_of(name)) is None:
+            object.__setattr__(self, name, value)
+        elif value is None or (registry is self._buffers and isinstance(value, Tensor)):
+            registry[name] = value
+        else:
+            kind = {id(self._parameters): "Parameter", id(self._buffers): "Tensor"}.get(
+                id(registry), "Module"
+            )
+            raise DTypeError(
+                f"{type(self).__name__}.{name} holds a {kind}; "
+                f"cannot assign a {type(value).__name__} (assign a {kind} or None)"
+            )
+
+    def __getattr__(self, name: str) -> Any:
+        # Reached only for what is not an ordinary attribute.
+        state = self.__dict__
+        for registry in ("_parameters", "_buffers", "_modules"):
+            known = state.get(registry)
+            if known is None:
+                if name.startswith("__"):
+                    break  # copy and pickle ask a bare object for its special methods
+                raise AttributeError(
+                    f"{type(self).__name__}: call super().__init__() before using attributes"
+                )
+            if name in known:
+                return known[name]
+        raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
+
+    def __delattr__(self, name: str) -> None:
+        registry = self._registry_of(name)
+        if registry is None:
+            object.__delattr__(self, name)
+        else:
+            del registry[name]
+            self._transient_buffers.discard(name)
+
+    def __dir__(self) -> list[str]:
+        registered = (*self._parameters, *self._buffers, *self._modules)
+        return sorted({*super().__dir__(), *registered})
+
+    def _registry_of(self, name: str) -> dict[str, Any] | None:
+        """The registry that holds ``name``, if one does."""
+        for registry in (self._parameters, self._buffers, self._modules):
+            if name in registry:
+                return registry
+        return None
+
+    def _claim(self, name: str, registry: Mapping[str, Any]) -> None:
+        """Check a name to be registered and forget what bore it elsewhere."""
+        if not isinstance(name, str) or not name or "." in name:
+            raise ConfigError(
+                f"{type(self).__name__}: {name!r} cannot name a parameter, buffer or module; "
+                "a name is a non-empty string without '.'"
+            )
+        if self._registry_of(name) not in (None, registry):
+            delattr(self, name)
+        self.__dict__.pop(name, None)
+
+    def register_parameter(self, name: str, param: Parameter | None) -> None:
+        """Register a parameter, or None for an absent one."""
+        if not isinstance(param, Parameter | None):
+            raise DTypeError(
+                f"register_parameter: {name!r} must be a Parameter or None, "
+                f"got {type(param).__name__}; wrap it in nn.Parameter"
+            )
+        self._claim(name, self._parameters)
+        self._parameters[name] = param
+
+    def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
+        """Register a tensor that is state but not trained; ``persistent``: in the state_dict."""
+        if not isinstance(tensor, Tensor | None):
+            raise DTypeError(
+                f"register_buffer: {name!r} must be a Tensor or None, got {type(tensor).__name__}"
+            )
+        self._claim(name, self._buffers)
+        self._buffers[name] = tensor
+        (self._transient_buffers.discard if persistent else self._transient_buffers.add)(name)
+
+    def add_module(self, name: str, module: Module | None) -> None:
+        """Register a sub-module, or None for an absent one."""
+        if not isinstance(module, Module | None):
+            raise DTypeError(
+                f"add_module: {name!r} must be a Module or None, got {type(module).__name__}"
+            )
+        self._claim(name, self._modules)
+        self._modules[name] = module
+
+    register_module = add_module
+
+    # -- looking around --------------------------------------------------------------------
+
+    def named_modules(
+        self, prefix: str = "", remove_duplicate: bool = True, memo: set[Module] | None = None
+    ) -> Iterator[tuple[str, Module]]:
+        """(dotted name, module) of this module and all below it, each once."""
+        memo = set() if memo is None else memo
+        if self in memo:
+            return
+        if remove_duplicate:
+            memo.add(self)
+        yield prefix, self
+        for name, module in self._modules.items():
+            if module is not None:
+                below = f"{prefix}.{name}" if prefix else name
+                yield from module.named_modules(below, remove_duplicate, memo)
+
+    def modules(self) -> Iterator[Module]:
+        """This module and all below it, each once."""
+        return (module for _, module in self.named_modules())
+
+    def named_children(self) -> Iterator[tuple[str, Module]]:
+        """(name, module) of the direct sub-modules, each once."""
+        return _once((n, m) for n, m in self._modules.items() if m is not None)
+
+    def children(self) -> Iterator[Module]:
+        """The direct sub-modules, each once."""
+        return (module for _, module in self.named_children())
+
+    def named_parameters(
+        self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, Parameter]]:
+        """(dotted name, parameter) here and, with ``recurse``, below; shared ones once."""
+        found = self._named("_parameters", prefix, recurse, remove_duplicate)
+        return _once(found) if remove_duplicate else found
+
+    def parameters(self, recurse: bool = True) -> Iterator[Parameter]:
+        """The parameters here and, with ``recurse``, below, each once."""
+        return (parameter for _, parameter in self.named_parameters(recurse=recurse))
+
+    def named_buffers(
+        self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, Tensor]]:
+        """(dotted name, buffer) here and, with ``recurse``, below; shared ones once."""
+        found = self._named("_buffers", prefix, recurse, remove_duplicate)
+        return _once(found) if remove_duplicate else found
+
+    def buffers(self, recurse: bool = True) -> Iterator[Tensor]:
+        """The buffers here and, with ``recurse``, below, each once."""
+        return (buffer for _, buffer in self.named_buffers(recurse=recurse))
+
+    def _named(
+        self, registry: str, prefix: str, recurse: bool, remove_duplicate: bool
+    ) -> Iterator[tuple[str, Any]]:
+        owners = self.named_modules(prefix, remove_duplicate) if recurse else [(prefix, self)]
+        for path, module in owners:
+            for name, member in module.__dict__[registry].items():
+                if member is not None:
+                    yield (f"{path}.{name}" if path else name), member
+
+    def get_submodule(self, target: str) -> Module:
+        """The module with a dotted name, such as "layer1.0.conv1"; "" is this module."""
+        module = self
+        for name in target.split(".") if target else ():
+            below = module._modules.get(name)
+            if below is None:
+                raise AttributeError(
+                    f"{type(self).__name__} has no sub-module {target!r}: "
+                    f"{type(module).__name__} has {', '.join(module._modules) or 'none'}"
+                )
+            module = below
+        return module
+
+    def get_parameter(self, target: str) -> Parameter:
+        """The parameter with a dotted name, such as "layer1.0.conv1.weight"."""
+        return self._get("_parameters", "parameter", target)
+
+    def get_buffer(self, target: str) -> Tensor:
+        """The buffer with a dotted name, such as "bn1.running_mean"."""
+        return self._get("_buffers", "buffer", target)
+
+    def _get(self, registry: str, kind: str, target: str) -> Any:
+        path, _, name = target.rpartition(".")
+        found = self.get_submodule(path).__dict__[registry].get(name)
+        if found is None:
+            raise AttributeError(f"{type(self).__name__} has no {kind} {target!r}")
+        return found
+
+    # -- changing all at once --------------------------------------------------------------
+
+    def apply(self, fn: Callable[[Module], object]) -> Self:
+        """Call ``fn`` on every module below, then on this one (to initialise, for example)."""
+        for module in self.children():
+            module.apply(fn)
+        fn(self)
+        return self
+
+    def train(self, mode: bool = True) -> Self:
+        """Choose training (True) or evaluation behaviour of dropout, batch norm and the like."""
+        for module in self.modules():
+            module.training = mode
+        return self
+
+    def eval(self) -> Self:
+        """Choose evaluation behaviour: ``train(False)``."""
+        return self.train(False)
+
+    def requires_grad_(self, requires_grad: bool = True) -> Self:
+        """Choose whether gradients of the parameters are computed (False freezes them)."""
+        for parameter in self.parameters():
+            parameter.requires_grad_(requires_grad)
+        return self
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget the gradients of the parameters, or fill them with zeros."""
+        for parameter in self.parameters():
+            clear_grad(parameter, set_to_none)
+
+    def to(self, *targets: Any, dtype: Any = None, device: Any = None) -> Self:
+        """Convert float parameters and buffers to a float dtype. The only device is "cpu"."""
+        for target in (*targets, dtype, device):
+            if target is None or str(target) == "cpu":
+                continue
+            try:
+                wanted = np.dtype(target)
+            except TypeError:
+                raise ConfigError(
+                    f"Module.to: expects a float dtype or 'cpu', got {target!r}"
+                ) from None
+            if wanted.kind != "f":
+                raise DTypeError(f"Module.to: expects a float dtype, got {wanted}")
+            self._convert(wanted)
+        return self
+
+    def _convert(self, dtype: np.dtype[Any]) -> None:
+        for tensor in (*self.parameters(), *self.buffers()):
+            if tensor.dtype.kind == "f" and tensor.dtype != dtype:
+                grad = tensor.grad
+                tensor.grad = None
+                tensor.data = tensor.data.to(dtype)
+                tensor.grad = None if grad is None else grad.to(dtype)
+
+    def float(self) -> Self:
+        """Convert to float32."""
+        return self.to(np.float32)
+
+    def double(self) -> Self:
+        """Convert to float64."""
+        return self.to(np.float64)
+
+    def cpu(self) -> Self:
+        """This module: the CPU is where it is."""
+        return self
+
+    # -- saving and loading ----------------------------------------------------------------
+
+    def state_dict(self, *, prefix: str = "", keep_vars: bool = False) -> dict[str, Tensor]:
+        """Parameters and persistent buffers by dotted name, sharing memory with the module.
+
+        keep_vars: the parameters themselves; otherwise detached from the graph.
+        """
+        members = self._named_state(prefix)
+        return {name: member if keep_vars else member.detach() for name, member in members}
+
+    def _named_state(self, prefix: str = "") -> Iterator[tuple[str, Tensor]]:
+        for name, parameter in self._parameters.items():
+            if parameter is not None:
+                yield prefix + name, parameter
+        for name, buffer in self._buffers.items():
+            if buffer is not None and name not in self._transient_buffers:
+                yield prefix + name, buffer
+        for name, module in self._modules.items():
+            if module is not None:
+                yield from module._named_state(f"{prefix}{name}.")
+
+    def load_state_dict(
+        self, state_dict: Mapping[str, Any], strict: bool = True
+    ) -> IncompatibleKeys:
+        """Copy values into parameters and buffers by name; arrays and tensors alike.
+
+        strict: every name must be there and known. With False the others are left alone;
+        both kinds are returned either way. The values are cast to each parameter's dtype.
+        Raises CheckpointError listing missing and unexpected names and shapes that differ,
+        before anything is changed.
+        """
+        own = dict(self._named_state())
+        missing = [name for name in own if name not in state_dict]
+        unexpected = [name for name in state_dict if name not in own]
+        values = {n: _as_array(n, state_dict[n]) for n in own if n in state_dict}
+        misfits = [n for n, v in values.items() if v.shape != own[n].shape]
+        problems = []
+        if strict and missing:
+            problems.append(f"missing {len(missing)}: {_listed(missing)}")
+        if strict and unexpected:
+            problems.append(f"unexpected {len(unexpected)}: {_listed(unexpected)}")
+        if misfits:
+            shapes = [f"{n} (given {values[n].shape}, expected {own[n].array.shape})" for n in misfits]
+            problems.append(f"other shapes {len(misfits)}: {_listed(shapes)}")
+        if problems:
+            raise CheckpointError(
+                f"load_state_dict: the weights do not fit {type(self).__name__}\n  "
+                + "\n  ".join(problems)
+            )
+        with no_grad():
+            for name, value in values.items():
+                own[name].copy_(Tensor(value))
+        return IncompatibleKeys(missing, unexpected)
+
+    # -- printing --------------------------------------------------------------------------
+
+    def extra_repr(self) -> str:
+        """What the printed form says between the parentheses."""
+        return ""
+
+    def __repr__(self) -> str:
+        extra = self.extra_repr()
+        children = [
+            f"  ({name}): " + repr(module).replace("\n", "\n  ")
+            for name, module in self._modules.items()
+        ]
+        if not children:
+            return f"{type(self).__name__}({extra})"
+        lines = [f"  {line}" for line in extra.split("\n")] if extra else []
+        return "\n".join([f"{type(self).__name__}(", *lines, *children, ")"])
+
+
+def clear_grad(tensor: Tensor, set_to_none: bool = True) -> None:
+    """Forget a tensor's gradient, or fill it with zeros."""
+    if tensor.grad is None:
+        return
+    if set_to_none:
+        tensor.grad = None
+    else:
+        tensor.grad = Tensor(np.zeros_like(tensor.grad.array))
+
+
+def _once(named: Any) -> Iterator[tuple[str, Any]]:
+    """The pairs whose second element (by identity) has not come before."""
+    seen: set[int] = set()
+    for name, member in named:
+        if id(member) not in seen:
+            seen.add(id(member))
+            yield name, member
+
+
+def _as_array(name: str, value: Any) -> np.ndarray[Any, Any]:
+    value = value.array if isinstance(value, Tensor) else np.asarray(value)
+    if value.dtype.kind not in "biuf":
+        raise CheckpointError(f"load_state_dict: {name!r} holds {value.dtype}, not numbers")
+    return value
+
+
+def _listed(names: list[str], most: int = 8) -> str:
+    """The names in one line, the last of a long list left out."""
+    rest = len(names) - most
+    return ", ".join(names[:most]) + (f" and {rest} more" if rest > 0 else "")

@@ -1,0 +1,66 @@
+"""Gradient clipping. The module's name is PyTorch's."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+import numpy as np
+
+from chainrule.errors import ConfigError, DivergenceError
+from chainrule.tensor import Tensor
+
+
+def clip_grad_norm_(
+    parameters: Tensor | Iterable[Tensor],
+    max_norm: float,
+    norm_type: float = 2.0,
+    error_if_nonfinite: bool = False,
+) -> Tensor:
+    """Scale all gradients by one factor so that their joint norm is at most max_norm.
+
+    n = (Σ |g|^p)^{1/p} over every element of every gradient, p = norm_type (inf: the largest
+    |g|);  g ← g · min(1, max_norm / (n + 10⁻⁶)), in place.
+    Returns n from before. Raises DivergenceError for a NaN or infinite n if
+    error_if_nonfinite. Source: Pascanu et al. 2013, arXiv:1211.5063.
+    """
+    grads = _grads(parameters)
+    norm = _joint_norm(grads, float(norm_type))
+    if error_if_nonfinite and not math.isfinite(norm):
+        raise DivergenceError(
+            f"clip_grad_norm_: the norm of the gradients is {norm}; lower the learning rate, "
+            "or pass error_if_nonfinite=False to go on"
+        )
+    factor = max_norm / (norm + 1e-6)
+    if not factor >= 1:  # also when NaN: it then shows in every gradient, as in PyTorch
+        for g in grads:
+            g.array *= factor
+            g.version.count += 1
+    dtype = grads[0].dtype if grads else np.float32
+    return Tensor(np.asarray(norm, dtype))
+
+
+def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -> None:
+    """Clamp each element of the gradients to -clip_value..clip_value, in place."""
+    limit = float(clip_value)
+    for g in _grads(parameters):
+        np.clip(g.array, -limit, limit, out=g.array)
+        g.version.count += 1
+
+
+def _grads(parameters: Tensor | Iterable[Tensor]) -> list[Tensor]:
+    tensors = [parameters] if isinstance(parameters, Tensor) else parameters
+    return [p.grad for p in tensors if p.grad is not None]
+
+
+def _joint_norm(grads: list[Tensor], p: float) -> float:
+    """In float64, and by NumPy's sums, not BLAS: the same bits with any number of threads."""
+    if not p > 0:
+        raise ConfigError(f"clip_grad_norm_: norm_type must be positive, got {p}")
+    if p == math.inf:
+        # not builtin max, which may lose a NaN
+        return float(np.max([np.max(np.abs(g.array)) for g in grads if g.array.size] or [0.0]))
+    if p == 2:
+        return math.sqrt(sum(float(np.square(g.array, dtype=np.float64).sum()) for g in grads))
+    powers = (np.abs(g.array).astype(np.float64) ** p for g in grads)
+    return sum(float(power.sum()) for power in powers) ** (1 / p)
