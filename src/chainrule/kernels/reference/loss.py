@@ -56,9 +56,7 @@ def cross_entropy(logits: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, n
 
 
 @half_in_single
-def cross_entropy_backward(
-    g: np.ndarray, log_probs: np.ndarray, target: np.ndarray
-) -> np.ndarray:
+def cross_entropy_backward(g: np.ndarray, log_probs: np.ndarray, target: np.ndarray) -> np.ndarray:
     """g * (softmax - onehot(target)).   g (N,), log_probs (N, C), target (N,) -> (N, C)."""
     dlogits = np.exp(log_probs)
     dlogits[np.arange(len(target)), target] -= 1
@@ -67,9 +65,7 @@ def cross_entropy_backward(
 
 
 @half_in_single
-def multi_margin_loss(
-    scores: np.ndarray, target: np.ndarray, p: int, margin: float
-) -> np.ndarray:
+def multi_margin_loss(scores: np.ndarray, target: np.ndarray, p: int, margin: float) -> np.ndarray:
     """Multiclass SVM: sum over j != t of max(0, margin - s_t + s_j)^p for each row.
 
     scores (N, C); target (N,) integers in [0, C); p 1 or 2; margin in units of the score.

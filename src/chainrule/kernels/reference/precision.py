@@ -24,7 +24,7 @@ def half_in_single(kernel: Callable[P, R]) -> Callable[P, R]:
             return kernel(*args, **kwargs)
         wide_args = [_to_single(value) for value in args]
         wide_kwargs = {name: _to_single(value) for name, value in kwargs.items()}
-        result: Any = kernel(*wide_args, **wide_kwargs)  # type: ignore[arg-type]
+        result: Any = kernel(*wide_args, **wide_kwargs)
         if isinstance(result, tuple):
             return tuple(_to_half(value) for value in result)  # type: ignore[return-value]
         rounded: R = _to_half(result)

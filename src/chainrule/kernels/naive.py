@@ -1,0 +1,406 @@
+"""The naive tier: loops as in a textbook. The definition, and the oracle for the other tiers.
+
+Everything is computed one number at a time in Python floats (float64) and rounded to the
+argument's dtype at the end. Hundreds of times slower than the other tiers: for tests and for
+reading. The contracts, with shapes and sources, are the docstrings in reference/.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from itertools import product
+
+import numpy as np
+
+from .geometry import Pair, adaptive_bins, conv_output_size, pool_output_size, window_counts
+from .reference import __all__ as __all__
+
+Window = Iterator[tuple[int, int, int, int]]
+
+
+def relu(x: np.ndarray) -> np.ndarray:
+    return _each(lambda value: value if value > 0 or math.isnan(value) else 0.0, x)
+
+
+def relu_backward(g: np.ndarray, y: np.ndarray) -> np.ndarray:
+    return _each(lambda slope, value: slope if value > 0 else 0.0, g, y)
+
+
+def conv2d(
+    x: np.ndarray,
+    weight: np.ndarray,
+    bias: np.ndarray | None,
+    stride: Pair,
+    padding: Pair,
+    dilation: Pair,
+    groups: int,
+) -> np.ndarray:
+    shape = _conv_shape(x.shape, weight.shape, stride, padding, dilation)
+    y = np.zeros(shape)
+    for n, o, i, j in np.ndindex(shape):
+        total = 0.0 if bias is None else float(bias[o])
+        for c, channel, kh, kw, h, w in _seen(
+            x.shape, weight.shape, o, i, j, stride, padding, dilation, groups
+        ):
+            total += float(weight[o, c, kh, kw]) * float(x[n, channel, h, w])
+        y[n, o, i, j] = total
+    return y.astype(x.dtype)
+
+
+def conv2d_input_grad(
+    g: np.ndarray,
+    weight: np.ndarray,
+    x_shape: tuple[int, ...],
+    stride: Pair,
+    padding: Pair,
+    dilation: Pair,
+    groups: int,
+) -> np.ndarray:
+    dx = np.zeros(x_shape)
+    for n, o, i, j in np.ndindex(g.shape):
+        for c, channel, kh, kw, h, w in _seen(
+            x_shape, weight.shape, o, i, j, stride, padding, dilation, groups
+        ):
+            dx[n, channel, h, w] += float(g[n, o, i, j]) * float(weight[o, c, kh, kw])
+    return dx.astype(g.dtype)
+
+
+def conv2d_weight_grad(
+    g: np.ndarray,
+    x: np.ndarray,
+    weight_shape: tuple[int, ...],
+    stride: Pair,
+    padding: Pair,
+    dilation: Pair,
+    groups: int,
+) -> np.ndarray:
+    dw = np.zeros(weight_shape)
+    for n, o, i, j in np.ndindex(g.shape):
+        for c, channel, kh, kw, h, w in _seen(
+            x.shape, weight_shape, o, i, j, stride, padding, dilation, groups
+        ):
+            dw[o, c, kh, kw] += float(g[n, o, i, j]) * float(x[n, channel, h, w])
+    return dw.astype(g.dtype)
+
+
+def max_pool2d(
+    x: np.ndarray,
+    kernel_size: Pair,
+    stride: Pair,
+    padding: Pair,
+    dilation: Pair,
+    ceil_mode: bool,
+) -> tuple[np.ndarray, np.ndarray]:
+    size = _pool_size(x.shape, kernel_size, stride, padding, dilation, ceil_mode)
+    lowest = -np.inf if x.dtype.kind == "f" else np.iinfo(x.dtype).min
+    y = np.full((*x.shape[:2], *size), lowest, x.dtype)
+    index = np.zeros(y.shape, np.uint8 if math.prod(kernel_size) <= 256 else np.int32)
+    for n, c, i, j in np.ndindex(y.shape):
+        for kh, kw, h, w in _window(x.shape, kernel_size, i, j, stride, padding, dilation):
+            value = x[n, c, h, w]
+            if value > y[n, c, i, j] or math.isnan(value):
+                y[n, c, i, j] = value
+                index[n, c, i, j] = kh * kernel_size[1] + kw
+    return y, index
+
+
+def max_pool2d_backward(
+    g: np.ndarray,
+    index: np.ndarray,
+    x_shape: tuple[int, ...],
+    kernel_size: Pair,
+    stride: Pair,
+    padding: Pair,
+    dilation: Pair,
+) -> np.ndarray:
+    dx = np.zeros(x_shape)
+    for n, c, i, j in np.ndindex(g.shape):
+        for kh, kw, h, w in _window(x_shape, kernel_size, i, j, stride, padding, dilation):
+            if kh * kernel_size[1] + kw == index[n, c, i, j]:
+                dx[n, c, h, w] += float(g[n, c, i, j])
+    return dx.astype(g.dtype)
+
+
+def max_pool2d_gather(
+    x: np.ndarray,
+    index: np.ndarray,
+    kernel_size: Pair,
+    stride: Pair,
+    padding: Pair,
+    dilation: Pair,
+) -> np.ndarray:
+    y = np.zeros(index.shape, x.dtype)
+    for n, c, i, j in np.ndindex(y.shape):
+        for kh, kw, h, w in _window(x.shape, kernel_size, i, j, stride, padding, dilation):
+            if kh * kernel_size[1] + kw == index[n, c, i, j]:
+                y[n, c, i, j] = x[n, c, h, w]
+    return y
+
+
+def avg_pool2d(
+    x: np.ndarray,
+    kernel_size: Pair,
+    stride: Pair,
+    padding: Pair,
+    ceil_mode: bool,
+    count_include_pad: bool,
+) -> np.ndarray:
+    size = _pool_size(x.shape, kernel_size, stride, padding, (1, 1), ceil_mode)
+    area = _areas(x.shape, size, kernel_size, stride, padding, count_include_pad)
+    y = np.zeros((*x.shape[:2], *size))
+    for n, c, i, j in np.ndindex(y.shape):
+        window = _window(x.shape, kernel_size, i, j, stride, padding, (1, 1))
+        y[n, c, i, j] = sum(float(x[n, c, h, w]) for _, _, h, w in window) / area[i, j]
+    return y.astype(x.dtype)
+
+
+def avg_pool2d_backward(
+    g: np.ndarray,
+    x_shape: tuple[int, ...],
+    kernel_size: Pair,
+    stride: Pair,
+    padding: Pair,
+    ceil_mode: bool,
+    count_include_pad: bool,
+) -> np.ndarray:
+    area = _areas(x_shape, g.shape[2:], kernel_size, stride, padding, count_include_pad)
+    dx = np.zeros(x_shape)
+    for n, c, i, j in np.ndindex(g.shape):
+        for _, _, h, w in _window(x_shape, kernel_size, i, j, stride, padding, (1, 1)):
+            dx[n, c, h, w] += float(g[n, c, i, j]) / area[i, j]
+    return dx.astype(g.dtype)
+
+
+def adaptive_avg_pool2d(x: np.ndarray, output_size: Pair) -> np.ndarray:
+    y = np.zeros((*x.shape[:2], *output_size))
+    for n, c, i, j in np.ndindex(y.shape):
+        bin_ = _bin(x.shape, output_size, i, j)
+        y[n, c, i, j] = sum(float(x[n, c, h, w]) for h, w in bin_) / len(bin_)
+    return y.astype(x.dtype)
+
+
+def adaptive_avg_pool2d_backward(g: np.ndarray, x_shape: tuple[int, ...]) -> np.ndarray:
+    dx = np.zeros(x_shape)
+    for n, c, i, j in np.ndindex(g.shape):
+        bin_ = _bin(x_shape, g.shape[2:], i, j)
+        for h, w in bin_:
+            dx[n, c, h, w] += float(g[n, c, i, j]) / len(bin_)
+    return dx.astype(g.dtype)
+
+
+def batch_norm(
+    x: np.ndarray, weight: np.ndarray | None, bias: np.ndarray | None, eps: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    y, mean, var = np.zeros(x.shape), np.zeros(x.shape[1]), np.zeros(x.shape[1])
+    for c in range(x.shape[1]):
+        values = [float(value) for value in x[:, c].flat]
+        count = max(len(values), 1)
+        mean[c] = math.fsum(values) / count
+        var[c] = math.fsum((value - mean[c]) ** 2 for value in values) / count
+        scale = (1.0 if weight is None else float(weight[c])) / math.sqrt(var[c] + eps)
+        shift = 0.0 if bias is None else float(bias[c])
+        y[:, c] = _each(
+            lambda value, c=c, s=scale, b=shift: (value - mean[c]) * s + b,
+            x[:, c].astype(np.float64),
+        )
+    return y.astype(x.dtype), mean.astype(x.dtype), var.astype(x.dtype)
+
+
+def batch_norm_backward(
+    g: np.ndarray,
+    x: np.ndarray,
+    weight: np.ndarray | None,
+    mean: np.ndarray,
+    var: np.ndarray,
+    eps: float,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    dx, dweight, dbias = np.zeros(x.shape), np.zeros(x.shape[1]), np.zeros(x.shape[1])
+    for c in range(x.shape[1]):
+        inverse_std = 1 / math.sqrt(float(var[c]) + eps)
+        slopes = [float(value) for value in g[:, c].flat]
+        x_hat = [(float(value) - float(mean[c])) * inverse_std for value in x[:, c].flat]
+        count = max(len(slopes), 1)
+        dbias[c] = math.fsum(slopes)
+        dweight[c] = math.fsum(s * z for s, z in zip(slopes, x_hat, strict=True))
+        scale = (1.0 if weight is None else float(weight[c])) * inverse_std
+        np.copyto(
+            dx[:, c],
+            np.reshape(
+                [
+                    scale * (s - dbias[c] / count - z * dweight[c] / count)
+                    for s, z in zip(slopes, x_hat, strict=True)
+                ],
+                dx[:, c].shape,
+            ),
+        )
+    return dx.astype(x.dtype), dweight.astype(x.dtype), dbias.astype(x.dtype)
+
+
+def scale_shift(x: np.ndarray, scale: np.ndarray, shift: np.ndarray) -> np.ndarray:
+    y = np.zeros(x.shape)
+    for place in np.ndindex(x.shape):
+        y[place] = float(x[place]) * float(scale[place[1]]) + float(shift[place[1]])
+    return y.astype(x.dtype)
+
+
+def softmax(x: np.ndarray, axis: int) -> np.ndarray:
+    return _along(axis, _softmax, x)
+
+
+def log_softmax(x: np.ndarray, axis: int) -> np.ndarray:
+    return _along(axis, _log_softmax, x)
+
+
+def softmax_backward(g: np.ndarray, y: np.ndarray, axis: int) -> np.ndarray:
+    def one(g: list[float], y: list[float]) -> list[float]:
+        mean = sum(s * p for s, p in zip(g, y, strict=True))
+        return [p * (s - mean) for s, p in zip(g, y, strict=True)]
+
+    return _along(axis, one, g, y)
+
+
+def log_softmax_backward(g: np.ndarray, y: np.ndarray, axis: int) -> np.ndarray:
+    def one(g: list[float], y: list[float]) -> list[float]:
+        return [s - math.exp(log_p) * sum(g) for s, log_p in zip(g, y, strict=True)]
+
+    return _along(axis, one, g, y)
+
+
+def cross_entropy(logits: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    log_probs = log_softmax(logits, 1)
+    loss = [-log_probs[n, target[n]] for n in range(len(target))]
+    return np.array(loss, logits.dtype), log_probs
+
+
+def cross_entropy_backward(g: np.ndarray, log_probs: np.ndarray, target: np.ndarray) -> np.ndarray:
+    dlogits = np.zeros(log_probs.shape)
+    for n, j in np.ndindex(log_probs.shape):
+        probability = math.exp(float(log_probs[n, j]))
+        dlogits[n, j] = float(g[n]) * (probability - (j == target[n]))
+    return dlogits.astype(log_probs.dtype)
+
+
+def multi_margin_loss(scores: np.ndarray, target: np.ndarray, p: int, margin: float) -> np.ndarray:
+    loss = np.zeros(len(target))
+    for n, j in np.ndindex(scores.shape):
+        if j != target[n]:
+            loss[n] += max(0.0, margin - float(scores[n, target[n]]) + float(scores[n, j])) ** p
+    return loss.astype(scores.dtype)
+
+
+def multi_margin_loss_backward(
+    g: np.ndarray, scores: np.ndarray, target: np.ndarray, p: int, margin: float
+) -> np.ndarray:
+    dscores = np.zeros(scores.shape)
+    for n, j in np.ndindex(scores.shape):
+        hinge = margin - float(scores[n, target[n]]) + float(scores[n, j])
+        if j != target[n] and hinge > 0:
+            slope = float(g[n]) * p * hinge ** (p - 1)
+            dscores[n, j] += slope
+            dscores[n, target[n]] -= slope
+    return dscores.astype(scores.dtype)
+
+
+def _each(function: Callable[..., float], *arrays: np.ndarray) -> np.ndarray:
+    """A function of numbers, at every place."""
+    y = np.zeros(arrays[0].shape, arrays[0].dtype)
+    for place in np.ndindex(y.shape):
+        y[place] = function(*(float(array[place]) for array in arrays))
+    return y
+
+
+def _along(axis: int, function: Callable[..., list[float]], *arrays: np.ndarray) -> np.ndarray:
+    """A function of lists, along one axis."""
+    y = np.zeros(arrays[0].shape, arrays[0].dtype)
+    lines = [np.moveaxis(array, axis, -1) for array in (y, *arrays)]
+    for place in np.ndindex(lines[0].shape[:-1] if y.size else 0):
+        lines[0][place] = function(*([float(v) for v in line[place]] for line in lines[1:]))
+    return y
+
+
+def _log_softmax(x: list[float]) -> list[float]:
+    log_sum = math.log(sum(math.exp(value - max(x)) for value in x))
+    return [value - max(x) - log_sum for value in x]
+
+
+def _softmax(x: list[float]) -> list[float]:
+    return [math.exp(value) for value in _log_softmax(x)]
+
+
+def _window(
+    x_shape: tuple[int, ...],
+    kernel_size: tuple[int, ...],
+    i: int,
+    j: int,
+    stride: Pair,
+    padding: Pair,
+    dilation: Pair,
+) -> Window:
+    """Taps (kh, kw) of the window at output (i, j) that lie in the image, and their pixels."""
+    for kh, kw in product(range(kernel_size[0]), range(kernel_size[1])):
+        h = i * stride[0] - padding[0] + kh * dilation[0]
+        w = j * stride[1] - padding[1] + kw * dilation[1]
+        if 0 <= h < x_shape[2] and 0 <= w < x_shape[3]:
+            yield kh, kw, h, w
+
+
+def _seen(
+    x_shape: tuple[int, ...],
+    weight_shape: tuple[int, ...],
+    o: int,
+    i: int,
+    j: int,
+    stride: Pair,
+    padding: Pair,
+    dilation: Pair,
+    groups: int,
+) -> Iterator[tuple[int, int, int, int, int, int]]:
+    """What filter o sees at (i, j): its channel c, that channel of x, the tap, the pixel."""
+    outputs, channels, *kernel_size = weight_shape
+    first_channel = o // (outputs // groups) * channels
+    for kh, kw, h, w in _window(x_shape, tuple(kernel_size), i, j, stride, padding, dilation):
+        for c in range(channels):
+            yield c, first_channel + c, kh, kw, h, w
+
+
+def _conv_shape(
+    x_shape: tuple[int, ...],
+    weight_shape: tuple[int, ...],
+    stride: Pair,
+    padding: Pair,
+    dilation: Pair,
+) -> tuple[int, ...]:
+    axes = zip(x_shape[2:], weight_shape[2:], stride, padding, dilation, strict=True)
+    return (x_shape[0], weight_shape[0], *(conv_output_size(*axis) for axis in axes))
+
+
+def _pool_size(
+    x_shape: tuple[int, ...],
+    kernel_size: Pair,
+    stride: Pair,
+    padding: Pair,
+    dilation: Pair,
+    ceil_mode: bool,
+) -> tuple[int, ...]:
+    axes = zip(x_shape[2:], kernel_size, stride, padding, dilation, strict=True)
+    return tuple(pool_output_size(*axis, ceil_mode) for axis in axes)
+
+
+def _areas(
+    x_shape: tuple[int, ...],
+    output_size: tuple[int, ...],
+    kernel_size: Pair,
+    stride: Pair,
+    padding: Pair,
+    count_include_pad: bool,
+) -> np.ndarray:
+    axes = zip(x_shape[2:], output_size, kernel_size, stride, padding, strict=True)
+    rows, cols = (window_counts(*axis, count_include_pad) for axis in axes)
+    return np.outer(rows, cols)
+
+
+def _bin(
+    x_shape: tuple[int, ...], output_size: tuple[int, ...], i: int, j: int
+) -> list[tuple[int, int]]:
+    rows = adaptive_bins(x_shape[2], output_size[0])[i]
+    cols = adaptive_bins(x_shape[3], output_size[1])[j]
+    return list(product(range(rows.start, rows.stop), range(cols.start, cols.stop)))
