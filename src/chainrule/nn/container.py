@@ -102,7 +102,9 @@ class ModuleList(_Ordered):
         self._replace(modules or ())
 
     def __getitem__(self, index: int | slice) -> Any:
-        return ModuleList(list(self)[index]) if isinstance(index, slice) else super().__getitem__(index)
+        if isinstance(index, slice):
+            return ModuleList(list(self)[index])  # numbered from 0 again
+        return super().__getitem__(index)
 
 
 class ModuleDict(Module):

@@ -378,8 +378,8 @@ class Module:
         if strict and unexpected:
             problems.append(f"unexpected {len(unexpected)}: {_listed(unexpected)}")
         if misfits:
-            shapes = [f"{n} (given {values[n].shape}, expected {own[n].array.shape})" for n in misfits]
-            problems.append(f"other shapes {len(misfits)}: {_listed(shapes)}")
+            shapes = [f"{n} {values[n].shape} for {own[n].array.shape}" for n in misfits]
+            problems.append(f"wrong shape {len(misfits)}: {_listed(shapes)}")
         if problems:
             raise CheckpointError(
                 f"load_state_dict: the weights do not fit {type(self).__name__}\n  "
