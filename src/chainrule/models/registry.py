@@ -1,0 +1,143 @@
+"""The models by name, and how to build one again from what a checkpoint says.
+
+A model is registered by the function that builds it. The function's arguments are the
+model's settings: `register` keeps them, JSON-able, as ``model.config``, and
+``create(**model.config)`` builds the same model.
+"""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import inspect
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from chainrule.errors import ConfigError
+from chainrule.nn import Module
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A registered model.
+
+    in_channels, image_size: what it is built for unless told otherwise.
+    fixed_size: its weights depend on the size of the images; otherwise any size will do,
+    and image_size is the one it was designed for.
+    """
+
+    name: str
+    build: Callable[..., Module]
+    in_channels: int
+    image_size: int
+    fixed_size: bool
+    options: tuple[str, ...]
+    """What else can be chosen."""
+
+    @property
+    def summary(self) -> str:
+        """The first line of the builder's docstring."""
+        return (inspect.getdoc(self.build) or "").partition("\n")[0]
+
+
+_entries: dict[str, Entry] = {}
+_SETTINGS = ("num_classes", "in_channels", "image_size")
+
+
+def register(*, image_size: int | None = None) -> Callable[..., Any]:
+    """Register a function that builds a model, under its own name.
+
+    It takes num_classes and in_channels, with defaults, and image_size if its weights
+    depend on that; otherwise the size it was designed for is given here.
+    """
+
+    def decorate(build: Callable[..., Module]) -> Callable[..., Any]:
+        name = build.__name__
+        signature = inspect.signature(build)
+        defaults = {p.name: p.default for p in signature.parameters.values()}
+
+        @functools.wraps(build)
+        def configured(*args: Any, **kwargs: Any) -> Module:
+            bound = signature.bind(*args, **kwargs)
+            bound.apply_defaults()
+            model = build(*bound.args, **bound.kwargs)
+            model.config = {"name": name, **_plain(name, dict(bound.arguments))}
+            return model
+
+        _entries[name] = Entry(
+            name,
+            configured,
+            defaults["in_channels"],
+            defaults["image_size"] if image_size is None else image_size,
+            "image_size" in defaults,
+            tuple(p for p in defaults if p not in _SETTINGS),
+        )
+        return configured
+
+    return decorate
+
+
+def create(
+    name: str,
+    num_classes: int = 10,
+    in_channels: int | None = None,
+    image_size: int | tuple[int, int] | None = None,
+    **options: Any,
+) -> Module:
+    """Build a registered model, freshly initialised.
+
+    in_channels: 1 grey, 3 colour; image_size: pixels, the side or (height, width); None:
+    the model's own. A model that takes images of any size ignores image_size.
+    Raises ConfigError (unknown name or option, impossible value).
+    """
+    known = entry(name)
+    unknown = [o for o in options if o not in known.options]
+    if unknown:
+        raise ConfigError(
+            f"model {name} has no option {unknown[0]!r}; "
+            f"its options: {', '.join((*_SETTINGS, *known.options))}"
+        )
+    settings = {"num_classes": num_classes, "in_channels": in_channels or known.in_channels}
+    if known.fixed_size:
+        settings["image_size"] = image_size or known.image_size  # type: ignore[assignment]
+    return known.build(**settings, **options)
+
+
+def entry(name: str) -> Entry:
+    """What is known of a registered model. Raises ConfigError for an unknown name."""
+    if name in _entries:
+        return _entries[name]
+    near = difflib.get_close_matches(str(name).lower(), _entries, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]}? " if near else ""
+    raise ConfigError(f"unknown model {name!r}; {hint}the models are {', '.join(names())}")
+
+
+def names() -> list[str]:
+    """The names of all registered models."""
+    return sorted(_entries)
+
+
+def check_count(model: str, **counts: Any) -> None:
+    """Raise ConfigError unless every count is a whole number of at least 1."""
+    for name, value in counts.items():
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise ConfigError(f"{model}: {name} must be a whole number of at least 1, got {value}")
+
+
+def height_width(model: str, image_size: Any) -> tuple[int, int]:
+    """A side, or (height, width), as two whole numbers."""
+    sides = (image_size, image_size) if isinstance(image_size, int) else tuple(image_size)
+    if len(sides) != 2:
+        raise ConfigError(f"{model}: image_size must be a side or (height, width), got {sides}")
+    check_count(model, height=sides[0], width=sides[1])
+    return sides
+
+
+def _plain(name: str, settings: dict[str, Any]) -> dict[str, Any]:
+    """The settings as JSON gives them back: tuples become lists."""
+    try:
+        return dict(json.loads(json.dumps(settings)))
+    except TypeError as e:
+        raise ConfigError(f"{name}: settings must be plain values for a checkpoint: {e}") from None
