@@ -222,16 +222,11 @@ def batch_norm_backward(
         dbias[c] = math.fsum(slopes)
         dweight[c] = math.fsum(s * z for s, z in zip(slopes, x_hat, strict=True))
         scale = (1.0 if weight is None else float(weight[c])) * inverse_std
-        np.copyto(
-            dx[:, c],
-            np.reshape(
-                [
-                    scale * (s - dbias[c] / count - z * dweight[c] / count)
-                    for s, z in zip(slopes, x_hat, strict=True)
-                ],
-                dx[:, c].shape,
-            ),
-        )
+        values = [
+            scale * (s - dbias[c] / count - z * dweight[c] / count)
+            for s, z in zip(slopes, x_hat, strict=True)
+        ]
+        dx[:, c] = np.reshape(values, x[:, c].shape)
     return dx.astype(x.dtype), dweight.astype(x.dtype), dbias.astype(x.dtype)
 
 

@@ -36,10 +36,15 @@ def instruction_set() -> str:
     return str(_native.instruction_set())
 
 
+def instruction_sets() -> list[str]:
+    """Names of those that were compiled and that this processor has, best last."""
+    return list(_native.instruction_sets())
+
+
 def choose_instruction_set(name: str) -> None:
     """Use one instruction set's kernels from now on; ConfigError if the machine lacks it."""
     if not _native.choose(name):
-        available = ", ".join(_native.instruction_sets())
+        available = ", ".join(instruction_sets())
         raise ConfigError(
             f"kernels: instruction set {name!r} is not available here; choose one of {available} "
             f"(the environment variable {ISA_VARIABLE} sets it)"

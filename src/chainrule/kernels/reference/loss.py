@@ -34,7 +34,8 @@ def softmax_backward(g: np.ndarray, y: np.ndarray, axis: int) -> np.ndarray:
 def log_softmax(x: np.ndarray, axis: int) -> np.ndarray:
     """x - max - log sum exp(x - max) along axis."""
     shifted = _shift_by_maximum(x, axis)
-    shifted -= np.log(np.exp(shifted).sum(axis=axis, keepdims=True))
+    if x.size:
+        shifted -= np.log(np.exp(shifted).sum(axis=axis, keepdims=True))
     return shifted
 
 

@@ -1,0 +1,440 @@
+"""Every kernel, on every tier and instruction set, gives what the naive tier defines.
+
+A kernel is tested by standing in the table: `test_every_kernel_has_cases` fails otherwise.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import product
+from typing import Any
+
+import numpy as np
+import pytest
+
+from chainrule import kernels
+from chainrule.kernels import naive
+from chainrule.kernels.geometry import conv_output_size, pool_output_size
+
+Arguments = tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class Case:
+    kernel: str
+    label: str
+    make: Callable[[np.random.Generator], Arguments]  # float64 arguments
+
+    def __str__(self) -> str:
+        return f"{self.kernel}[{self.label}]"
+
+    def arguments(self, dtype: str, layout: str = "contiguous") -> Arguments:
+        rng = np.random.default_rng(sum(map(ord, str(self))))
+        return tuple(LAYOUTS[layout](cast(value, dtype)) for value in self.make(rng))
+
+
+def cast(value: Any, dtype: str) -> Any:
+    is_float = isinstance(value, np.ndarray) and value.dtype.kind == "f"
+    return value.astype(dtype) if is_float else value
+
+
+# Memory orders that mean the same array. Each leaves what is not an array of floats alone.
+
+
+def contiguous(value: Any) -> Any:
+    return np.ascontiguousarray(value) if isinstance(value, np.ndarray) else value
+
+
+def channels_last(value: Any) -> Any:
+    if not isinstance(value, np.ndarray) or value.ndim != 4:
+        return value
+    return np.ascontiguousarray(value.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
+
+
+def backwards(value: Any) -> Any:
+    if not isinstance(value, np.ndarray):
+        return value
+    everything = (slice(None, None, -1),) * value.ndim
+    return np.ascontiguousarray(value[everything])[everything]
+
+
+def with_gaps(value: Any) -> Any:
+    if not isinstance(value, np.ndarray):
+        return value
+    wide = np.full([2 * size for size in value.shape], 77, value.dtype)
+    every_second = (slice(None, None, 2),) * value.ndim
+    wide[every_second] = value
+    return wide[every_second]
+
+
+LAYOUTS = {f.__name__: f for f in (contiguous, channels_last, backwards, with_gaps)}
+
+
+# Cases. x is (N, C, H, W) unless said otherwise.
+
+CONVOLUTIONS = [  # x, (O, KH, KW), stride, padding, dilation, groups
+    ((2, 3, 8, 9), (4, 3, 3), (1, 1), (1, 1), (1, 1), 1),
+    ((2, 16, 6, 7), (16, 3, 3), (1, 1), (1, 1), (1, 1), 1),
+    ((1, 20, 3, 33), (35, 3, 3), (1, 1), (1, 1), (1, 1), 1),
+    ((2, 5, 9, 8), (17, 3, 3), (2, 2), (1, 1), (1, 1), 1),
+    ((1, 1, 9, 9), (6, 5, 5), (1, 1), (2, 2), (1, 1), 1),
+    ((1, 6, 7, 7), (16, 5, 5), (1, 1), (0, 0), (1, 1), 1),
+    ((1, 3, 15, 14), (8, 7, 7), (2, 2), (3, 3), (1, 1), 1),
+    ((2, 8, 5, 6), (12, 1, 1), (1, 1), (0, 0), (1, 1), 1),
+    ((2, 8, 5, 6), (12, 1, 1), (2, 3), (0, 0), (1, 1), 1),
+    ((2, 4, 5, 5), (8, 1, 1), (3, 2), (1, 1), (1, 1), 1),
+    ((1, 1, 1, 1), (1, 1, 1), (1, 1), (0, 0), (1, 1), 1),
+    ((2, 3, 1, 1), (4, 3, 3), (1, 1), (1, 1), (1, 1), 1),
+    ((1, 2, 6, 6), (3, 2, 2), (4, 4), (0, 0), (1, 1), 1),
+    ((2, 4, 9, 7), (6, 3, 2), (2, 3), (1, 0), (2, 1), 2),
+    ((1, 3, 9, 11), (4, 3, 3), (1, 1), (2, 2), (2, 2), 1),
+    ((1, 3, 4, 4), (4, 2, 2), (1, 1), (3, 3), (1, 1), 1),
+    ((2, 6, 7, 5), (6, 3, 3), (2, 1), (1, 2), (1, 2), 6),
+    ((2, 6, 7, 5), (12, 3, 3), (1, 1), (1, 1), (1, 1), 6),
+    ((0, 4, 5, 5), (8, 3, 3), (1, 1), (1, 1), (1, 1), 1),
+    ((0, 4, 5, 5), (8, 1, 1), (1, 1), (0, 0), (1, 1), 1),
+]
+
+POOLS = [  # x, kernel, stride, padding, dilation, ceil_mode
+    ((2, 3, 8, 8), (2, 2), (2, 2), (0, 0), (1, 1), False),
+    ((2, 3, 7, 9), (3, 3), (2, 2), (1, 1), (1, 1), False),
+    ((1, 2, 7, 9), (3, 2), (1, 3), (1, 1), (1, 1), True),
+    ((1, 17, 6, 6), (2, 2), (3, 3), (0, 0), (1, 1), True),
+    ((1, 2, 9, 9), (3, 2), (2, 2), (1, 0), (2, 3), True),
+    ((2, 1, 1, 1), (1, 1), (1, 1), (0, 0), (1, 1), False),
+    ((1, 1, 20, 20), (17, 17), (1, 2), (3, 0), (1, 1), False),
+    ((0, 3, 4, 4), (2, 2), (2, 2), (0, 0), (1, 1), False),
+]
+
+ADAPTIVE = [((2, 3, 8, 8), (1, 1)), ((2, 3, 7, 9), (3, 4)), ((1, 2, 3, 3), (5, 2)),
+            ((1, 1, 1, 1), (1, 1)), ((0, 2, 4, 4), (2, 2))]  # fmt: skip
+
+NORMS = [(2, 3, 4, 5), (4, 16, 3, 3), (2, 37, 5, 2), (1, 1, 2, 1), (7, 5), (3, 4, 6), (0, 3, 2, 2)]
+
+MATRICES = [(5, 4), (1, 1), (3, 10), (0, 6)]
+
+
+def random_convolutions(count: int) -> Iterator[tuple[Any, ...]]:
+    """Geometries nobody thought of."""
+    rng = np.random.default_rng(7)
+
+    def pair(low: int, high: int) -> tuple[int, int]:
+        return int(rng.integers(low, high + 1)), int(rng.integers(low, high + 1))
+
+    while count:
+        kernel, stride, padding, dilation = pair(1, 4), pair(1, 3), pair(0, 4), pair(1, 2)
+        size, groups = pair(1, 12), int(rng.choice([1, 1, 2]))
+        channels, outputs = (groups * int(rng.integers(1, 10)) for _ in range(2))
+        axes = zip(size, kernel, stride, padding, dilation, strict=True)
+        if min(conv_output_size(*axis) for axis in axes) >= 1:
+            count -= 1
+            yield (1, channels, *size), (outputs, *kernel), stride, padding, dilation, groups
+
+
+def cases() -> Iterator[Case]:
+    for number, (x, (outputs, *kernel), *rest) in enumerate([*CONVOLUTIONS,
+                                                             *random_convolutions(25)]):  # fmt: skip
+        geometry = tuple(rest)
+        weight = (outputs, x[1] // geometry[3], *kernel)
+        axes = zip(x[2:], kernel, *geometry[:3], strict=True)
+        y = (x[0], outputs, *(conv_output_size(*axis) for axis in axes))
+        label = f"{x}*{weight} s{geometry[0]} p{geometry[1]} d{geometry[2]} g{geometry[3]}"
+        with_bias = number % 2 == 0
+        yield Case(
+            "conv2d",
+            label,
+            lambda rng, x=x, w=weight, b=with_bias, e=geometry: (
+                rng.normal(size=x),
+                rng.normal(size=w),
+                rng.normal(size=w[0]) if b else None,
+                *e,
+            ),
+        )
+        yield Case(
+            "conv2d_input_grad",
+            label,
+            lambda rng, x=x, w=weight, y=y, e=geometry: (
+                rng.normal(size=y),
+                rng.normal(size=w),
+                x,
+                *e,
+            ),
+        )
+        yield Case("conv2d_weight_grad", label, lambda rng, x=x, w=weight, y=y, e=geometry: (
+            rng.normal(size=y), rng.normal(size=x), w, *e))  # fmt: skip
+
+    for x, *rest in POOLS:
+        geometry, ceil_mode = tuple(rest[:4]), rest[4]
+        axes = zip(x[2:], *geometry, strict=True)
+        y = (*x[:2], *(pool_output_size(*axis, ceil_mode) for axis in axes))
+        label = f"{x} k{geometry[0]} s{geometry[1]} p{geometry[2]} d{geometry[3]} ceil={ceil_mode}"
+        # Whole numbers: ties happen, and the first maximum must win.
+        yield Case(
+            "max_pool2d",
+            label,
+            lambda rng, x=x, e=geometry, c=ceil_mode: (rng.integers(-3, 3, x).astype(float), *e, c),
+        )
+        yield Case(
+            "max_pool2d_backward",
+            label,
+            lambda rng, x=x, y=y, e=geometry: (rng.normal(size=y), taps_of(rng, y, e[0]), x, *e),
+        )
+        yield Case(
+            "max_pool2d_gather",
+            label,
+            lambda rng, x=x, y=y, e=geometry: (rng.normal(size=x), taps_of(rng, y, e[0]), *e),
+        )
+        if geometry[3] == (1, 1):
+            for include in (False, True):
+                options = (*geometry[:3], ceil_mode, include)
+                label_avg = f"{label} include_pad={include}"
+                yield Case(
+                    "avg_pool2d", label_avg, lambda rng, x=x, o=options: (rng.normal(size=x), *o)
+                )
+                yield Case("avg_pool2d_backward", label_avg, lambda rng, x=x, y=y, o=options: (
+                    rng.normal(size=y), x, *o))  # fmt: skip
+
+    for x, size in ADAPTIVE:
+        yield Case(
+            "adaptive_avg_pool2d",
+            f"{x} to {size}",
+            lambda rng, x=x, s=size: (rng.normal(size=x), s),
+        )
+        yield Case("adaptive_avg_pool2d_backward", f"{x} to {size}", lambda rng, x=x, s=size: (
+            rng.normal(size=(*x[:2], *s)), x))  # fmt: skip
+
+    for x in NORMS:
+        for affine in (False, True):
+            yield Case(
+                "batch_norm",
+                f"{x} affine={affine}",
+                lambda rng, x=x, a=affine: (
+                    rng.normal(size=x) * 3 + 5,
+                    *(rng.normal(size=x[1]) if a else None for _ in range(2)),
+                    1e-5,
+                ),
+            )
+            yield Case(
+                "batch_norm_backward",
+                f"{x} affine={affine}",
+                lambda rng, x=x, a=affine: (
+                    rng.normal(size=x),
+                    rng.normal(size=x) * 3 + 5,
+                    rng.normal(size=x[1]) if a else None,
+                    np.full(x[1], 5.0),
+                    np.full(x[1], 9.0),
+                    1e-5,
+                ),
+            )
+        yield Case(
+            "scale_shift",
+            f"{x}",
+            lambda rng, x=x: (rng.normal(size=x), rng.normal(size=x[1]), rng.normal(size=x[1])),
+        )
+        yield Case("relu", f"{x}", lambda rng, x=x: (rng.normal(size=x),))
+        yield Case("relu_backward", f"{x}", lambda rng, x=x: (
+            rng.normal(size=x), np.maximum(rng.normal(size=x), 0)))  # fmt: skip
+
+    for shape, axis in product([(4, 5), (2, 3, 4), (1, 1), (0, 3)], [0, 1, -1]):
+        for name in ("softmax", "log_softmax"):
+            yield Case(
+                name,
+                f"{shape} axis {axis}",
+                lambda rng, s=shape, a=axis: (rng.normal(size=s) * 5, a),
+            )
+            yield Case(f"{name}_backward", f"{shape} axis {axis}", lambda rng, s=shape, a=axis: (
+                rng.normal(size=s), -np.abs(rng.normal(size=s)), a))  # fmt: skip
+
+    for shape in MATRICES:
+        yield Case(
+            "cross_entropy",
+            f"{shape}",
+            lambda rng, s=shape: (rng.normal(size=s) * 4, rng.integers(0, s[1], s[0])),
+        )
+        yield Case(
+            "cross_entropy_backward",
+            f"{shape}",
+            lambda rng, s=shape: (
+                rng.normal(size=s[0]),
+                -np.abs(rng.normal(size=s)),
+                rng.integers(0, s[1], s[0]),
+            ),
+        )
+        for p in (1, 2):
+            yield Case(
+                "multi_margin_loss",
+                f"{shape} p={p}",
+                lambda rng, s=shape, p=p: (rng.normal(size=s), rng.integers(0, s[1], s[0]), p, 0.7),
+            )
+            yield Case("multi_margin_loss_backward", f"{shape} p={p}", lambda rng, s=shape, p=p: (
+                rng.normal(size=s[0]), rng.normal(size=s), rng.integers(0, s[1], s[0]),
+                p, 0.7))  # fmt: skip
+
+
+def taps_of(rng: np.random.Generator, shape: tuple[int, ...], kernel: tuple[int, int]) -> Any:
+    area = kernel[0] * kernel[1]
+    return rng.integers(0, area, shape).astype(np.uint8 if area <= 256 else np.int32)
+
+
+CASES = list(cases())
+
+
+@lru_cache(maxsize=None)
+def definition(case: Case, dtype: str) -> tuple[np.ndarray, ...]:
+    """The naive tier's float64 answer to the arguments as this dtype holds them."""
+    arguments = [cast(value, "float64") for value in case.arguments(dtype)]
+    return results_of(getattr(naive, case.kernel), arguments)
+
+
+def results_of(kernel: Callable[..., Any], arguments: Any) -> tuple[np.ndarray, ...]:
+    results = kernel(*arguments)
+    return results if isinstance(results, tuple) else (results,)
+
+
+TOLERANCE = {"float64": 1e-12, "float32": 5e-6, "float16": 4e-3}
+
+
+def assert_close(results: Any, expected: Any, tolerance: float) -> None:
+    assert len(results) == len(expected)
+    for result, truth in zip(results, expected, strict=True):
+        assert result.shape == truth.shape
+        scale = max(1.0, float(np.abs(truth).max())) if truth.size else 1.0
+        np.testing.assert_allclose(result, truth, rtol=0, atol=tolerance * scale)
+
+
+# Tiers. Native counts once for each instruction set that this processor has.
+
+
+def tiers() -> list[str]:
+    if kernels.describe().get("native_absent"):
+        return ["reference", "native"]
+    from chainrule.kernels import native
+
+    return ["reference", *(f"native-{name}" for name in native.instruction_sets())]
+
+
+@pytest.fixture(params=tiers())
+def tier(request: pytest.FixtureRequest) -> Iterator[str]:
+    name, _, instruction_set = request.param.partition("-")
+    absent = kernels.describe().get("native_absent")
+    if name == "native" and absent:
+        pytest.skip(f"native kernels are absent: {absent}")
+    with kernels.use(name):
+        if instruction_set:
+            from chainrule.kernels import native
+
+            before = native.instruction_set()
+            native.choose_instruction_set(instruction_set)
+        yield request.param
+        if instruction_set:
+            native.choose_instruction_set(before)
+
+
+def test_every_kernel_has_cases():
+    assert {case.kernel for case in CASES} == set(kernels.contracts())
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_matches_the_definition_in_float32(case: Case, layout: str, tier: str):
+    arguments = case.arguments("float32", layout)
+    before = [value.copy() for value in arguments if isinstance(value, np.ndarray)]
+    results = results_of(getattr(kernels, case.kernel), arguments)
+    assert_close(results, definition(case, "float32"), TOLERANCE["float32"])
+    assert all(r.dtype == np.float32 for r in results if r.dtype.kind == "f")
+    after = [value for value in arguments if isinstance(value, np.ndarray)]
+    assert all(np.array_equal(a, b) for a, b in zip(before, after, strict=True)), "input changed"
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float16"])
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_matches_the_definition_in_other_dtypes(case: Case, dtype: str, tier: str):
+    results = results_of(getattr(kernels, case.kernel), case.arguments(dtype))
+    assert_close(results, definition(case, dtype), TOLERANCE[dtype])
+    assert all(r.dtype == dtype for r in results if r.dtype.kind == "f")
+
+
+def test_a_wrong_kernel_would_be_noticed():
+    case = next(case for case in CASES if case.kernel == "conv2d")
+    (truth,) = definition(case, "float32")
+    wrong = truth.copy()
+    wrong.flat[-1] += 1e-3
+    with pytest.raises(AssertionError):
+        assert_close((wrong,), (truth,), TOLERANCE["float32"])
+
+
+def test_convolution_gives_channels_last_memory(tier: str):
+    x, weight = np.ones((2, 3, 5, 6), np.float32), np.ones((4, 3, 3, 3), np.float32)
+    y = kernels.conv2d(x, weight, None, (1, 1), (1, 1), (1, 1), 1)
+    assert y.transpose(0, 2, 3, 1).flags.c_contiguous
+
+
+def test_memory_order_flows_through(tier: str):
+    x = channels_last(np.ones((2, 3, 4, 4), np.float32))
+    y, index = kernels.max_pool2d(x, (2, 2), (2, 2), (0, 0), (1, 1), False)
+    normed, *_ = kernels.batch_norm(x, None, None, 1e-5)
+    for result in (y, index, normed, kernels.relu(x)):
+        assert result.transpose(0, 2, 3, 1).flags.c_contiguous
+
+
+def test_max_pool_takes_nan_and_minus_infinity(tier: str):
+    x = np.full((1, 1, 2, 4), -np.inf, np.float32)
+    x[0, 0, 1, 2] = np.nan
+    y, index = kernels.max_pool2d(x, (2, 2), (2, 2), (0, 0), (1, 1), False)
+    assert np.isneginf(y[0, 0, 0, 0]) and index[0, 0, 0, 0] == 0
+    assert np.isnan(y[0, 0, 0, 1]) and index[0, 0, 0, 1] == 2
+
+
+def test_relu_keeps_nan_and_its_gradient_is_exactly_zero_below(tier: str):
+    x = np.array([np.nan, -1, 0, 2], np.float32)
+    np.testing.assert_array_equal(kernels.relu(x), np.array([np.nan, 0, 0, 2], np.float32))
+    g = np.array([1, np.inf, np.nan, 3], np.float32)
+    y = np.array([1, 0, 0, 2], np.float32)
+    np.testing.assert_array_equal(kernels.relu_backward(g, y), np.array([1, 0, 0, 3], np.float32))
+
+
+def test_softmax_survives_huge_logits(tier: str):
+    x = np.array([[1e4, 0, -1e4]], np.float32)
+    np.testing.assert_array_equal(kernels.softmax(x, 1), [[1, 0, 0]])
+    loss, _ = kernels.cross_entropy(x, np.array([2]))
+    np.testing.assert_allclose(loss, [2e4])
+
+
+def test_losses_start_where_they_should(tier: str):
+    """With equal scores: log C, and (C - 1) margin."""
+    scores, target = np.zeros((4, 10), np.float32), np.arange(4)
+    loss, _ = kernels.cross_entropy(scores, target)
+    np.testing.assert_allclose(loss, np.log(10), rtol=1e-6)
+    np.testing.assert_allclose(kernels.multi_margin_loss(scores, target, 1, 1.0), 9)
+
+
+def test_batch_norm_is_accurate_far_from_zero(tier: str):
+    """A variance from the difference of two large sums would lose every digit here."""
+    rng = np.random.default_rng(0)
+    x = (rng.normal(size=(8, 4, 16, 16)) + 1000).astype(np.float32)
+    y, mean, var = kernels.batch_norm(x, None, None, 1e-5)
+    exact = x.astype(np.float64)
+    np.testing.assert_allclose(mean, exact.mean((0, 2, 3)), rtol=1e-6)
+    np.testing.assert_allclose(var, exact.var((0, 2, 3)), rtol=1e-3)
+    assert abs(float(y.mean())) < 1e-3
+
+
+@pytest.mark.parametrize("block_bytes", [1, 4096])
+def test_blocks_do_not_change_the_reference_convolution(monkeypatch, block_bytes: int):
+    from chainrule.kernels.reference import conv
+
+    rng = np.random.default_rng(0)
+    x, weight = rng.normal(size=(5, 3, 9, 8)), rng.normal(size=(4, 3, 3, 3))
+    g = rng.normal(size=(5, 4, 9, 8))
+    geometry = ((1, 1), (1, 1), (1, 1), 1)
+    whole = (
+        conv.conv2d(x, weight, None, *geometry),
+        conv.conv2d_weight_grad(g, x, weight.shape, *geometry),
+    )
+    monkeypatch.setattr(conv, "BLOCK_BYTES", block_bytes)
+    cut = (
+        conv.conv2d(x, weight, None, *geometry),
+        conv.conv2d_weight_grad(g, x, weight.shape, *geometry),
+    )
+    for a, b in zip(whole, cut, strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-12)

@@ -1,0 +1,67 @@
+"""The same bits for any number of threads, alone or beside other users of the kernels."""
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from chainrule import kernels, threads
+
+GEOMETRY = ((1, 1), (1, 1), (1, 1), 1)
+
+
+@pytest.fixture
+def restore_threads():
+    before = threads.get_num_threads()
+    yield
+    threads.set_num_threads(before)
+
+
+def training_step() -> list[np.ndarray]:
+    """Something of every kernel family, large enough to be cut into many tasks."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(32, 8, 20, 20)).astype(np.float32)
+    weight = rng.normal(size=(24, 8, 3, 3)).astype(np.float32)
+    y = kernels.conv2d(x, weight, None, *GEOMETRY)
+    normed, mean, var = kernels.batch_norm(y, None, None, 1e-5)
+    active = kernels.relu(normed)
+    pooled, index = kernels.max_pool2d(active, (2, 2), (2, 2), (0, 0), (1, 1), False)
+    g = kernels.max_pool2d_backward(pooled, index, active.shape, (2, 2), (2, 2), (0, 0), (1, 1))
+    g = kernels.relu_backward(g, active)
+    g, dweight, dbias = kernels.batch_norm_backward(g, y, None, mean, var, 1e-5)
+    dw = kernels.conv2d_weight_grad(g, x, weight.shape, *GEOMETRY)
+    dx = kernels.conv2d_input_grad(g, weight, x.shape, *GEOMETRY)
+    return [y, normed, mean, var, pooled, index, g, dweight, dbias, dw, dx]
+
+
+def same_bits(a: list[np.ndarray], b: list[np.ndarray]) -> bool:
+    return all(x.tobytes() == y.tobytes() for x, y in zip(a, b, strict=True))
+
+
+def test_same_bits_for_any_number_of_threads(restore_threads):
+    answers = []
+    for count in (1, 2, 3):
+        threads.set_num_threads(count)
+        answers.append(training_step())
+    assert same_bits(answers[0], answers[1])
+    assert same_bits(answers[0], answers[2])
+
+
+def test_same_bits_from_concurrent_callers():
+    alone = training_step()
+    with ThreadPoolExecutor(3) as callers:
+        futures = [callers.submit(training_step) for _ in range(6)]
+        assert all(same_bits(alone, future.result()) for future in futures)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_forked_child_can_compute():
+    x = np.ones(1 << 18, np.float32)
+    kernels.relu(x)
+    child = os.fork()
+    if child == 0:
+        # A hang here would be the parent's locks or threads that do not exist any more.
+        os._exit(0 if kernels.relu(-x).sum() == 0 else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0

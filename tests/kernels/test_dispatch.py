@@ -1,0 +1,123 @@
+"""Which tier answers, and what is said when the wanted one is not there."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from chainrule import errors, kernels
+from chainrule.kernels import naive, reference, table
+
+NATIVE_ABSENT = table.why_native_is_absent()
+needs_native = pytest.mark.skipif(
+    NATIVE_ABSENT is not None, reason=f"native kernels are absent: {NATIVE_ABSENT}"
+)
+
+
+def python(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    env = {k: v for k, v in os.environ.items() if k not in ("CHAINRULE_KERNELS", "CHAINRULE_ISA")}
+    return subprocess.run(
+        [sys.executable, "-c", code], env=env | environment, capture_output=True, text=True
+    )
+
+
+TIER = "from chainrule import kernels; print(kernels.tier())"
+
+HIDE_NATIVE = """
+import sys
+class Hidden:
+    def find_spec(self, name, path=None, target=None):
+        if name == "chainrule.kernels._native":
+            raise ModuleNotFoundError(name)
+sys.meta_path.insert(0, Hidden())
+"""
+
+
+@pytest.mark.parametrize("name", ["reference", "naive"])
+def test_environment_chooses_the_tier(name: str):
+    assert python(TIER, CHAINRULE_KERNELS=name).stdout.strip() == name
+
+
+@needs_native
+def test_native_is_the_default_where_it_was_built():
+    assert python(TIER).stdout.strip() == "native"
+
+
+def test_unknown_tier_is_named_with_the_choices():
+    with pytest.raises(errors.ConfigError, match=r"unknown tier 'cuda'; choose one of reference,"):
+        kernels.activate("cuda")
+    assert "unknown tier 'cuda'" in python(TIER, CHAINRULE_KERNELS="cuda").stderr
+
+
+def test_without_native_the_reference_answers_and_the_reason_is_told():
+    shown = python(HIDE_NATIVE + "from chainrule import kernels; print(kernels.describe())")
+    assert "'tier': 'reference'" in shown.stdout, shown.stderr
+    assert "they were not built" in shown.stdout
+
+
+def test_asking_for_native_where_it_is_absent_is_an_error():
+    shown = python(HIDE_NATIVE + TIER, CHAINRULE_KERNELS="native")
+    assert "the native tier cannot be used: they were not built" in shown.stderr
+
+
+@needs_native
+def test_environment_chooses_the_instruction_set():
+    code = "from chainrule import kernels; print(kernels.describe()['instruction_set'])"
+    assert python(code, CHAINRULE_ISA="portable").stdout.strip() == "portable"
+    assert (
+        "'sse9' is not available here; choose one of" in python(code, CHAINRULE_ISA="sse9").stderr
+    )
+
+
+def test_use_restores_the_tier_even_after_an_error():
+    before = kernels.tier()
+    with pytest.raises(KeyError), kernels.use("naive"):
+        assert kernels.relu is naive.relu
+        raise KeyError
+    assert kernels.tier() == before
+
+
+def test_the_table_is_complete_on_every_tier():
+    for name in ("reference", "naive", *([] if NATIVE_ABSENT else ["native"])):
+        with kernels.use(name):
+            assert all(callable(getattr(kernels, entry)) for entry in kernels.contracts())
+
+
+@needs_native
+def test_native_overlays_only_known_kernels_and_leaves_other_dtypes_to_reference():
+    from chainrule.kernels import native
+
+    assert set(native.__all__) <= set(kernels.contracts())
+    x = np.array([-1, 2])
+    assert native.relu(x).dtype == reference.relu(x).dtype
+
+
+@needs_native
+def test_native_refuses_arrays_it_would_have_to_copy():
+    """A silent temporary copy would swallow the result."""
+    from chainrule.kernels import _native
+
+    x, gaps = np.ones(4, np.float32), np.ones(8, np.float32)[::2]
+    for bad in (gaps, np.ones(4)):
+        with pytest.raises(TypeError):
+            _native.relu(x, bad, 1)
+    with pytest.raises(ValueError, match="differ in size"):
+        _native.relu(x, np.ones(3, np.float32), 1)
+
+
+@needs_native
+def test_memory_is_reused_and_never_while_it_is_held():
+    from chainrule.kernels import _native
+
+    first = _native.empty([1 << 16])
+    second = _native.empty([1 << 16])
+    assert not np.shares_memory(first, second)
+    view, address = first[5:], first.ctypes.data
+    del first
+    assert _native.empty([1 << 16]).ctypes.data != address  # the view still holds it
+    del view
+    assert _native.empty([1 << 16]).ctypes.data == address
+    _native.release_kept()
+    assert _native.kept_bytes() == 0
