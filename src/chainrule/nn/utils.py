@@ -33,9 +33,10 @@ def clip_grad_norm_(
         )
     factor = max_norm / (norm + 1e-6)
     if not factor >= 1:  # also when NaN: it then shows in every gradient, as in PyTorch
-        for g in grads:
-            g.array *= factor
-            g.version.count += 1
+        with np.errstate(invalid="ignore"):
+            for g in grads:
+                g.array *= factor
+                g.version.count += 1
     dtype = grads[0].dtype if grads else np.float32
     return Tensor(np.asarray(norm, dtype))
 

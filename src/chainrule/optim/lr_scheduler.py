@@ -190,8 +190,8 @@ class SequentialLR(LRScheduler):
     ) -> None:
         if len(schedulers) != len(milestones) + 1:
             raise ConfigError(
-                f"SequentialLR: {len(schedulers)} schedules need {len(schedulers) - 1} "
-                f"milestones between them, got {len(milestones)}"
+                "SequentialLR: give one milestone fewer than schedules; "
+                f"got {len(schedulers)} schedules and {len(milestones)} milestones"
             )
         if any(s.optimizer is not optimizer for s in schedulers):
             raise ConfigError("SequentialLR: every schedule must be of the same optimizer")

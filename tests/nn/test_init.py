@@ -1,0 +1,107 @@
+"""Initialisers: the distribution each promises, the seed, the errors."""
+
+import math
+
+import numpy as np
+import pytest
+
+import chainrule as cr
+from chainrule.errors import ConfigError, ShapeError
+from chainrule.nn import init
+
+SHAPE = (64, 32, 3, 3)  # fan_in 288, fan_out 576
+
+
+def spread(fill, shape=SHAPE):
+    cr.manual_seed(1)
+    return fill(cr.empty(shape)).array
+
+
+@pytest.mark.parametrize(
+    ("fill", "variance"),
+    [
+        (init.xavier_uniform_, 2 / (288 + 576)),
+        (init.xavier_normal_, 2 / (288 + 576)),
+        (lambda t: init.xavier_normal_(t, gain=3), 9 * 2 / (288 + 576)),
+        (init.kaiming_uniform_, 2 / 288),
+        (init.kaiming_normal_, 2 / 288),
+        (lambda t: init.kaiming_normal_(t, mode="fan_out", nonlinearity="relu"), 2 / 576),
+        (lambda t: init.kaiming_uniform_(t, a=math.sqrt(5)), 1 / 3 / 288),
+        (lambda t: init.kaiming_normal_(t, nonlinearity="linear"), 1 / 288),
+        (init.uniform_, 1 / 12),
+        (lambda t: init.normal_(t, 2.0, 0.5), 0.25),
+    ],
+)
+def test_variance(fill, variance):
+    values = spread(fill)
+    assert values.dtype == np.float32
+    np.testing.assert_allclose(values.var(), variance, rtol=0.03)
+
+
+@pytest.mark.parametrize(
+    ("fill", "bound"),
+    [
+        (init.xavier_uniform_, math.sqrt(6 / (288 + 576))),
+        (init.kaiming_uniform_, math.sqrt(6 / 288)),
+        (lambda t: init.uniform_(t, -0.3, 0.3), 0.3),
+    ],
+)
+def test_uniform_bounds(fill, bound):
+    values = np.abs(spread(fill))
+    assert 0.99 * bound < values.max() <= bound * (1 + 1e-6)
+
+
+def test_trunc_normal_is_a_normal_cut_off():
+    values = spread(lambda t: init.trunc_normal_(t, std=0.5, a=-0.5, b=0.5))
+    assert np.abs(values).max() <= 0.5
+    # variance of a standard normal cut at ±1: 1 - 2φ(1)/(2Φ(1) - 1) = 0.2911
+    np.testing.assert_allclose(values.var(), 0.25 * 0.2911, rtol=0.03)
+    with pytest.raises(ConfigError, match=r"mean 9.0 must lie within two std"):
+        init.trunc_normal_(cr.empty(2), mean=9.0)
+
+
+@pytest.mark.parametrize("shape", [(6, 4), (4, 6), (5, 2, 3)])
+def test_orthogonal(shape):
+    q = spread(lambda t: init.orthogonal_(t, gain=2.0), shape).reshape(shape[0], -1) / 2
+    gram = q @ q.T if q.shape[0] <= q.shape[1] else q.T @ q
+    np.testing.assert_allclose(gram, np.eye(len(gram)), atol=1e-5)
+
+
+def test_constants_fill_in_place_and_return_the_tensor():
+    t = cr.empty(2, 3)
+    assert init.constant_(t, 0.5) is t and (t.array == 0.5).all()
+    assert (init.ones_(t).array == 1).all() and (init.zeros_(t).array == 0).all()
+
+
+def test_filling_is_not_recorded_but_noticed():
+    w = cr.ones(2, requires_grad=True)
+    y = (w * w).sum()
+    assert init.ones_(w).is_leaf and w.requires_grad
+    with pytest.raises(cr.errors.GraphError, match=r"changed in place"):
+        y.backward()
+
+
+def test_the_seed_and_a_generator_choose_the_values():
+    a = spread(init.kaiming_normal_)
+    assert np.array_equal(a, spread(init.kaiming_normal_))
+    own = cr.Generator(1)
+    cr.manual_seed(7)
+    b = init.kaiming_normal_(cr.empty(SHAPE), generator=own).array
+    assert np.array_equal(a, b)
+
+
+def test_gains():
+    assert init.calculate_gain("relu") == pytest.approx(math.sqrt(2))
+    assert init.calculate_gain("tanh") == pytest.approx(5 / 3)
+    assert init.calculate_gain("leaky_relu", 1) == pytest.approx(1)
+    with pytest.raises(ConfigError, match=r"no gain for 'swish'; known: conv1d"):
+        init.calculate_gain("swish")
+
+
+def test_errors():
+    with pytest.raises(ShapeError, match=r"kaiming_normal_: fan_in and fan_out need a weight"):
+        init.kaiming_normal_(cr.empty(3))
+    with pytest.raises(ShapeError, match=r"orthogonal_: needs at least two axes, got \(3,\)"):
+        init.orthogonal_(cr.empty(3))
+    with pytest.raises(ConfigError, match=r'mode must be "fan_in" or "fan_out", got \'fan\''):
+        init.kaiming_uniform_(cr.empty(3, 3), mode="fan")

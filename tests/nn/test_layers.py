@@ -1,0 +1,184 @@
+"""Layers: what they do beyond calling the functional, and the errors they raise."""
+
+import numpy as np
+import pytest
+
+import chainrule as cr
+import chainrule.nn.functional as F
+from chainrule import nn
+from chainrule.errors import ConfigError, ShapeError
+
+
+def test_linear_is_the_formula():
+    layer = nn.Linear(3, 2)
+    x = cr.randn(4, 3)
+    expected = x.array @ layer.weight.array.T + layer.bias.array
+    np.testing.assert_allclose(layer(x).detach().array, expected, rtol=1e-6)
+    assert list(nn.Linear(3, 2, bias=False).state_dict()) == ["weight"]
+    assert nn.Linear(3, 2, dtype=cr.float64).weight.dtype == np.float64
+
+
+@pytest.mark.parametrize("layer", [nn.Linear(50, 400), nn.Conv2d(8, 100, 3, groups=2)])
+def test_default_initialisation_is_uniform_within_one_over_root_fan_in(layer):
+    bound = 1 / np.sqrt(np.prod(layer.weight.shape[1:]))
+    w, b = layer.weight.array, layer.bias.array
+    assert np.abs(w).max() <= bound and np.abs(b).max() <= bound
+    assert np.abs(w).max() > 0.98 * bound and np.abs(b).max() > 0.9 * bound
+    np.testing.assert_allclose(w.std(), bound / np.sqrt(3), rtol=0.05)
+    assert abs(w.mean()) < 0.05 * bound
+
+
+def test_the_same_seed_gives_the_same_bits():
+    cr.manual_seed(3)
+    first = nn.Conv2d(2, 3, 3).weight.array
+    second = nn.Conv2d(2, 3, 3).weight.array
+    cr.manual_seed(3)
+    np.testing.assert_array_equal(nn.Conv2d(2, 3, 3).weight.array, first)
+    assert not np.array_equal(first, second)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"padding_mode": "reflect"}, r"padding_mode 'reflect' is not supported"),
+        ({"groups": 4}, r"groups 4 must divide in_channels 6 and out_channels 8"),
+        ({"groups": 0}, r"groups 0 must divide"),
+        ({"padding": "half"}, r'padding must be a number, "same" or "valid", got \'half\''),
+        ({"padding": "same", "stride": 2}, r'"same" needs stride 1, got \(2, 2\)'),
+        ({"stride": 0}, r"stride must be a whole number of at least 1"),
+    ],
+)
+def test_conv2d_refuses_impossible_settings(arguments, message):
+    with pytest.raises(ConfigError, match=message):
+        nn.Conv2d(6, 8, 3, **arguments)
+
+
+def test_conv2d_padding_by_name():
+    x = cr.randn(2, 3, 7, 6)
+    assert nn.Conv2d(3, 4, (3, 4), padding="same")(x).shape == (2, 4, 7, 6)
+    assert nn.Conv2d(3, 4, (3, 4), padding="valid")(x).shape == (2, 4, 5, 3)
+
+
+# -- batch norm --------------------------------------------------------------------------------
+
+
+def test_batch_norm_normalises_in_training_and_remembers():
+    layer = nn.BatchNorm2d(3)
+    x = cr.randn(8, 3, 5, 5) * 3 + 2
+    y = layer(x).detach().array
+    np.testing.assert_allclose(y.mean((0, 2, 3)), 0, atol=1e-5)
+    np.testing.assert_allclose(y.std((0, 2, 3)), 1, atol=1e-4)
+    n = 8 * 25
+    mean, var = x.array.mean((0, 2, 3)), x.array.var((0, 2, 3)) * n / (n - 1)
+    np.testing.assert_allclose(layer.running_mean.array, 0.1 * mean, rtol=1e-4)
+    np.testing.assert_allclose(layer.running_var.array, 0.9 + 0.1 * var, rtol=1e-4)
+    assert layer.num_batches_tracked.item() == 1
+
+
+def test_batch_norm_in_evaluation_uses_and_keeps_what_it_remembers():
+    layer = nn.BatchNorm1d(2)
+    layer.running_mean.array[...] = [1, 2]
+    layer.running_var.array[...] = [4, 9]
+    layer.eval()
+    y = layer(cr.tensor([[3.0, 5.0]]))
+    np.testing.assert_allclose(y.detach().array, [[1, 1]], rtol=1e-5)
+    assert layer.running_mean.tolist() == [1, 2] and layer.num_batches_tracked.item() == 0
+
+
+def test_batch_norm_without_momentum_averages_all_batches():
+    layer = nn.BatchNorm1d(2, momentum=None)
+    batches = [cr.randn(6, 2) for _ in range(3)]
+    for x in batches:
+        layer(x)
+    means = np.mean([x.array.mean(0) for x in batches], axis=0)
+    np.testing.assert_allclose(layer.running_mean.array, means, rtol=1e-4, atol=1e-6)
+
+
+def test_batch_norm_without_memory_uses_the_batch_even_in_evaluation():
+    layer = nn.BatchNorm1d(2, track_running_stats=False).eval()
+    y = layer(cr.randn(50, 2) + 5).detach().array
+    np.testing.assert_allclose(y.mean(0), 0, atol=1e-5)
+    assert list(layer.state_dict()) == ["weight", "bias"]
+
+
+def test_batch_norm_starts_anew():
+    layer = nn.BatchNorm1d(2)
+    fresh = {k: v.array.copy() for k, v in layer.state_dict().items()}
+    layer(cr.randn(5, 2))
+    layer.weight.array[...] = 3
+    layer.reset_parameters()
+    for name, value in layer.state_dict().items():
+        np.testing.assert_array_equal(value.array, fresh[name])
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape", "layout"),
+    [
+        (nn.BatchNorm2d(3), (2, 3), r"\(N, C, H, W\)"),
+        (nn.BatchNorm1d(3), (2, 3, 4, 4), r"\(N, C\) or \(N, C, L\)"),
+    ],
+)
+def test_batch_norm_names_the_shape_it_expects(layer, shape, layout):
+    with pytest.raises(ShapeError, match=rf"{type(layer).__name__}: expects {layout}, x is \("):
+        layer(cr.zeros(shape))
+
+
+def test_functional_batch_norm_needs_statistics_in_evaluation():
+    with pytest.raises(ConfigError, match=r"evaluation needs running statistics"):
+        F.batch_norm(cr.ones(2, 3), None, None)
+
+
+# -- the others --------------------------------------------------------------------------------
+
+
+def test_dropout_drops_in_training_only():
+    cr.manual_seed(0)
+    layer = nn.Dropout(0.25)
+    x = cr.ones(100, 100)
+    y = layer(x).array
+    assert set(np.unique(y)) == {np.float32(0), np.float32(1 / 0.75)}
+    assert 0.23 < (y == 0).mean() < 0.27
+    assert layer.eval()(x).tolist() == x.tolist()
+    with pytest.raises(ConfigError, match=r"p is a probability between 0 and 1, got 1.5"):
+        nn.Dropout(1.5)
+
+
+def test_shape_layers():
+    x = cr.randn(2, 3, 4, 5)
+    assert nn.Flatten()(x).shape == (2, 60)
+    assert nn.Flatten(2)(x).shape == (2, 3, 20)
+    assert nn.Flatten(0, 1)(x).shape == (6, 4, 5)
+    assert nn.Unflatten(1, (12, -1))(nn.Flatten()(x)).shape == (2, 12, 5)
+    assert nn.Unflatten(-1, (5, 1))(x).shape == (2, 3, 4, 5, 1)
+    assert nn.Identity(1, a=2)(x) is x
+
+
+def test_relu_inplace_leaves_its_input_alone():
+    x = cr.tensor([-1.0, 2.0])
+    assert nn.ReLU(inplace=True)(x).tolist() == [0, 2]
+    assert x.tolist() == [-1, 2]
+    assert repr(nn.ReLU(inplace=True)) == "ReLU(inplace=True)"
+
+
+def test_pad_knows_the_constant_mode_only():
+    assert F.pad(cr.ones(1, 1), (1, 0), value=3).tolist() == [[3, 1]]
+    with pytest.raises(ConfigError, match=r"mode 'reflect' is not supported"):
+        F.pad(cr.ones(1, 1), (1, 0), mode="reflect")
+
+
+def test_losses_start_where_theory_says():
+    scores, target = cr.zeros(6, 10), cr.arange(6)
+    assert nn.CrossEntropyLoss()(scores, target).item() == pytest.approx(np.log(10))
+    assert F.multiclass_svm_loss(scores, target, margin=2.0).item() == pytest.approx(18)
+    assert nn.MultiMarginLoss()(scores, target).item() == pytest.approx(0.9)
+
+
+def test_class_weights_are_a_buffer():
+    loss = nn.CrossEntropyLoss(weight=cr.ones(3))
+    assert list(loss.state_dict()) == ["weight"]
+    assert list(nn.CrossEntropyLoss().state_dict()) == []
+
+
+def test_unknown_reduction():
+    with pytest.raises(ConfigError, match=r'reduction must be "mean", "sum" or "none"'):
+        nn.MSELoss(reduction="max")(cr.ones(1), cr.ones(1))

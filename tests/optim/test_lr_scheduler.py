@@ -1,0 +1,136 @@
+"""Schedules: their curves, resuming, and their errors."""
+
+import math
+
+import pytest
+
+import chainrule as cr
+from chainrule import nn, optim
+from chainrule.errors import ConfigError
+from chainrule.optim import lr_scheduler as schedules
+
+
+def sgd(*rates, **settings):
+    groups = [{"params": [nn.Parameter(cr.ones(1))], "lr": lr} for lr in rates or (1.0,)]
+    return optim.SGD(groups, **settings)
+
+
+def curve(scheduler, epochs, group=0):
+    rates = []
+    for _ in range(epochs):
+        rates.append(scheduler.get_last_lr()[group])
+        scheduler.step()
+    return rates
+
+
+def test_step():
+    assert curve(schedules.StepLR(sgd(), 2, 0.5), 5) == [1, 1, 0.5, 0.5, 0.25]
+
+
+def test_multi_step():
+    assert curve(schedules.MultiStepLR(sgd(), [3, 1], 0.5), 5) == [1, 0.5, 0.5, 0.25, 0.25]
+
+
+def test_cosine():
+    rates = curve(schedules.CosineAnnealingLR(sgd(), 4, eta_min=0.2), 6)
+    assert rates[0] == 1
+    assert rates[1] == pytest.approx(0.2 + 0.8 * (1 + math.cos(math.pi / 4)) / 2)
+    assert rates[2] == pytest.approx(0.6) and rates[4] == pytest.approx(0.2)
+    assert rates[5] == pytest.approx(rates[3])
+
+
+def test_linear():
+    rates = curve(schedules.LinearLR(sgd(), 0.2, 1.0, 4), 6)
+    assert rates == pytest.approx([0.2, 0.4, 0.6, 0.8, 1, 1])
+
+
+def test_lambda_for_each_group():
+    scheduler = schedules.LambdaLR(sgd(1.0, 10.0), [lambda e: 1 / (1 + e), lambda e: 1])
+    scheduler.step()
+    assert scheduler.get_last_lr() == [0.5, 10]
+
+
+def test_sequence_is_a_warm_up_and_a_cosine():
+    opt = sgd()
+    warm_up = schedules.LinearLR(opt, 0.5, 1.0, 2)
+    cosine = schedules.CosineAnnealingLR(opt, 2)
+    rates = curve(schedules.SequentialLR(opt, [warm_up, cosine], [2]), 5)
+    assert rates == pytest.approx([0.5, 0.75, 1, 0.5, 0])
+
+
+def test_one_cycle_rises_and_falls_and_momentum_goes_the_other_way():
+    opt = sgd(momentum=0.9)
+    scheduler = schedules.OneCycleLR(opt, 2.0, total_steps=11, pct_start=0.3, div_factor=20)
+    rates, momenta = [], []
+    for i in range(11):
+        rates.append(opt.param_groups[0]["lr"])
+        momenta.append(opt.param_groups[0]["momentum"])
+        if i < 10:
+            scheduler.step()
+    assert rates[0] == pytest.approx(0.1) and rates[10] == pytest.approx(0.1 / 1e4)
+    assert 0.1 < rates[1] < rates[2] < 2 and rates[3] > rates[4] > rates[9]
+    assert momenta[0] == pytest.approx(0.95) and momenta[10] == pytest.approx(0.95)
+    assert min(momenta) >= 0.85 and momenta[0] > momenta[1] > momenta[2]
+    with pytest.raises(ConfigError, match=r"step 12 is beyond the cycle of 11 steps"):
+        scheduler.step()
+
+
+MAKERS = {
+    "step": lambda o: schedules.StepLR(o, 2),
+    "multi_step": lambda o: schedules.MultiStepLR(o, [2, 5]),
+    "cosine": lambda o: schedules.CosineAnnealingLR(o, 7, 0.01),
+    "linear": lambda o: schedules.LinearLR(o, total_iters=6),
+    "lambda": lambda o: schedules.LambdaLR(o, lambda e: 0.9**e),
+    "one_cycle": lambda o: schedules.OneCycleLR(o, 1.0, 20),
+    "sequence": lambda o: schedules.SequentialLR(
+        o, [schedules.LinearLR(o), schedules.StepLR(o, 2)], [3]
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", MAKERS)
+def test_a_resumed_schedule_goes_on_exactly(kind):
+    opt = sgd(0.3, 0.7, momentum=0.9)
+    scheduler = MAKERS[kind](opt)
+    curve(scheduler, 4)
+    twin_opt = sgd(0.5, 0.5, momentum=0.9)
+    twin_opt.load_state_dict(opt.state_dict())
+    twin = MAKERS[kind](twin_opt)
+    twin.load_state_dict(scheduler.state_dict())
+    assert twin.get_last_lr() == scheduler.get_last_lr()
+    for group in (0, 1):
+        assert curve(twin, 4, group) == curve(scheduler, 4, group)
+
+
+def test_last_epoch_goes_on_where_the_groups_know_their_first_rate():
+    opt = sgd()
+    whole = curve(schedules.StepLR(opt, 2, 0.5), 5)
+    assert curve(schedules.StepLR(opt, 2, 0.5, last_epoch=1), 3) == whole[2:]
+    with pytest.raises(ConfigError, match=r"StepLR: to go on at last_epoch 1, .* 'initial_lr'"):
+        schedules.StepLR(sgd(), 2, last_epoch=1)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda o: schedules.StepLR(o, 0), r"step_size must be at least 1, got 0"),
+        (lambda o: schedules.CosineAnnealingLR(o, 0), r"T_max must be at least 1, got 0"),
+        (lambda o: schedules.LinearLR(o, 0.0), r"factors must lie in 0..1"),
+        (lambda o: schedules.LinearLR(o, total_iters=0), r"total_iters must be at least 1"),
+        (lambda o: schedules.LambdaLR(o, []), r"1 groups need as many functions, got 0"),
+        (lambda o: schedules.SequentialLR(o, [], []), r"got 0 schedules and 0 milestones"),
+        (lambda o: schedules.OneCycleLR(o, 1.0), r"give total_steps, or epochs and steps_per"),
+        (lambda o: schedules.OneCycleLR(o, 1.0, 9, pct_start=2), r"pct_start is a fraction"),
+        (lambda o: schedules.OneCycleLR(o, 1.0, 9, anneal_strategy="x"), r'"cos" or "linear"'),
+        (lambda o: schedules.OneCycleLR(o, [1.0, 2.0], 9), r"1 groups, but 2 max_lr"),
+    ],
+)
+def test_impossible_settings(make, message):
+    with pytest.raises(ConfigError, match=message):
+        make(sgd())
+
+
+def test_schedules_in_sequence_share_their_optimizer():
+    opt = sgd()
+    with pytest.raises(ConfigError, match=r"every schedule must be of the same optimizer"):
+        schedules.SequentialLR(opt, [schedules.StepLR(sgd(), 1)], [])
