@@ -20,7 +20,8 @@ class _BatchNorm(Module):
 
     Training uses the statistics of the batch and lets the running ones follow them by
     ``momentum`` (None: their plain average over all batches); evaluation uses the running
-    ones. affine: learn a weight (starts at 1) and a bias (starts at 0) per channel.
+    ones. affine: learn a weight (starts at 1) and, with ``bias``, a bias (starts at 0) per
+    channel.
     """
 
     axes: ClassVar[tuple[int, ...]]
@@ -34,6 +35,8 @@ class _BatchNorm(Module):
         affine: bool = True,
         track_running_stats: bool = True,
         dtype: Any = None,
+        *,
+        bias: bool = True,
     ) -> None:
         super().__init__()
         self.num_features = num_features
@@ -43,7 +46,8 @@ class _BatchNorm(Module):
         self.track_running_stats = track_running_stats
         n = (num_features,)
         self.register_parameter("weight", Parameter(ones(n, dtype=dtype)) if affine else None)
-        self.register_parameter("bias", Parameter(zeros(n, dtype=dtype)) if affine else None)
+        shift = affine and bias
+        self.register_parameter("bias", Parameter(zeros(n, dtype=dtype)) if shift else None)
         tracked = track_running_stats
         self.register_buffer("running_mean", zeros(n, dtype=dtype) if tracked else None)
         self.register_buffer("running_var", ones(n, dtype=dtype) if tracked else None)
@@ -59,8 +63,9 @@ class _BatchNorm(Module):
     def reset_parameters(self) -> None:
         """Start anew: statistics forgotten, weight 1, bias 0."""
         self.reset_running_stats()
-        if self.affine:
+        if self.weight is not None:
             init.ones_(self.weight)
+        if self.bias is not None:
             init.zeros_(self.bias)
 
     def forward(self, input: Tensor) -> Tensor:
@@ -83,7 +88,8 @@ class _BatchNorm(Module):
     def extra_repr(self) -> str:
         return (
             f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, "
-            f"affine={self.affine}, track_running_stats={self.track_running_stats}"
+            f"affine={self.affine}, bias={self.bias is not None}, "
+            f"track_running_stats={self.track_running_stats}"
         )
 
 

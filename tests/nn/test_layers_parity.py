@@ -1,0 +1,215 @@
+"""Layers, losses and module trees beside PyTorch's: names, printed form, values, gradients."""
+
+import numpy as np
+import pytest
+
+import chainrule as cr
+from chainrule import nn
+
+torch = pytest.importorskip(
+    "torch", reason="parity with PyTorch needs the extra: pip install 'chainrule[parity]'"
+)
+pytestmark = pytest.mark.parity
+
+
+def twins(build, dtype=np.float64):
+    """The same module here and there, with the same weights, in ``dtype``."""
+    torch.manual_seed(0)
+    ours, theirs = build(nn), build(torch.nn)
+    theirs = theirs.to(torch.float64 if dtype == np.float64 else torch.float32)
+    ours.to(dtype).load_state_dict({k: v.numpy() for k, v in theirs.state_dict().items()})
+    return ours, theirs
+
+
+def tensors(array):
+    return cr.tensor(array).requires_grad_(), torch.tensor(array, requires_grad=True)
+
+
+LAYERS = {
+    "linear": (lambda m: m.Linear(5, 3), (4, 5)),
+    "linear, no bias, three axes": (lambda m: m.Linear(5, 3, bias=False), (2, 4, 5)),
+    "conv": (lambda m: m.Conv2d(3, 4, 3), (2, 3, 7, 6)),
+    "conv, all settings": (
+        lambda m: m.Conv2d(4, 6, (3, 2), (2, 1), (1, 2), (1, 2), 2, bias=False),
+        (2, 4, 9, 8),
+    ),
+    "conv same": (lambda m: m.Conv2d(3, 4, (3, 5), padding="same", dilation=2), (2, 3, 9, 9)),
+    "conv valid": (lambda m: m.Conv2d(3, 4, 3, padding="valid"), (2, 3, 7, 6)),
+    "depthwise": (lambda m: m.Conv2d(4, 8, 3, padding=1, groups=4), (2, 4, 5, 5)),
+    "batch norm 1d": (lambda m: m.BatchNorm1d(5), (6, 5)),
+    "batch norm 1d, length": (lambda m: m.BatchNorm1d(5, eps=1e-3, momentum=0.3), (6, 5, 4)),
+    "batch norm 2d": (lambda m: m.BatchNorm2d(3), (4, 3, 5, 5)),
+    "batch norm, average": (lambda m: m.BatchNorm2d(3, momentum=None), (4, 3, 5, 5)),
+    "batch norm, plain": (
+        lambda m: m.BatchNorm2d(3, affine=False, track_running_stats=False),
+        (4, 3, 5, 5),
+    ),
+    "batch norm, no bias": (lambda m: m.BatchNorm2d(3, bias=False), (4, 3, 5, 5)),
+    "max pool": (lambda m: m.MaxPool2d(2), (2, 3, 7, 7)),
+    "max pool, all settings": (
+        lambda m: m.MaxPool2d((3, 2), 2, 1, (1, 2), ceil_mode=True),
+        (2, 3, 8, 9),
+    ),
+    "avg pool": (lambda m: m.AvgPool2d(3, 2, 1, ceil_mode=True), (2, 3, 8, 8)),
+    "avg pool, padding apart": (
+        lambda m: m.AvgPool2d(3, 2, 1, count_include_pad=False),
+        (2, 3, 8, 8),
+    ),
+    "adaptive": (lambda m: m.AdaptiveAvgPool2d((3, None)), (2, 3, 7, 5)),
+    "flatten": (lambda m: m.Flatten(), (2, 3, 4)),
+    "unflatten": (lambda m: m.Unflatten(1, (2, 3)), (2, 6, 4)),
+    "identity": (lambda m: m.Identity(), (2, 3)),
+    "relu": (lambda m: m.ReLU(inplace=False), (3, 4)),
+    "leaky relu": (lambda m: m.LeakyReLU(0.2), (3, 4)),
+    "sigmoid": (lambda m: m.Sigmoid(), (3, 4)),
+    "tanh": (lambda m: m.Tanh(), (3, 4)),
+    "softmax": (lambda m: m.Softmax(dim=1), (3, 4)),
+    "log softmax": (lambda m: m.LogSoftmax(dim=-1), (3, 4)),
+    "dropout in name only": (lambda m: m.Dropout(0.0), (3, 4)),
+    "network": (
+        lambda m: m.Sequential(
+            m.Conv2d(3, 8, 3, padding=1, bias=False), m.BatchNorm2d(8), m.ReLU(), m.MaxPool2d(2),
+            m.Sequential(m.Conv2d(8, 4, 3), m.LeakyReLU()), m.AdaptiveAvgPool2d(1), m.Flatten(),
+            m.Linear(4, 2),
+        ),
+        (3, 3, 9, 9),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("case", LAYERS)
+def test_values_gradients_and_state_in_training_and_evaluation(case, dtype):
+    build, shape = LAYERS[case]
+    ours, theirs = twins(build, dtype)
+    rtol, atol = (1e-10, 1e-11) if dtype == np.float64 else (1e-4, 1e-5)
+    tolerance = {"rtol": rtol, "atol": atol}
+    rng = np.random.default_rng(0)
+    for mode in (True, True, False):
+        ours.train(mode)
+        theirs.train(mode)
+        x, t = tensors(rng.standard_normal(shape).astype(dtype))
+        y, u = ours(x), theirs(t)
+        g = rng.standard_normal(y.shape).astype(dtype)
+        y.backward(cr.tensor(g))
+        u.backward(torch.tensor(g))
+        np.testing.assert_allclose(y.detach().array, u.detach().numpy(), **tolerance)
+        np.testing.assert_allclose(x.grad.array, t.grad.numpy(), **tolerance)
+        for (name, p), (twin, q) in zip(
+            ours.named_parameters(), theirs.named_parameters(), strict=True
+        ):
+            assert name == twin
+            np.testing.assert_allclose(p.grad.array, q.grad.numpy(), err_msg=name, **tolerance)
+    state, twin_state = ours.state_dict(), theirs.state_dict()
+    assert list(state) == list(twin_state)
+    for name, value in state.items():
+        np.testing.assert_allclose(value.array, twin_state[name].numpy(), err_msg=name, **tolerance)
+
+
+@pytest.mark.parametrize("case", LAYERS)
+def test_printed_form(case):
+    build, _ = LAYERS[case]
+    assert repr(build(nn)) == repr(build(torch.nn))
+
+
+WEIGHT = np.array([1.0, 0.5, 2.0, 0.1])
+
+
+def losses(module, as_tensor):
+    weight = as_tensor(WEIGHT)
+    return {
+        "cross entropy": module.CrossEntropyLoss(),
+        "cross entropy, sum": module.CrossEntropyLoss(reduction="sum"),
+        "cross entropy, none": module.CrossEntropyLoss(reduction="none"),
+        "cross entropy, weights": module.CrossEntropyLoss(weight),
+        "cross entropy, smooth": module.CrossEntropyLoss(label_smoothing=0.1),
+        "cross entropy, weights, smooth, ignored": module.CrossEntropyLoss(
+            weight, label_smoothing=0.1, ignore_index=2
+        ),
+        "multi margin": module.MultiMarginLoss(),
+        "multi margin, squared, weights": module.MultiMarginLoss(2, 0.7, weight),
+    }
+
+
+@pytest.mark.parametrize("case", losses(torch.nn, torch.tensor))
+def test_classification_losses(case):
+    ours, theirs = losses(nn, cr.tensor)[case], losses(torch.nn, torch.tensor)[case]
+    x, t = tensors(np.random.default_rng(1).standard_normal((5, 4)) * 3)
+    target = np.array([0, 3, 2, 1, 3])
+    loss, twin = ours(x, cr.tensor(target)), theirs(t, torch.tensor(target))
+    loss.sum().backward()
+    twin.sum().backward()
+    np.testing.assert_allclose(loss.detach().array, twin.detach().numpy(), rtol=1e-11)
+    np.testing.assert_allclose(x.grad.array, t.grad.numpy(), rtol=1e-9, atol=1e-12)
+    assert list(ours.state_dict()) == list(theirs.state_dict())
+
+
+def test_nll_loss_on_log_probabilities_of_images():
+    x, t = tensors(np.random.default_rng(2).standard_normal((2, 4, 3, 3)))
+    target = np.random.default_rng(3).integers(0, 4, (2, 3, 3))
+    target[0, 0] = -100
+    ours = nn.NLLLoss(cr.tensor(WEIGHT))(nn.LogSoftmax(1)(x), cr.tensor(target))
+    theirs = torch.nn.NLLLoss(torch.tensor(WEIGHT))(torch.nn.LogSoftmax(1)(t), torch.tensor(target))
+    ours.backward()
+    theirs.backward()
+    assert ours.item() == pytest.approx(theirs.item(), rel=1e-12)
+    np.testing.assert_allclose(x.grad.array, t.grad.numpy(), rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+def test_mse_loss(reduction):
+    x, t = tensors(np.random.default_rng(4).standard_normal((3, 2)))
+    target = np.random.default_rng(5).standard_normal((3, 2))
+    ours = nn.MSELoss(reduction=reduction)(x, cr.tensor(target))
+    theirs = torch.nn.MSELoss(reduction=reduction)(t, torch.tensor(target))
+    ours.sum().backward()
+    theirs.sum().backward()
+    np.testing.assert_allclose(ours.detach().array, theirs.detach().numpy(), rtol=1e-12)
+    np.testing.assert_allclose(x.grad.array, t.grad.numpy(), rtol=1e-12)
+
+
+def test_shared_modules_and_names_in_containers():
+    def build(m):
+        shared = m.Linear(2, 2)
+        net = m.ModuleDict({"a": shared, "b": m.ModuleList([shared, m.BatchNorm1d(2)])})
+        net.register_buffer("seen", None)
+        return net
+
+    ours, theirs = build(nn), build(torch.nn)
+    assert list(ours.state_dict()) == list(theirs.state_dict())
+    for listing in ("named_parameters", "named_buffers", "named_modules"):
+        for once in (True, False):
+            names = [n for n, _ in getattr(ours, listing)(remove_duplicate=once)]
+            assert names == [n for n, _ in getattr(theirs, listing)(remove_duplicate=once)]
+
+
+@pytest.mark.parametrize("p", [1.0, 2.0, 3.0, float("inf")])
+@pytest.mark.parametrize("limit", [0.5, 100.0])
+def test_clip_grad_norm(p, limit):
+    rng = np.random.default_rng(6)
+    pairs = [tensors(np.zeros(shape)) for shape in [(3, 2), (4,), ()]]
+    for x, t in pairs:
+        g = rng.standard_normal(x.shape)
+        x.grad, t.grad = cr.tensor(g), torch.tensor(g)
+    ours = nn.utils.clip_grad_norm_([x for x, _ in pairs], limit, p)
+    theirs = torch.nn.utils.clip_grad_norm_([t for _, t in pairs], limit, p)
+    assert ours.item() == pytest.approx(theirs.item(), rel=1e-12)
+    for x, t in pairs:
+        np.testing.assert_allclose(x.grad.array, t.grad.numpy(), rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["linear", "relu", "tanh", "sigmoid", "selu", "conv2d"])
+def test_gains(name):
+    assert nn.init.calculate_gain(name) == torch.nn.init.calculate_gain(name)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{}, {"a": 0.3}, {"mode": "fan_out", "nonlinearity": "relu"}, {"nonlinearity": "tanh"}],
+)
+@pytest.mark.parametrize("name", ["kaiming_uniform_", "kaiming_normal_"])
+def test_initialisers_have_the_same_spread(name, settings):
+    shape = (40, 30, 5, 5)
+    ours = getattr(nn.init, name)(cr.empty(shape), **settings).array
+    theirs = getattr(torch.nn.init, name)(torch.empty(shape), **settings).numpy()
+    np.testing.assert_allclose(ours.std(), theirs.std(), rtol=0.03)
