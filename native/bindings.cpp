@@ -5,11 +5,16 @@
 // what we write would be lost.
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
+#include <functional>
 #include <numeric>
+#include <optional>
 #include <stdexcept>
+#include <utility>
 
 #include "dispatch.hpp"
 #include "memory.hpp"
@@ -47,6 +52,61 @@ void relu_backward(Input g, Input y, Output dx, int threads) {
   active().relu_backward(g.data(), y.data(), dx.data(), g.size(), threads);
 }
 
+using Pair = std::pair<std::ptrdiff_t, std::ptrdiff_t>;
+
+// Sizes from arrays: images is (N, H, W, C), weight (O, C, KH, KW), out (N, OH, OW, O).
+template <class Images, class Weight, class Out>
+Convolution sizes(const Images& images, const Weight& weight, const Out& out, Pair stride,
+                  Pair padding, Pair dilation) {
+  require(images.ndim() == 4 && weight.ndim() == 4 && out.ndim() == 4, "conv2d: needs 4 axes");
+  const auto size = [](const auto& array, int axis) {
+    return static_cast<std::ptrdiff_t>(array.shape(axis));
+  };
+  const auto positions = [](auto pixels, auto kernel, auto stride, auto padding, auto dilation) {
+    return (pixels + 2 * padding - dilation * (kernel - 1) - 1) / stride + 1;
+  };
+  Convolution c{
+      .images = size(images, 0), .channels = size(images, 3),
+      .height = size(images, 1), .width = size(images, 2),
+      .outputs = size(weight, 0),
+      .kernel_height = size(weight, 2), .kernel_width = size(weight, 3),
+      .out_height = size(out, 1), .out_width = size(out, 2),
+      .stride_height = stride.first, .stride_width = stride.second,
+      .padding_height = padding.first, .padding_width = padding.second,
+      .dilation_height = dilation.first, .dilation_width = dilation.second,
+  };
+  require(c.stride_height > 0 && c.stride_width > 0 && c.dilation_height > 0 &&
+              c.dilation_width > 0 && c.padding_height >= 0 && c.padding_width >= 0,
+          "conv2d: stride and dilation are at least 1, padding at least 0");
+  require(size(weight, 1) == c.channels && size(out, 3) == c.outputs &&
+              size(out, 0) == c.images &&
+              c.out_height == positions(c.height, c.kernel_height, stride.first, padding.first,
+                                        dilation.first) &&
+              c.out_width == positions(c.width, c.kernel_width, stride.second, padding.second,
+                                       dilation.second),
+          "conv2d: shapes disagree");
+  return c;
+}
+
+void conv2d(Input x, Input weight, std::optional<Input> bias, Output y, Pair stride, Pair padding,
+            Pair dilation, int threads) {
+  const Convolution c = sizes(x, weight, y, stride, padding, dilation);
+  require(!bias || bias->size() == weight.shape(0), "conv2d: bias and weight disagree");
+  active().conv2d(c, x.data(), weight.data(), bias ? bias->data() : nullptr, y.data(), threads);
+}
+
+void conv2d_input_grad(Input g, Input weight, Output dx, Pair stride, Pair padding, Pair dilation,
+                       int threads) {
+  const Convolution c = sizes(dx, weight, g, stride, padding, dilation);
+  active().conv2d_input_grad(c, g.data(), weight.data(), dx.data(), threads);
+}
+
+void conv2d_weight_grad(Input g, Input x, Output dw, Pair stride, Pair padding, Pair dilation,
+                        int threads) {
+  const Convolution c = sizes(x, dw, g, stride, padding, dilation);
+  active().conv2d_weight_grad(c, g.data(), x.data(), dw.data(), threads);
+}
+
 }  // namespace
 
 NB_MODULE(_native, m) {
@@ -60,4 +120,11 @@ NB_MODULE(_native, m) {
   m.def("relu", &relu, "x"_a.noconvert(), "y"_a.noconvert(), "threads"_a, ReleaseGil());
   m.def("relu_backward", &relu_backward, "g"_a.noconvert(), "y"_a.noconvert(),
         "dx"_a.noconvert(), "threads"_a, ReleaseGil());
+  m.def("conv2d", &conv2d, "x"_a.noconvert(), "weight"_a.noconvert(),
+        "bias"_a.noconvert().none(), "y"_a.noconvert(), "stride"_a, "padding"_a, "dilation"_a,
+        "threads"_a, ReleaseGil());
+  m.def("conv2d_input_grad", &conv2d_input_grad, "g"_a.noconvert(), "weight"_a.noconvert(),
+        "dx"_a.noconvert(), "stride"_a, "padding"_a, "dilation"_a, "threads"_a, ReleaseGil());
+  m.def("conv2d_weight_grad", &conv2d_weight_grad, "g"_a.noconvert(), "x"_a.noconvert(),
+        "dw"_a.noconvert(), "stride"_a, "padding"_a, "dilation"_a, "threads"_a, ReleaseGil());
 }

@@ -9,12 +9,29 @@
 
 namespace chainrule {
 
+// Sizes of a convolution, in the names of reference/conv.py. Groups are not native.
+struct Convolution {
+  std::ptrdiff_t images, channels, height, width;
+  std::ptrdiff_t outputs, kernel_height, kernel_width;
+  std::ptrdiff_t out_height, out_width;
+  std::ptrdiff_t stride_height, stride_width;
+  std::ptrdiff_t padding_height, padding_width;
+  std::ptrdiff_t dilation_height, dilation_width;
+};
+
 struct Kernels {
   const char* instruction_set;
   // y = max(x, 0); n elements. y may alias x.
   void (*relu)(const float* x, float* y, std::size_t n, int threads);
   // dx = g where y > 0, else 0; n elements. dx may alias g.
   void (*relu_backward)(const float* g, const float* y, float* dx, std::size_t n, int threads);
+  // weight and dw are (O, C, KH, KW); bias may be null. dx, y and dw are overwritten.
+  void (*conv2d)(const Convolution&, const float* x, const float* weight, const float* bias,
+                 float* y, int threads);
+  void (*conv2d_input_grad)(const Convolution&, const float* g, const float* weight, float* dx,
+                            int threads);
+  void (*conv2d_weight_grad)(const Convolution&, const float* g, const float* x, float* dw,
+                             int threads);
 };
 
 }  // namespace chainrule

@@ -9,6 +9,7 @@
 #include <cstring>
 
 #include "kernels.hpp"
+#include "memory.hpp"
 #include "threads.hpp"
 
 #if defined(CHAINRULE_ISA_avx512)
@@ -26,16 +27,30 @@ typedef float Vector __attribute__((vector_size(CHAINRULE_VECTOR_BYTES)));
 typedef float UnalignedVector
     __attribute__((vector_size(CHAINRULE_VECTOR_BYTES), aligned(4), may_alias));
 
-constexpr std::size_t lanes = CHAINRULE_VECTOR_BYTES / sizeof(float);
+// Signed: offsets of pixels may point before an image.
+using Index = std::ptrdiff_t;
+
+constexpr Index lanes = CHAINRULE_VECTOR_BYTES / sizeof(float);
+
+// Vector registers of the processor; a register tile must fit.
+#if defined(CHAINRULE_ISA_avx512) || defined(__aarch64__)
+constexpr int registers = 32;
+#else
+constexpr int registers = 16;
+#endif
 
 inline Vector load(const float* p) { return *reinterpret_cast<const UnalignedVector*>(p); }
 inline void store(float* p, Vector v) { *reinterpret_cast<UnalignedVector*>(p) = v; }
 
-// `Vector{} + x` would cost an addition: fill the lanes explicitly.
+// `Vector{} + x` would cost an addition; this is one broadcast.
 inline Vector broadcast(float x) {
-  Vector v;
-  for (std::size_t i = 0; i < lanes; ++i) v[i] = x;
-  return v;
+#if CHAINRULE_VECTOR_BYTES == 64
+  return Vector{x, x, x, x, x, x, x, x, x, x, x, x, x, x, x, x};
+#elif CHAINRULE_VECTOR_BYTES == 32
+  return Vector{x, x, x, x, x, x, x, x};
+#else
+  return Vector{x, x, x, x};
+#endif
 }
 
 template <class T>
@@ -43,7 +58,22 @@ constexpr T smaller(T a, T b) { return b < a ? b : a; }
 template <class T>
 constexpr T larger(T a, T b) { return a < b ? b : a; }
 
-constexpr std::size_t ceil_div(std::size_t a, std::size_t b) { return (a + b - 1) / b; }
+template <class T>
+constexpr T ceil_div(T a, T b) { return (a + b - 1) / b; }
+
+// Memory for the time of a call.
+class Scratch {
+ public:
+  explicit Scratch(Index floats)
+      : data_(static_cast<float*>(take_block(static_cast<std::size_t>(floats) * sizeof(float)))) {}
+  ~Scratch() { return_block(data_); }
+  Scratch(const Scratch&) = delete;
+  Scratch& operator=(const Scratch&) = delete;
+  operator float*() const { return data_; }
+
+ private:
+  float* data_;
+};
 
 // Elements of a memory-bound pass that one task handles: large against a task's cost of about
 // a microsecond, small enough for a few tasks in every layer.

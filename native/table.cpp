@@ -1,4 +1,5 @@
 #include "activation.hpp"
+#include "conv.hpp"
 
 #define CHAINRULE_NAME_(isa) #isa
 #define CHAINRULE_NAME(isa) CHAINRULE_NAME_(isa)
@@ -10,6 +11,9 @@ const Kernels kernels = {
     .instruction_set = CHAINRULE_NAME(CHAINRULE_ISA),
     .relu = relu,
     .relu_backward = relu_backward,
+    .conv2d = conv2d,
+    .conv2d_input_grad = conv2d_input_grad,
+    .conv2d_weight_grad = conv2d_weight_grad,
 };
 
 }  // namespace chainrule::CHAINRULE_ISA

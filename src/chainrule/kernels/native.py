@@ -17,6 +17,7 @@ import numpy as np
 from ..errors import ConfigError
 from ..threads import get_num_threads
 from . import reference
+from .geometry import Pair, conv_output_size
 
 try:
     _native = import_module("._native", __package__)
@@ -26,9 +27,10 @@ except ModuleNotFoundError as error:
         "source folder builds them"
     ) from error
 
-__all__ = ["relu", "relu_backward"]
+__all__ = ["conv2d", "conv2d_input_grad", "conv2d_weight_grad", "relu", "relu_backward"]
 
 ISA_VARIABLE = "CHAINRULE_ISA"
+CHANNELS_LAST = (0, 2, 3, 1)
 
 
 def instruction_set() -> str:
@@ -75,7 +77,61 @@ def relu_backward(g: np.ndarray, y: np.ndarray) -> np.ndarray:
     return _restore(dx, axes)
 
 
-CHANNELS_LAST = (0, 2, 3, 1)
+def conv2d(
+    x: np.ndarray,
+    weight: np.ndarray,
+    bias: np.ndarray | None,
+    stride: Pair,
+    padding: Pair,
+    dilation: Pair,
+    groups: int,
+) -> np.ndarray:
+    geometry = (stride, padding, dilation)
+    if groups != 1 or not _are_float32(x, weight):
+        return reference.conv2d(x, weight, bias, *geometry, groups)
+    axes = zip(x.shape[2:], weight.shape[2:], *geometry, strict=True)
+    height, width = (conv_output_size(*axis) for axis in axes)
+    y = _native.empty((len(x), height, width, len(weight)))
+    weight = np.ascontiguousarray(weight)
+    bias = None if bias is None else np.ascontiguousarray(bias, np.float32)
+    _native.conv2d(_channels_last(x), weight, bias, y, *geometry, get_num_threads())
+    return y.transpose(0, 3, 1, 2)
+
+
+def conv2d_input_grad(
+    g: np.ndarray,
+    weight: np.ndarray,
+    x_shape: tuple[int, ...],
+    stride: Pair,
+    padding: Pair,
+    dilation: Pair,
+    groups: int,
+) -> np.ndarray:
+    geometry = (stride, padding, dilation)
+    if groups != 1 or not _are_float32(g, weight):
+        return reference.conv2d_input_grad(g, weight, x_shape, *geometry, groups)
+    dx = _native.empty((x_shape[0], x_shape[2], x_shape[3], x_shape[1]))
+    weight = np.ascontiguousarray(weight)
+    _native.conv2d_input_grad(_channels_last(g), weight, dx, *geometry, get_num_threads())
+    return dx.transpose(0, 3, 1, 2)
+
+
+def conv2d_weight_grad(
+    g: np.ndarray,
+    x: np.ndarray,
+    weight_shape: tuple[int, ...],
+    stride: Pair,
+    padding: Pair,
+    dilation: Pair,
+    groups: int,
+) -> np.ndarray:
+    geometry = (stride, padding, dilation)
+    if groups != 1 or not _are_float32(g, x):
+        return reference.conv2d_weight_grad(g, x, weight_shape, *geometry, groups)
+    dw = np.empty(weight_shape, np.float32)
+    g, x = _channels_last(g), _channels_last(x)
+    _native.conv2d_weight_grad(g, x, dw, *geometry, get_num_threads())
+    return dw
 
 
 def _memory_order(x: np.ndarray) -> tuple[int, ...] | None:
@@ -92,3 +148,12 @@ def _memory_order(x: np.ndarray) -> tuple[int, ...] | None:
 def _restore(memory: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
     """Undo transpose(axes)."""
     return memory.transpose(0, 3, 1, 2) if axes is CHANNELS_LAST else memory
+
+
+def _are_float32(*arrays: np.ndarray) -> bool:
+    return all(array.dtype == np.float32 for array in arrays)
+
+
+def _channels_last(x: np.ndarray) -> np.ndarray:
+    """(N, C, H, W) -> (N, H, W, C), contiguous; a copy only where memory is not so already."""
+    return np.ascontiguousarray(x.transpose(CHANNELS_LAST))

@@ -1,0 +1,46 @@
+// The sliding window: the one loop behind conv2d and its input gradient.
+//
+//   out[n, i, j, :] = init[:] + sum over taps (a, b) and channels c of
+//                     in[n, i*stride + row(a), j*stride + col(b), c] * weights[a, b, c, :]
+//
+// where row(a) = first + a*step, and taps outside the image count as zeros. Output channels are
+// lanes of vectors, and a tile of neighbouring pixels is held in registers: each weight that is
+// loaded serves every pixel of the tile, each input value serves every output channel.
+#pragma once
+#include "simd.hpp"
+
+namespace chainrule::CHAINRULE_ISA {
+
+// Positions a window looks at along one axis, relative to output * stride.
+struct Axis {
+  Index taps, first, step, stride;
+};
+
+struct Window {
+  Axis rows, cols;
+};
+
+struct InImages {
+  const float* data;
+  Index images, rows, cols, channels;
+};
+
+struct OutImages {
+  float* data;
+  Index rows, cols, channels;
+  Index image_step, row_step, pixel_step;  // in floats
+};
+
+// Output channels in one block of packed weights.
+inline Index block_width(Index channels) { return channels > lanes ? 2 * lanes : lanes; }
+
+inline Index packed_size(Index taps, Index in_channels, Index out_channels) {
+  return taps * in_channels * ceil_div(out_channels, lanes) * lanes;
+}
+
+// weights: packed [block][tap row][tap col][in channel][lane]; the last block is half as wide
+// where half is enough. init: out channels rounded up to whole vectors, or null for zeros.
+void slide(const Window&, const InImages&, const float* weights, const float* init,
+           const OutImages&, int threads);
+
+}  // namespace chainrule::CHAINRULE_ISA
