@@ -166,10 +166,10 @@ def test_conversion_keeps_the_parameter_and_its_gradient_and_spares_integers():
     assert net.body[2].running_mean.dtype == np.float64
     assert net.body[2].num_batches_tracked.dtype == np.int64
     assert net(cr.randn(4, 3).double()).dtype == np.float64
-    assert net.to("cpu").to(cr.float32).scale.dtype == np.float32
+    assert net.to("cpu").to(cr.device("cpu"), cr.float32).scale.dtype == np.float32
     with pytest.raises(DTypeError, match=r"expects a float dtype, got int64"):
         net.to(cr.int64)
-    with pytest.raises(ConfigError, match=r"expects a float dtype or 'cpu', got 'cuda'"):
+    with pytest.raises(ConfigError, match=r"'cuda': chainrule computes on the CPU only"):
         net.to("cuda")
 
 

@@ -161,6 +161,8 @@ def test_loading_a_state_that_does_not_fit():
         RULES["momentum"](parameters[:1]).load_state_dict(state)
     with pytest.raises(CheckpointError, match=r"momentum_buffer has shape \(3, 4\), .* \(7,\)"):
         RULES["momentum"](parameters[::-1]).load_state_dict(state)
+    with pytest.raises(CheckpointError, match=r"expects 'state' and 'param_groups', got w"):
+        opt.load_state_dict({"w": 1})
     state["state"][5] = {}
     with pytest.raises(CheckpointError, match=r"state of a parameter 5 that no group holds"):
         opt.load_state_dict(state)

@@ -17,6 +17,7 @@ from chainrule.autograd.graph import RemovableHandle
 from chainrule.errors import CheckpointError, ConfigError, DTypeError
 from chainrule.nn.parameter import Buffer, Parameter
 from chainrule.tensor import Tensor
+from chainrule.tensor import device as Device
 
 
 class IncompatibleKeys(NamedTuple):
@@ -303,20 +304,15 @@ class Module:
     def to(self, *targets: Any, dtype: Any = None, device: Any = None) -> Self:
         """Convert float parameters and buffers to a float dtype. The only device is "cpu"."""
         for target in (*targets, dtype, device):
-            if target is None or str(target) == "cpu":
-                continue
-            try:
-                wanted = np.dtype(target)
-            except TypeError:
-                raise ConfigError(
-                    f"Module.to: expects a float dtype or 'cpu', got {target!r}"
-                ) from None
-            if wanted.kind != "f":
-                raise DTypeError(f"Module.to: expects a float dtype, got {wanted}")
-            self._convert(wanted)
+            if isinstance(target, str) and target.split(":")[0] in ("cpu", "cuda", "mps"):
+                Device(target)  # raises ConfigError for any but the CPU
+            elif target is not None and not isinstance(target, bool):
+                self._convert(np.dtype(target))
         return self
 
     def _convert(self, dtype: np.dtype[Any]) -> None:
+        if dtype.kind != "f":
+            raise DTypeError(f"Module.to: expects a float dtype, got {dtype}")
         for tensor in (*self.parameters(), *self.buffers()):
             if tensor.dtype.kind == "f" and tensor.dtype != dtype:
                 grad = tensor.grad
@@ -331,6 +327,10 @@ class Module:
     def double(self) -> Self:
         """Convert to float64."""
         return self.to(np.float64)
+
+    def half(self) -> Self:
+        """Convert to float16."""
+        return self.to(np.float16)
 
     def cpu(self) -> Self:
         """This module: the CPU is where it is."""

@@ -120,6 +120,11 @@ class Optimizer:
 
         Raises CheckpointError (other groups, other shapes) before anything is changed.
         """
+        if not {"state", "param_groups"} <= set(state_dict):
+            raise CheckpointError(
+                f"{type(self).__name__}.load_state_dict: expects 'state' and 'param_groups', "
+                f"got {', '.join(map(str, state_dict)) or 'nothing'}"
+            )
         saved = state_dict["param_groups"]
         own = [len(g["params"]) for g in self.param_groups]
         if [len(g["params"]) for g in saved] != own:

@@ -38,6 +38,7 @@ class Conv2d(Module):
         groups: int = 1,
         bias: bool = True,
         padding_mode: str = "zeros",
+        device: Any = None,
         dtype: Any = None,
     ) -> None:
         super().__init__()
@@ -59,9 +60,9 @@ class Conv2d(Module):
         self.groups = groups
         self.padding_mode = padding_mode
         shape = (out_channels, in_channels // groups, *self.kernel_size)
-        self.weight = Parameter(empty(shape, dtype=dtype))
+        self.weight = Parameter(empty(shape, device=device, dtype=dtype))
         self.register_parameter(
-            "bias", Parameter(empty((out_channels,), dtype=dtype)) if bias else None
+            "bias", Parameter(empty((out_channels,), device=device, dtype=dtype)) if bias else None
         )
         self.reset_parameters()
 

@@ -33,7 +33,12 @@ class Linear(Module):
     bias: Parameter | None
 
     def __init__(
-        self, in_features: int, out_features: int, bias: bool = True, dtype: Any = None
+        self,
+        in_features: int,
+        out_features: int,
+        bias: bool = True,
+        device: Any = None,
+        dtype: Any = None,
     ) -> None:
         super().__init__()
         if min(in_features, out_features) < 0:
@@ -42,9 +47,9 @@ class Linear(Module):
             )
         self.in_features = in_features
         self.out_features = out_features
-        self.weight = Parameter(empty((out_features, in_features), dtype=dtype))
+        self.weight = Parameter(empty((out_features, in_features), device=device, dtype=dtype))
         self.register_parameter(
-            "bias", Parameter(empty((out_features,), dtype=dtype)) if bias else None
+            "bias", Parameter(empty((out_features,), device=device, dtype=dtype)) if bias else None
         )
         self.reset_parameters()
 

@@ -34,6 +34,7 @@ class _BatchNorm(Module):
         momentum: float | None = 0.1,
         affine: bool = True,
         track_running_stats: bool = True,
+        device: Any = None,
         dtype: Any = None,
         *,
         bias: bool = True,
@@ -45,13 +46,23 @@ class _BatchNorm(Module):
         self.affine = affine
         self.track_running_stats = track_running_stats
         n = (num_features,)
-        self.register_parameter("weight", Parameter(ones(n, dtype=dtype)) if affine else None)
+        self.register_parameter(
+            "weight", Parameter(ones(n, device=device, dtype=dtype)) if affine else None
+        )
         shift = affine and bias
-        self.register_parameter("bias", Parameter(zeros(n, dtype=dtype)) if shift else None)
+        self.register_parameter(
+            "bias", Parameter(zeros(n, device=device, dtype=dtype)) if shift else None
+        )
         tracked = track_running_stats
-        self.register_buffer("running_mean", zeros(n, dtype=dtype) if tracked else None)
-        self.register_buffer("running_var", ones(n, dtype=dtype) if tracked else None)
-        self.register_buffer("num_batches_tracked", zeros((), dtype=np.int64) if tracked else None)
+        self.register_buffer(
+            "running_mean", zeros(n, device=device, dtype=dtype) if tracked else None
+        )
+        self.register_buffer(
+            "running_var", ones(n, device=device, dtype=dtype) if tracked else None
+        )
+        self.register_buffer(
+            "num_batches_tracked", zeros((), device=device, dtype=np.int64) if tracked else None
+        )
 
     def reset_running_stats(self) -> None:
         """Forget the statistics of all batches seen."""
