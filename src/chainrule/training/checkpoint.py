@@ -1,0 +1,269 @@
+"""Checkpoints: weights, and all that is needed to use them, in one safetensors file.
+
+The tensors carry the model's state_dict names. The header's metadata holds one JSON text
+under "chainrule": how to build the model, the classes, how images are prepared, and what
+was reached. A checkpoint that can be resumed holds the optimizer's tensors too, under
+"optimizer/", and the rest of the trainer's state in the JSON.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from chainrule import models
+from chainrule.errors import ChainruleError, CheckpointError
+from chainrule.nn.module import Module
+from chainrule.tensor import Tensor
+
+FORMAT = 1  # raise it when an older reader would misunderstand the file
+KEY = "chainrule"
+STATE = "optimizer/"  # prefix of tensors that are no weights
+
+BEST = "best.safetensors"
+LAST = "last.safetensors"
+
+
+@dataclass
+class Checkpoint:
+    """A model in evaluation mode and what its users must know.
+
+    mean, std: per channel, in units where white is 1. image_size: (height, width) in pixels.
+    held_out: the images of its data that it never saw, "test" or "val".
+    config: the settings of the run, as plain values. metrics: of the epoch it was saved at.
+    state: what resuming needs beyond the weights (see `chainrule.training.loop.Trainer`).
+    """
+
+    model: Module
+    classes: tuple[str, ...]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    image_size: tuple[int, int]
+    channels: int
+    held_out: str = "test"
+    config: dict[str, Any] = field(default_factory=dict)
+    metrics: dict[str, Any] = field(default_factory=dict)
+    state: dict[str, Any] | None = None
+    path: Path | None = None
+
+
+def save_checkpoint(path: str | Path, checkpoint: Checkpoint) -> None:
+    """Write the file whole or not at all; an existing one is replaced in one step.
+
+    Raises CheckpointError where it cannot be written (disk full, no permission); the
+    previous file is then untouched.
+    """
+    from safetensors.numpy import save
+
+    from chainrule import __version__
+
+    weights = {name: t.array for name, t in checkpoint.model.state_dict().items()}
+    facts: dict[str, Any] = {
+        "format": FORMAT,
+        "version": __version__,
+        "model": _construction(checkpoint.model),
+        "classes": list(checkpoint.classes),
+        "mean": list(checkpoint.mean),
+        "std": list(checkpoint.std),
+        "image_size": list(checkpoint.image_size),
+        "channels": checkpoint.channels,
+        "held_out": checkpoint.held_out,
+        "config": checkpoint.config,
+        "metrics": checkpoint.metrics,
+    }
+    if checkpoint.state is not None:
+        facts["state"], tensors = _split(checkpoint.state)
+        weights |= {STATE + name: array for name, array in tensors.items()}
+    # asarray, not ascontiguousarray, which would turn a 0-d array into a 1-d one
+    rows = {name: np.asarray(array, order="C") for name, array in weights.items()}
+    write_atomically(Path(path), save(rows, {KEY: json.dumps(facts)}))
+
+
+def _construction(model: Module) -> dict[str, Any]:
+    config = getattr(model, "config", None)
+    if not isinstance(config, dict):
+        raise CheckpointError(
+            f"save_checkpoint: {type(model).__name__} does not say how to build it again; "
+            "make it with models.create(name, ...), after models.register if it is your own"
+        )
+    return config
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write beside the target, make it durable, then rename: readers see old or new, whole."""
+    temporary: str | None = None
+    try:
+        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o666 & ~_umask())  # mkstemp's files are private
+        os.replace(temporary, path)
+    except BaseException as error:
+        if temporary is not None:
+            with suppress(OSError):
+                os.unlink(temporary)
+        if isinstance(error, OSError):
+            raise CheckpointError(cannot_write(path, error)) from error
+        raise
+
+
+def cannot_write(path: Path, error: OSError) -> str:
+    """One statement about a file that could not be written, and what to do."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        reason, remedy = "the disk is full", "free some space"
+    elif error.errno == errno.EFBIG:
+        reason, remedy = "the file would be larger than allowed here", "raise the limit"
+    else:
+        reason, remedy = error.strerror or str(error), "choose another folder"
+    kept = "; the one before is kept" if path.exists() else ""
+    return f"cannot write {path}: {reason}{kept}; {remedy}, or write elsewhere with --out"
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+# -- reading -----------------------------------------------------------------------------------
+
+
+def find_checkpoint(path: str | Path) -> Path:
+    """The checkpoint file that a run folder (its best, else its last) or a path names."""
+    path = Path(path)
+    if path.is_file():
+        return path
+    if not path.exists():
+        raise CheckpointError(f"checkpoint: there is no file or run folder {path}")
+    for name in (BEST, LAST):
+        if (path / name).is_file():
+            return path / name
+    raise CheckpointError(
+        f"checkpoint: {path} holds neither {BEST} nor {LAST}; "
+        "name a folder that `chainrule train` made, or a .safetensors file"
+    )
+
+
+def load_checkpoint(path: str | Path) -> Checkpoint:
+    """Read a run folder's best checkpoint, or a file; the model is rebuilt in eval mode.
+
+    Raises CheckpointError for a file that is missing, truncated, not safetensors, not
+    chainrule's, or whose weights do not fit the model it names.
+    """
+    file = find_checkpoint(path)
+    arrays, facts = _read(file)
+    weights = {name: a for name, a in arrays.items() if not name.startswith(STATE)}
+    try:
+        construction = dict(facts["model"])
+        model = models.create(construction.pop("name"), **construction)
+        state = facts.get("state")
+        if state is not None:
+            state = _join(state, {n.removeprefix(STATE): a for n, a in arrays.items()})
+        checkpoint = Checkpoint(
+            model=model.eval(),
+            classes=tuple(facts["classes"]),
+            mean=tuple(facts["mean"]),
+            std=tuple(facts["std"]),
+            image_size=tuple(facts["image_size"]),
+            channels=facts["channels"],
+            held_out=facts["held_out"],
+            config=facts["config"],
+            metrics=facts["metrics"],
+            state=state,
+            path=file,
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(
+            f"checkpoint: {file} is damaged or from another version of chainrule: "
+            f"{_statement(error)}"
+        ) from error
+    try:
+        model.load_state_dict(weights)
+    except ChainruleError as error:
+        lines = [line.strip() for line in str(error).splitlines()[1:]]
+        raise CheckpointError(
+            f"checkpoint: the weights in {file} do not fit its model {facts['model']['name']!r}"
+            + "".join(f"\n  {line}" for line in lines)
+        ) from error
+    return checkpoint
+
+
+def _read(file: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The arrays and chainrule's facts in a safetensors file."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(str(file), framework="numpy") as opened:
+            facts = (opened.metadata() or {}).get(KEY)
+            arrays = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+    except OSError as error:
+        raise CheckpointError(f"checkpoint: cannot read {file}: {error}") from error
+    except (SafetensorError, ValueError, TypeError) as error:
+        raise CheckpointError(
+            f"checkpoint: {file} is truncated or no safetensors file: {error}"
+        ) from error
+    if facts is None:
+        raise CheckpointError(
+            f"checkpoint: {file} holds weights only; chainrule's checkpoints also say which "
+            "model they belong to. To use the weights alone: model.load_state_dict(...)"
+        )
+    try:
+        read = json.loads(facts)
+        version = read["format"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(f"checkpoint: the description in {file} is damaged") from error
+    if version != FORMAT:
+        raise CheckpointError(
+            f"checkpoint: {file} has format {version}, this chainrule reads {FORMAT}; "
+            f"it was written by chainrule {read.get('version', 'of unknown version')}"
+        )
+    return arrays, read
+
+
+def _statement(error: Exception) -> str:
+    if isinstance(error, KeyError):
+        return f"{error} is missing"
+    return str(error).splitlines()[0]
+
+
+# -- nested state as JSON plus tensors -----------------------------------------------------------
+
+TENSOR = "$tensor"  # stands in the JSON where a tensor was
+
+
+def _split(state: Any, name: str = "") -> tuple[Any, dict[str, np.ndarray[Any, Any]]]:
+    """A nested state as JSON can hold it, and the arrays that were in it by dotted name."""
+    if isinstance(state, Tensor):
+        return {TENSOR: name}, {name: state.array}
+    if isinstance(state, Mapping):
+        parts = {str(k): _split(v, f"{name}.{k}" if name else str(k)) for k, v in state.items()}
+    elif isinstance(state, list | tuple):
+        parts = {str(i): _split(v, f"{name}.{i}") for i, v in enumerate(state)}
+    else:
+        return state, {}
+    arrays = {n: a for _, part in parts.values() for n, a in part.items()}
+    if isinstance(state, Mapping):
+        return {k: plain for k, (plain, _) in parts.items()}, arrays
+    return [plain for plain, _ in parts.values()], arrays
+
+
+def _join(plain: Any, arrays: Mapping[str, np.ndarray[Any, Any]]) -> Any:
+    """The inverse of `_split`, but that keys have become texts and tuples lists."""
+    if isinstance(plain, list):
+        return [_join(value, arrays) for value in plain]
+    if not isinstance(plain, dict):
+        return plain
+    if TENSOR in plain:
+        return Tensor(arrays[plain[TENSOR]])
+    return {key: _join(value, arrays) for key, value in plain.items()}

@@ -1,0 +1,212 @@
+"""Settings of a training run: recipes, a TOML file and flags resolve to one TrainConfig.
+
+Precedence, weakest first: field defaults, the recipe for the data and the model, the file,
+what the user passes. The resolved settings are written into the run folder and can be fed
+back with ``--config``.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import math
+import tomllib
+import types
+import typing
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from chainrule.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Every setting of a run. Numbers without a unit are ratios or counts."""
+
+    data: str  # name of a dataset, or path of a folder or zip
+    model: str
+    epochs: int = 20
+    batch_size: int = 64
+    optimizer: str = "adamw"
+    lr: float = 1e-3  # the highest learning rate of the schedule
+    momentum: float = 0.9  # for sgd
+    nesterov: bool = True  # for sgd
+    weight_decay: float = 0.0
+    schedule: str = "cosine"
+    warmup: float = 0.1  # part of all steps over which the rate rises to lr
+    loss: str = "cross_entropy"
+    label_smoothing: float = 0.0  # for cross_entropy
+    grad_clip: float = 0.0  # largest joint norm of the gradients; 0: no clipping
+    augment: str = "auto"
+    val_fraction: float = 0.1  # of the training images, where there is no val/ folder
+    image_size: int | None = None  # pixels, height = width; None: what data and model suggest
+    channels: int | None = None  # 1 grey, 3 colour; None: as the images are
+    seed: int = 0
+    threads: int = 0  # 0: all this process may use
+    strict: bool = False  # stop at the first unreadable image
+    data_dir: str | None = None  # where the official files lie
+    out: str | None = None  # the run folder
+
+    def __post_init__(self) -> None:
+        check(asdict(self), "TrainConfig")
+
+
+CHOICES: dict[str, tuple[str, ...]] = {
+    "optimizer": ("sgd", "adam", "adamw"),
+    "schedule": ("cosine", "step", "constant"),
+    "loss": ("cross_entropy", "multi_margin"),
+    "augment": ("auto", "none", "crop", "crop+flip"),
+}
+
+RANGES: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "epochs": (lambda n: n >= 1, "at least 1"),
+    "batch_size": (lambda n: n >= 1, "at least 1"),
+    "lr": (lambda x: 0 < x < math.inf, "above 0"),
+    "momentum": (lambda x: 0 <= x < 1, "from 0 to below 1"),
+    "weight_decay": (lambda x: 0 <= x < math.inf, "at least 0"),
+    "warmup": (lambda x: 0 <= x < 1, "from 0 to below 1"),
+    "label_smoothing": (lambda x: 0 <= x < 1, "from 0 to below 1"),
+    "grad_clip": (lambda x: 0 <= x < math.inf, "at least 0"),
+    "val_fraction": (lambda x: 0 < x < 1, "between 0 and 1"),
+    "image_size": (lambda n: 1 <= n <= 1024, "from 1 to 1024 pixels"),
+    "channels": (lambda n: n in (1, 3), "1 (grey) or 3 (colour)"),
+    "seed": (lambda n: 0 <= n < 2**63, "from 0 to 2**63 - 1"),
+    "threads": (lambda n: 0 <= n <= 1024, "from 0 (all) to 1024"),
+}
+
+TYPES: dict[str, Any] = typing.get_type_hints(TrainConfig)
+NAMES: tuple[str, ...] = tuple(TYPES)
+
+# Starting points that train well without tuning; any setting given by the user wins.
+# "*" stands for any data. Rows for one data set refine the model's own row.
+RECIPES: dict[tuple[str, str], dict[str, Any]] = {
+    ("*", "lenet5"): {"optimizer": "adam", "lr": 2e-3, "epochs": 10, "batch_size": 64},
+    ("*", "mlp"): {"optimizer": "adam", "lr": 1e-3, "epochs": 10, "batch_size": 64},
+    ("*", "softmax"): {"optimizer": "adam", "lr": 1e-3, "epochs": 10, "augment": "none"},
+    ("*", "resnet20"): {
+        "optimizer": "sgd",
+        "lr": 0.1,
+        "weight_decay": 5e-4,
+        "epochs": 30,
+        "batch_size": 128,
+        "warmup": 0.2,
+    },
+    ("digits", "lenet5"): {"epochs": 30, "batch_size": 32, "image_size": 32},
+    ("digits", "resnet20"): {"epochs": 15, "batch_size": 32, "image_size": 32},
+    ("digits", "mlp"): {"epochs": 30, "batch_size": 32},
+    ("digits", "softmax"): {"epochs": 50, "batch_size": 32, "lr": 1e-2},
+}
+
+# The steps a small data set gets in each epoch, at least, unless the user sets batch_size.
+STEPS_PER_EPOCH = 20
+
+
+def recipe(data: str, model: str) -> dict[str, Any]:
+    """What the table says about training ``model`` on the data set called ``data``."""
+    return {**RECIPES.get(("*", model), {}), **RECIPES.get((data, model), {})}
+
+
+def resolve(
+    settings: Mapping[str, Any],
+    *,
+    name: str,
+    model: str,
+    images: int,
+    image_size: int | None,
+    channels: int,
+) -> TrainConfig:
+    """Fill what ``settings`` leave open from the recipe and the loaded training images.
+
+    name: of the data set; images: how many are trained on; image_size: their height and
+    width, None where these differ.
+    """
+    known = recipe(name, model)
+    if "batch_size" in known:
+        known["batch_size"] = min(known["batch_size"], max(4, images // STEPS_PER_EPOCH))
+    merged = {**known, **settings, "model": model}
+    merged.update(image_size=image_size, channels=channels)
+    if merged.get("augment", "auto") == "auto":
+        # Mirrored photographs are photographs; mirrored digits and letters are not.
+        merged["augment"] = "crop+flip" if channels == 3 else "crop"
+    return TrainConfig(**merged)
+
+
+def check(settings: Mapping[str, Any], where: str) -> None:
+    """Raise ConfigError for a setting with an unknown name, a wrong type or a bad value."""
+    for name, value in settings.items():
+        if name not in TYPES:
+            near = difflib.get_close_matches(name.replace("-", "_"), NAMES, 1)
+            hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(NAMES)}"
+            raise ConfigError(f"{where}: unknown setting {name!r}; {hint}")
+        if not _has_type(value, TYPES[name]):
+            raise ConfigError(
+                f"{where}: {name} must be {_in_words(TYPES[name])}, got {value!r}"
+            )
+        if name in CHOICES and value not in CHOICES[name]:
+            raise ConfigError(
+                f"{where}: {name} must be one of {', '.join(CHOICES[name])}, got {value!r}"
+            )
+        if name in RANGES and value is not None and not RANGES[name][0](value):
+            raise ConfigError(f"{where}: {name} must be {RANGES[name][1]}, got {value!r}")
+
+
+def _has_type(value: Any, wanted: Any) -> bool:
+    if isinstance(wanted, types.UnionType):
+        return any(_has_type(value, t) for t in typing.get_args(wanted))
+    if wanted is float:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    if wanted is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    return isinstance(value, wanted)
+
+
+def _in_words(wanted: Any) -> str:
+    if isinstance(wanted, types.UnionType):
+        wanted = typing.get_args(wanted)[0]
+    words = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
+    return words[wanted]
+
+
+# -- files -------------------------------------------------------------------------------------
+
+
+def read_settings(path: str | Path) -> dict[str, Any]:
+    """The settings in a TOML file, checked. Raises ConfigError naming the file and the key."""
+    path = Path(path)
+    try:
+        settings = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"config: there is no file {path}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"config: cannot read {path}: {error}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"config: {path} is not valid TOML: {error}") from error
+    check(settings, str(path))
+    return settings
+
+
+def to_dict(config: TrainConfig) -> dict[str, Any]:
+    """The settings that have a value, as JSON and TOML can hold them."""
+    return {name: value for name, value in asdict(config).items() if value is not None}
+
+
+def from_dict(settings: Mapping[str, Any], where: str = "config") -> TrainConfig:
+    """The inverse of `to_dict`. Raises ConfigError where a setting is unknown or missing."""
+    check(settings, where)
+    for field in fields(TrainConfig)[:2]:
+        if field.name not in settings:
+            raise ConfigError(f"{where}: the setting {field.name!r} is missing")
+    return TrainConfig(**settings)
+
+
+def to_toml(config: TrainConfig) -> str:
+    """The settings as TOML, one line each."""
+    return "".join(f"{name} = {_toml(value)}\n" for name, value in to_dict(config).items())
+
+
+def _toml(value: Any) -> str:
+    # Texts, booleans and finite numbers are written alike in JSON and TOML; but TOML wants
+    # DEL escaped, and no part of the exponent form differs.
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
