@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 
 import chainrule.nn.functional as F
 from chainrule import data as datasets
 from chainrule import models, optim
+from chainrule.data.transforms import Transform
 from chainrule.nn.module import Module
-from chainrule.optim.lr_scheduler import LambdaLR
 from chainrule.ops.loss import multiclass_svm_loss
+from chainrule.optim.lr_scheduler import LambdaLR
 from chainrule.training.config import TrainConfig
 from chainrule.training.loop import Loss
 
@@ -46,8 +47,9 @@ def build_optimizer(config: TrainConfig, model: Module) -> optim.Optimizer:
 
 def build_schedule(config: TrainConfig, optimizer: optim.Optimizer, steps: int) -> LambdaLR:
     """The learning rate over ``steps`` updates; step it after each."""
-    return LambdaLR(optimizer, partial(rate, schedule=config.schedule, warmup=config.warmup,
-                                       steps=steps))
+    return LambdaLR(
+        optimizer, partial(rate, schedule=config.schedule, warmup=config.warmup, steps=steps)
+    )
 
 
 def rate(step: int, *, schedule: str, warmup: float, steps: int) -> float:
@@ -74,15 +76,13 @@ def build_transform(
     std: Sequence[float],
     *,
     training: bool,
-) -> Callable[..., object]:
+) -> Transform:
     """From uint8 images to the model's input; in training with random changes before."""
     normalize = datasets.Normalize(mean, std)
     if not training or config.augment == "none":
         return normalize
     # 4 pixels for the 32 of CIFAR (He et al. 2016, §4.2), in proportion for other sizes
-    steps: list[Callable[..., object]] = [
-        datasets.RandomCrop(padding=max(1, max(image_size) // 8))
-    ]
+    steps: list[Transform] = [datasets.RandomCrop(padding=max(1, max(image_size) // 8))]
     if config.augment == "crop+flip":
         steps.append(datasets.RandomHorizontalFlip())
     return datasets.Compose([*steps, normalize])

@@ -141,9 +141,7 @@ def check(settings: Mapping[str, Any], where: str) -> None:
             hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(NAMES)}"
             raise ConfigError(f"{where}: unknown setting {name!r}; {hint}")
         if not _has_type(value, TYPES[name]):
-            raise ConfigError(
-                f"{where}: {name} must be {_in_words(TYPES[name])}, got {value!r}"
-            )
+            raise ConfigError(f"{where}: {name} must be {_in_words(TYPES[name])}, got {value!r}")
         if name in CHOICES and value not in CHOICES[name]:
             raise ConfigError(
                 f"{where}: {name} must be one of {', '.join(CHOICES[name])}, got {value!r}"

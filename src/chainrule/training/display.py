@@ -223,7 +223,10 @@ class LiveDisplay(Display):
         for metrics in trainer.history:
             self._show_epoch(metrics)
         self.training = self.bar.add_task(
-            self._epoch_name(trainer.epoch), total=epochs * batches, completed=trainer.step, facts=""
+            self._epoch_name(trainer.epoch),
+            total=epochs * batches,
+            completed=trainer.step,
+            facts="",
         )
 
     def on_step(self, trainer: Trainer) -> None:

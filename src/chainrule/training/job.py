@@ -108,9 +108,7 @@ def _resume(
         return job.go()
 
 
-def _prepare(
-    given: Mapping[str, Any], display: Display
-) -> tuple[datasets.Splits, TrainConfig]:
+def _prepare(given: Mapping[str, Any], display: Display) -> tuple[datasets.Splits, TrainConfig]:
     """Load the data, and settle what the settings leave open."""
     threads.set_num_threads(given.get("threads") or threads.available_cpus())
     if "model" in given:

@@ -135,8 +135,9 @@ class Trainer:
             with deferred_interrupt() as interrupt, np.errstate(all="ignore"):
                 while self.epoch < epochs:
                     self._train_epoch(train, callbacks, interrupt)
-                    metrics = self._close_epoch(evaluate_batches(
-                        self.model, self.loss, val, interrupt))
+                    metrics = self._close_epoch(
+                        evaluate_batches(self.model, self.loss, val, interrupt)
+                    )
                     for callback in callbacks:
                         callback.on_epoch(self, metrics)
         finally:

@@ -14,6 +14,7 @@ import chainrule.nn.functional as F
 from chainrule import data as datasets
 from chainrule.autograd import no_grad
 from chainrule.creation import from_numpy
+from chainrule.data.layout import IMAGE_SUFFIXES
 from chainrule.errors import ConfigError, DataError
 from chainrule.training.checkpoint import Checkpoint
 from chainrule.training.evaluation import Source, open_checkpoint
@@ -86,7 +87,11 @@ def _expand(paths: Sequence[str | Path]) -> list[Path]:
         if not path.is_dir():
             found.append(path)
             continue
-        inside = sorted(p for p in path.rglob("*") if datasets.is_image_name(p.name))
+        inside = sorted(
+            p
+            for p in path.rglob("*")
+            if p.suffix.lower() in IMAGE_SUFFIXES and not p.name.startswith(".")
+        )
         if not inside:
             raise DataError(f"predict: there are no images in the folder {path}")
         found += inside
@@ -103,9 +108,7 @@ def _predict_batch(
     readable: list[Path] = []
     for path in paths:
         try:
-            pixels.append(
-                datasets.load_image(path, checkpoint.image_size, checkpoint.channels)
-            )
+            pixels.append(datasets.load_image(path, checkpoint.image_size, checkpoint.channels))
             readable.append(path)
         except DataError as error:
             if strict:

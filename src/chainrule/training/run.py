@@ -1,12 +1,12 @@
 """The folder of a run: what was asked, on what machine, what came out, how to repeat it.
 
-    config.toml         all settings, resolved; `chainrule train --config` takes it
-    environment.json    versions, processor, kernels, threads, the command
-    metrics.jsonl/.csv  one line per epoch
-    best.safetensors    the epoch with the highest validation accuracy
-    last.safetensors    the latest state, with all that `--resume` needs
-    summary.json        how it ended: accuracies, seconds
-    samples/            a few test images to try `predict` on (named data sets)
+config.toml         all settings, resolved; `chainrule train --config` takes it
+environment.json    versions, processor, kernels, threads, the command
+metrics.jsonl/.csv  one line per epoch
+best.safetensors    the epoch with the highest validation accuracy
+last.safetensors    the latest state, with all that `--resume` needs
+summary.json        how it ended: accuracies, seconds
+samples/            a few test images to try `predict` on (named data sets)
 """
 
 from __future__ import annotations

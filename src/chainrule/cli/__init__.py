@@ -1,0 +1,1 @@
+"""The `chainrule` command: parsing and printing; the work is done in the rooms below."""
