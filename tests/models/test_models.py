@@ -122,6 +122,7 @@ def test_the_same_seed_builds_the_same_bits():
             lambda: models.create("mlp", hidden=[3, 0.5]),
             r"mlp: hidden must be .* got 0.5",
         ),
+        (lambda: models.create("mlp", in_channels=0), r"in_channels must be .* at least 1, got 0"),
         (lambda: models.lenet5(image_size=3), r"at least 4 x 4 pixels, got \(3, 3\)"),
         (lambda: models.lenet5(image_size=(3, 4, 5)), r"must be a side or \(height, width\)"),
         (lambda: models.resnet20(in_channels=-1), r"in_channels must be a whole number .* got -1"),

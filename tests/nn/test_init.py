@@ -56,7 +56,7 @@ def test_trunc_normal_is_a_normal_cut_off():
     assert np.abs(values).max() <= 0.5
     # variance of a standard normal cut at ±1: 1 - 2φ(1)/(2Φ(1) - 1) = 0.2911
     np.testing.assert_allclose(values.var(), 0.25 * 0.2911, rtol=0.03)
-    with pytest.raises(ConfigError, match=r"mean 9.0 must lie within two std"):
+    with pytest.raises(ConfigError, match=r"N\(9.0, 1.0²\) lies between -2.0 and 2.0 in less than"):
         init.trunc_normal_(cr.empty(2), mean=9.0)
 
 

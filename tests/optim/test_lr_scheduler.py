@@ -58,6 +58,17 @@ def test_sequence_is_a_warm_up_and_a_cosine():
     assert rates == pytest.approx([0.5, 0.75, 1, 0.5, 0])
 
 
+def test_a_schedule_in_sequence_sets_momentum_too():
+    opt = sgd(momentum=0.9)
+    cycle = schedules.OneCycleLR(opt, 1.0, 10)
+    scheduler = schedules.SequentialLR(opt, [schedules.StepLR(opt, 9), cycle], [2])
+    momenta = []
+    for _ in range(5):
+        momenta.append(opt.param_groups[0]["momentum"])
+        scheduler.step()
+    assert momenta[:3] == pytest.approx([0.95] * 3) and momenta[3] < 0.95
+
+
 def test_one_cycle_rises_and_falls_and_momentum_goes_the_other_way():
     opt = sgd(momentum=0.9)
     scheduler = schedules.OneCycleLR(opt, 2.0, total_steps=11, pct_start=0.3, div_factor=20)

@@ -99,9 +99,12 @@ def create(
             f"model {name} has no option {unknown[0]!r}; "
             f"its options: {', '.join((*_SETTINGS, *known.options))}"
         )
-    settings = {"num_classes": num_classes, "in_channels": in_channels or known.in_channels}
+    settings: dict[str, Any] = {
+        "num_classes": num_classes,
+        "in_channels": known.in_channels if in_channels is None else in_channels,
+    }
     if known.fixed_size:
-        settings["image_size"] = image_size or known.image_size  # type: ignore[assignment]
+        settings["image_size"] = known.image_size if image_size is None else image_size
     return known.build(**settings, **options)
 
 

@@ -62,10 +62,15 @@ def trunc_normal_(
     b: float = 2.0,
     generator: Generator | None = None,
 ) -> Tensor:
-    """Normal, redrawn until it lies between a and b (values, not standard deviations)."""
-    if not a < b or mean < a - 2 * std or mean > b + 2 * std:
+    """Normal, redrawn until it lies between a and b (values, not standard deviations).
+
+    Raises ConfigError where that is less than a thousandth of the distribution.
+    """
+    below_a, below_b = ((1 + math.erf((x - mean) / (std * math.sqrt(2)))) / 2 for x in (a, b))
+    if below_b - below_a < 1e-3:  # redrawing would take for ever
         raise ConfigError(
-            f"trunc_normal_: mean {mean} must lie within two std {std} of the interval [{a}, {b}]"
+            f"trunc_normal_: N({mean}, {std}²) lies between {a} and {b} in less than one of a "
+            "thousand draws; widen the interval"
         )
     rng = _rng(generator)
     values = rng.normal(mean, std, tensor.shape)

@@ -200,9 +200,18 @@ class SequentialLR(LRScheduler):
         super().__init__(optimizer, last_epoch)
 
     def lrs(self, epoch: int) -> list[float]:
+        scheduler, since = self._active(epoch)
+        return scheduler.lrs(since)
+
+    def _enter(self, epoch: int) -> None:
+        scheduler, since = self._active(epoch)
+        scheduler._enter(since)  # it may set more than rates
+        self.last_epoch = epoch
+
+    def _active(self, epoch: int) -> tuple[LRScheduler, int]:
+        """The schedule of ``epoch``, and the epochs since it began."""
         i = bisect_right(self.milestones, epoch)
-        start = self.milestones[i - 1] if i else 0
-        return self.schedulers[i].lrs(epoch - start)
+        return self.schedulers[i], epoch - (self.milestones[i - 1] if i else 0)
 
     def state_dict(self) -> dict[str, Any]:
         return {**super().state_dict(), "_schedulers": [s.state_dict() for s in self.schedulers]}
