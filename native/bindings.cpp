@@ -107,6 +107,94 @@ void conv2d_weight_grad(Input g, Input x, Output dw, Pair stride, Pair padding, 
   active().conv2d_weight_grad(c, g.data(), x.data(), dw.data(), threads);
 }
 
+// Channels are the last axis; all others count as rows.
+struct Rows {
+  std::ptrdiff_t rows, channels;
+};
+
+Rows rows_of(const Input& x) {
+  require(x.ndim() >= 2 && x.shape(x.ndim() - 1) > 0, "batch_norm: x needs rows and channels");
+  const std::size_t channels = x.shape(x.ndim() - 1);
+  return {static_cast<std::ptrdiff_t>(x.size() / channels), static_cast<std::ptrdiff_t>(channels)};
+}
+
+template <class... Vectors>
+void require_vectors(std::ptrdiff_t channels, const Vectors&... vectors) {
+  require(((static_cast<std::ptrdiff_t>(vectors.size()) == channels) && ...),
+          "batch_norm: a vector has not one value for each channel");
+}
+
+const float* data_or_null(const std::optional<Input>& vector, std::ptrdiff_t channels) {
+  if (!vector) return nullptr;
+  require_vectors(channels, *vector);
+  return vector->data();
+}
+
+void batch_norm(Input x, std::optional<Input> weight, std::optional<Input> bias, float eps,
+                Output y, Output mean, Output var, int threads) {
+  const auto [rows, channels] = rows_of(x);
+  require(x.size() == y.size(), "batch_norm: x and y differ in size");
+  require_vectors(channels, mean, var);
+  active().batch_norm(x.data(), data_or_null(weight, channels), data_or_null(bias, channels), eps,
+                      rows, channels, y.data(), mean.data(), var.data(), threads);
+}
+
+void batch_norm_backward(Input g, Input x, std::optional<Input> weight, Input mean, Input var,
+                         float eps, Output dx, Output dweight, Output dbias, int threads) {
+  const auto [rows, channels] = rows_of(x);
+  require(x.size() == g.size() && x.size() == dx.size(), "batch_norm_backward: sizes differ");
+  require_vectors(channels, mean, var, dweight, dbias);
+  active().batch_norm_backward(g.data(), x.data(), data_or_null(weight, channels), mean.data(),
+                               var.data(), eps, rows, channels, dx.data(), dweight.data(),
+                               dbias.data(), threads);
+}
+
+void scale_shift(Input x, Input scale, Input shift, Output y, int threads) {
+  const auto [rows, channels] = rows_of(x);
+  require(x.size() == y.size(), "scale_shift: x and y differ in size");
+  require_vectors(channels, scale, shift);
+  active().scale_shift(x.data(), scale.data(), shift.data(), rows, channels, y.data(), threads);
+}
+
+using Taps = nb::ndarray<const std::uint8_t, nb::c_contig, nb::device::cpu>;
+using TapsOutput = nb::ndarray<std::uint8_t, nb::c_contig, nb::device::cpu>;
+
+// images is (N, H, W, C), out and index are (N, OH, OW, C).
+template <class Images, class Out, class Index>
+Pool pool_sizes(const Images& images, const Out& out, const Index& index, Pair kernel, Pair stride,
+                Pair padding, Pair dilation) {
+  require(images.ndim() == 4 && out.ndim() == 4, "max_pool2d: needs 4 axes");
+  require(images.shape(0) == out.shape(0) && images.shape(3) == out.shape(3) &&
+              index.size() == out.size(),
+          "max_pool2d: shapes disagree");
+  require(kernel.first > 0 && kernel.second > 0 && kernel.first * kernel.second <= 256,
+          "max_pool2d: a window has 1 to 256 taps");
+  const auto size = [](const auto& array, int axis) {
+    return static_cast<std::ptrdiff_t>(array.shape(axis));
+  };
+  return {
+      .images = size(images, 0), .channels = size(images, 3),
+      .height = size(images, 1), .width = size(images, 2),
+      .out_height = size(out, 1), .out_width = size(out, 2),
+      .kernel_height = kernel.first, .kernel_width = kernel.second,
+      .stride_height = stride.first, .stride_width = stride.second,
+      .padding_height = padding.first, .padding_width = padding.second,
+      .dilation_height = dilation.first, .dilation_width = dilation.second,
+  };
+}
+
+void max_pool2d(Input x, Output y, TapsOutput index, Pair kernel, Pair stride, Pair padding,
+                Pair dilation, int threads) {
+  const Pool p = pool_sizes(x, y, index, kernel, stride, padding, dilation);
+  active().max_pool2d(p, x.data(), y.data(), index.data(), threads);
+}
+
+void max_pool2d_backward(Input g, Taps index, Output dx, Pair kernel, Pair stride, Pair padding,
+                         Pair dilation, int threads) {
+  const Pool p = pool_sizes(dx, g, index, kernel, stride, padding, dilation);
+  active().max_pool2d_backward(p, g.data(), index.data(), dx.data(), threads);
+}
+
 }  // namespace
 
 NB_MODULE(_native, m) {
@@ -127,4 +215,18 @@ NB_MODULE(_native, m) {
         "dx"_a.noconvert(), "stride"_a, "padding"_a, "dilation"_a, "threads"_a, ReleaseGil());
   m.def("conv2d_weight_grad", &conv2d_weight_grad, "g"_a.noconvert(), "x"_a.noconvert(),
         "dw"_a.noconvert(), "stride"_a, "padding"_a, "dilation"_a, "threads"_a, ReleaseGil());
+  m.def("batch_norm", &batch_norm, "x"_a.noconvert(), "weight"_a.noconvert().none(),
+        "bias"_a.noconvert().none(), "eps"_a, "y"_a.noconvert(), "mean"_a.noconvert(),
+        "var"_a.noconvert(), "threads"_a, ReleaseGil());
+  m.def("batch_norm_backward", &batch_norm_backward, "g"_a.noconvert(), "x"_a.noconvert(),
+        "weight"_a.noconvert().none(), "mean"_a.noconvert(), "var"_a.noconvert(), "eps"_a,
+        "dx"_a.noconvert(), "dweight"_a.noconvert(), "dbias"_a.noconvert(), "threads"_a,
+        ReleaseGil());
+  m.def("scale_shift", &scale_shift, "x"_a.noconvert(), "scale"_a.noconvert(),
+        "shift"_a.noconvert(), "y"_a.noconvert(), "threads"_a, ReleaseGil());
+  m.def("max_pool2d", &max_pool2d, "x"_a.noconvert(), "y"_a.noconvert(), "index"_a.noconvert(),
+        "kernel"_a, "stride"_a, "padding"_a, "dilation"_a, "threads"_a, ReleaseGil());
+  m.def("max_pool2d_backward", &max_pool2d_backward, "g"_a.noconvert(), "index"_a.noconvert(),
+        "dx"_a.noconvert(), "kernel"_a, "stride"_a, "padding"_a, "dilation"_a, "threads"_a,
+        ReleaseGil());
 }

@@ -19,12 +19,21 @@ struct Convolution {
   std::ptrdiff_t dilation_height, dilation_width;
 };
 
+struct Pool {
+  std::ptrdiff_t images, channels, height, width;
+  std::ptrdiff_t out_height, out_width;
+  std::ptrdiff_t kernel_height, kernel_width;
+  std::ptrdiff_t stride_height, stride_width;
+  std::ptrdiff_t padding_height, padding_width;
+  std::ptrdiff_t dilation_height, dilation_width;
+};
+
 struct Kernels {
   const char* instruction_set;
   // y = max(x, 0); n elements. y may alias x.
-  void (*relu)(const float* x, float* y, std::size_t n, int threads);
+  void (*relu)(const float* x, float* y, std::ptrdiff_t n, int threads);
   // dx = g where y > 0, else 0; n elements. dx may alias g.
-  void (*relu_backward)(const float* g, const float* y, float* dx, std::size_t n, int threads);
+  void (*relu_backward)(const float* g, const float* y, float* dx, std::ptrdiff_t n, int threads);
   // weight and dw are (O, C, KH, KW); bias may be null. dx, y and dw are overwritten.
   void (*conv2d)(const Convolution&, const float* x, const float* weight, const float* bias,
                  float* y, int threads);
@@ -32,6 +41,20 @@ struct Kernels {
                             int threads);
   void (*conv2d_weight_grad)(const Convolution&, const float* g, const float* x, float* dw,
                              int threads);
+  // x, y, g, dx are (rows, channels); weight, bias may be null; the rest are (channels).
+  void (*batch_norm)(const float* x, const float* weight, const float* bias, float eps,
+                     std::ptrdiff_t rows, std::ptrdiff_t channels, float* y, float* mean,
+                     float* var, int threads);
+  void (*batch_norm_backward)(const float* g, const float* x, const float* weight,
+                              const float* mean, const float* var, float eps, std::ptrdiff_t rows,
+                              std::ptrdiff_t channels, float* dx, float* dweight, float* dbias,
+                              int threads);
+  void (*scale_shift)(const float* x, const float* scale, const float* shift, std::ptrdiff_t rows,
+                      std::ptrdiff_t channels, float* y, int threads);
+  // index holds the tap kh*KW + kw that won.
+  void (*max_pool2d)(const Pool&, const float* x, float* y, std::uint8_t* index, int threads);
+  void (*max_pool2d_backward)(const Pool&, const float* g, const std::uint8_t* index, float* dx,
+                              int threads);
 };
 
 }  // namespace chainrule

@@ -77,13 +77,15 @@ class Scratch {
 
 // Elements of a memory-bound pass that one task handles: large against a task's cost of about
 // a microsecond, small enough for a few tasks in every layer.
-constexpr std::size_t pass_grain = std::size_t{1} << 15;
+constexpr Index pass_grain = Index{1} << 15;
 
 // body(first, last) over [0, n) in pieces of `grain`.
 template <class Body>
-void parallel_ranges(int threads, std::size_t n, std::size_t grain, Body&& body) {
-  parallel_for(threads, ceil_div(n, grain),
-               [&](std::size_t task) { body(task * grain, smaller(n, (task + 1) * grain)); });
+void parallel_ranges(int threads, Index n, Index grain, Body&& body) {
+  parallel_for(threads, static_cast<std::size_t>(ceil_div(n, grain)), [&](std::size_t task) {
+    const Index first = static_cast<Index>(task) * grain;
+    body(first, smaller(n, first + grain));
+  });
 }
 
 }  // namespace chainrule::CHAINRULE_ISA

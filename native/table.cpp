@@ -1,5 +1,7 @@
 #include "activation.hpp"
 #include "conv.hpp"
+#include "norm.hpp"
+#include "pool.hpp"
 
 #define CHAINRULE_NAME_(isa) #isa
 #define CHAINRULE_NAME(isa) CHAINRULE_NAME_(isa)
@@ -14,6 +16,11 @@ const Kernels kernels = {
     .conv2d = conv2d,
     .conv2d_input_grad = conv2d_input_grad,
     .conv2d_weight_grad = conv2d_weight_grad,
+    .batch_norm = batch_norm,
+    .batch_norm_backward = batch_norm_backward,
+    .scale_shift = scale_shift,
+    .max_pool2d = max_pool2d,
+    .max_pool2d_backward = max_pool2d_backward,
 };
 
 }  // namespace chainrule::CHAINRULE_ISA

@@ -5,7 +5,7 @@ A kernel is tested by standing in the table: `test_every_kernel_has_cases` fails
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from itertools import product
 from typing import Any
 
@@ -132,8 +132,8 @@ def random_convolutions(count: int) -> Iterator[tuple[Any, ...]]:
 
 
 def cases() -> Iterator[Case]:
-    for number, (x, (outputs, *kernel), *rest) in enumerate([*CONVOLUTIONS,
-                                                             *random_convolutions(25)]):  # fmt: skip
+    convolutions = [*CONVOLUTIONS, *random_convolutions(25)]
+    for number, (x, (outputs, *kernel), *rest) in enumerate(convolutions):
         geometry = tuple(rest)
         weight = (outputs, x[1] // geometry[3], *kernel)
         axes = zip(x[2:], kernel, *geometry[:3], strict=True)
@@ -279,7 +279,7 @@ def taps_of(rng: np.random.Generator, shape: tuple[int, ...], kernel: tuple[int,
 CASES = list(cases())
 
 
-@lru_cache(maxsize=None)
+@cache
 def definition(case: Case, dtype: str) -> tuple[np.ndarray, ...]:
     """The naive tier's float64 answer to the arguments as this dtype holds them."""
     arguments = [cast(value, "float64") for value in case.arguments(dtype)]

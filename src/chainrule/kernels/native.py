@@ -17,7 +17,7 @@ import numpy as np
 from ..errors import ConfigError
 from ..threads import get_num_threads
 from . import reference
-from .geometry import Pair, conv_output_size
+from .geometry import Pair, conv_output_size, pool_output_size
 
 try:
     _native = import_module("._native", __package__)
@@ -27,10 +27,22 @@ except ModuleNotFoundError as error:
         "source folder builds them"
     ) from error
 
-__all__ = ["conv2d", "conv2d_input_grad", "conv2d_weight_grad", "relu", "relu_backward"]
+__all__ = [
+    "batch_norm",
+    "batch_norm_backward",
+    "conv2d",
+    "conv2d_input_grad",
+    "conv2d_weight_grad",
+    "max_pool2d",
+    "max_pool2d_backward",
+    "relu",
+    "relu_backward",
+    "scale_shift",
+]
 
 ISA_VARIABLE = "CHAINRULE_ISA"
 CHANNELS_LAST = (0, 2, 3, 1)
+MOST_TAPS = 256  # of a pooling window: their numbers are bytes
 
 
 def instruction_set() -> str:
@@ -93,8 +105,7 @@ def conv2d(
     height, width = (conv_output_size(*axis) for axis in axes)
     y = _native.empty((len(x), height, width, len(weight)))
     weight = np.ascontiguousarray(weight)
-    bias = None if bias is None else np.ascontiguousarray(bias, np.float32)
-    _native.conv2d(_channels_last(x), weight, bias, y, *geometry, get_num_threads())
+    _native.conv2d(_channels_last(x), weight, _vector(bias), y, *geometry, get_num_threads())
     return y.transpose(0, 3, 1, 2)
 
 
@@ -134,6 +145,82 @@ def conv2d_weight_grad(
     return dw
 
 
+def batch_norm(
+    x: np.ndarray, weight: np.ndarray | None, bias: np.ndarray | None, eps: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    if not _are_float32(x) or x.size == 0:
+        return reference.batch_norm(x, weight, bias, eps)
+    rows = np.ascontiguousarray(np.moveaxis(x, 1, -1))
+    y = _native.empty(rows.shape)
+    mean, var = np.empty((2, x.shape[1]), np.float32)
+    _native.batch_norm(rows, _vector(weight), _vector(bias), eps, y, mean, var, get_num_threads())
+    return np.moveaxis(y, -1, 1), mean, var
+
+
+def batch_norm_backward(
+    g: np.ndarray,
+    x: np.ndarray,
+    weight: np.ndarray | None,
+    mean: np.ndarray,
+    var: np.ndarray,
+    eps: float,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    if not _are_float32(g, x) or x.size == 0:
+        return reference.batch_norm_backward(g, x, weight, mean, var, eps)
+    g, x = (np.ascontiguousarray(np.moveaxis(array, 1, -1)) for array in (g, x))
+    dx = _native.empty(x.shape)
+    dweight, dbias = np.empty((2, x.shape[-1]), np.float32)
+    vectors = (_vector(weight), _vector(mean), _vector(var))
+    _native.batch_norm_backward(g, x, *vectors, eps, dx, dweight, dbias, get_num_threads())
+    return np.moveaxis(dx, -1, 1), dweight, dbias
+
+
+def scale_shift(x: np.ndarray, scale: np.ndarray, shift: np.ndarray) -> np.ndarray:
+    if not _are_float32(x, scale, shift) or x.size == 0:
+        return reference.scale_shift(x, scale, shift)
+    rows = np.ascontiguousarray(np.moveaxis(x, 1, -1))
+    y = _native.empty(rows.shape)
+    _native.scale_shift(rows, _vector(scale), _vector(shift), y, get_num_threads())
+    return np.moveaxis(y, -1, 1)
+
+
+def max_pool2d(
+    x: np.ndarray,
+    kernel_size: Pair,
+    stride: Pair,
+    padding: Pair,
+    dilation: Pair,
+    ceil_mode: bool,
+) -> tuple[np.ndarray, np.ndarray]:
+    geometry = (kernel_size, stride, padding, dilation)
+    if not _are_float32(x) or kernel_size[0] * kernel_size[1] > MOST_TAPS:
+        return reference.max_pool2d(x, *geometry, ceil_mode)
+    axes = zip(x.shape[2:], *geometry, strict=True)
+    height, width = (pool_output_size(*axis, ceil_mode) for axis in axes)
+    y = _native.empty((x.shape[0], height, width, x.shape[1]))
+    index = np.empty(y.shape, np.uint8)
+    _native.max_pool2d(_channels_last(x), y, index, *geometry, get_num_threads())
+    return y.transpose(0, 3, 1, 2), index.transpose(0, 3, 1, 2)
+
+
+def max_pool2d_backward(
+    g: np.ndarray,
+    index: np.ndarray,
+    x_shape: tuple[int, ...],
+    kernel_size: Pair,
+    stride: Pair,
+    padding: Pair,
+    dilation: Pair,
+) -> np.ndarray:
+    geometry = (kernel_size, stride, padding, dilation)
+    if not _are_float32(g) or index.dtype != np.uint8:
+        return reference.max_pool2d_backward(g, index, x_shape, *geometry)
+    dx = _native.empty((x_shape[0], x_shape[2], x_shape[3], x_shape[1]))
+    g, index = _channels_last(g), _channels_last(index)
+    _native.max_pool2d_backward(g, index, dx, *geometry, get_num_threads())
+    return dx.transpose(0, 3, 1, 2)
+
+
 def _memory_order(x: np.ndarray) -> tuple[int, ...] | None:
     """Axes from outermost to innermost in memory; None if x is not float32 or has gaps."""
     if x.dtype != np.float32:
@@ -157,3 +244,7 @@ def _are_float32(*arrays: np.ndarray) -> bool:
 def _channels_last(x: np.ndarray) -> np.ndarray:
     """(N, C, H, W) -> (N, H, W, C), contiguous; a copy only where memory is not so already."""
     return np.ascontiguousarray(x.transpose(CHANNELS_LAST))
+
+
+def _vector(values: np.ndarray | None) -> np.ndarray | None:
+    return None if values is None else np.ascontiguousarray(values, np.float32)
