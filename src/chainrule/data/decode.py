@@ -29,7 +29,7 @@ Pixels = NDArray[np.uint8]
 Size = tuple[int, int]
 """Height and width in pixels."""
 
-FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP", "PPM", "MPO")
+FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP", "PPM")
 LARGEST_KEPT = 64
 """Images that all have one size up to this are kept as they are."""
 DEFAULT_SIZE = 64
@@ -37,6 +37,9 @@ DEFAULT_SIZE = 64
 GREY_MODES = ("1", "L", "LA", "La", "I", "I;16", "I;16L", "I;16B", "I;16N")
 ORIENTATION = 0x0112  # EXIF tag
 CHUNK = 64  # images handed to a thread at once
+SMALL_FILE = 4096
+"""Bytes. Below, an image of about 100x100, opening one takes longer than decoding it; opening
+holds the GIL, and several threads would only wait for each other."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,8 @@ def checked_size(image_size: int | Sequence[int] | None) -> Size | None:
     """`image_size` as (height, width): S means (S, S). Raises ConfigError if it is neither."""
     if image_size is None:
         return None
-    size = (image_size, image_size) if isinstance(image_size, int) else tuple(image_size)
+    size = (image_size, image_size) if isinstance(image_size, int) else (
+        tuple(image_size) if isinstance(image_size, Sequence) else ())
     if len(size) != 2 or not all(isinstance(side, int) and side >= 1 for side in size):
         raise ConfigError(f"data: image_size must be a number of pixels or (height, width), "
                           f"got {image_size!r}")
@@ -279,7 +283,7 @@ def _decode_all(files: Files, names: list[str], target: Target, memory_limit: in
         return broken
 
     skipped: dict[int, Skipped] = {}
-    with _bomb_warnings_silenced(), ThreadPoolExecutor(available_cpus()) as pool:
+    with _bomb_warnings_silenced(), ThreadPoolExecutor(_threads_for(files, names)) as pool:
         try:
             for done, broken in enumerate(pool.map(decode_chunk, range(0, len(names), CHUNK)), 1):
                 skipped |= {number: Skipped(names[number], why) for number, why in broken}
@@ -300,6 +304,13 @@ def _decode_all(files: Files, names: list[str], target: Target, memory_limit: in
     else:
         result = _compact(images, kept)
     return Decoded(result, kept, tuple(skipped.values()), target)
+
+
+def _threads_for(files: Files, names: list[str]) -> int:
+    try:
+        return 1 if len(files.read(names[0])) < SMALL_FILE else available_cpus()
+    except BrokenFileError:
+        return available_cpus()
 
 
 def _refuse_mostly_broken(files: Files, total: int, skipped: list[Skipped]) -> None:

@@ -58,8 +58,8 @@ class Normalize:
                              f"the images have {channels}\n  images {images.shape} = (N, H, W, C)")
         mean, std = np.array(self.mean), np.array(self.std)
         # Tiled over a row, so that NumPy's inner loop is a row long and not 1 or 3 pixels.
-        rows = images.reshape(*images.shape[:-2], -1)
-        repeats = rows.shape[-1] // channels
+        repeats = images.shape[-2]
+        rows = images.reshape(*images.shape[:-2], repeats * channels)
         out = np.multiply(rows, np.tile(1 / (255 * std), repeats).astype(np.float32),
                           dtype=np.float32)
         out -= np.tile(mean / std, repeats).astype(np.float32)
