@@ -87,6 +87,7 @@ from chainrule.ops import (
     narrow,
     ne,
     neg,
+    norm,
     permute,
     pow,
     reciprocal,
@@ -116,7 +117,7 @@ from chainrule.ops import (
 )
 from chainrule.ops.dtypes import get_default_dtype, promote_types, set_default_dtype
 from chainrule.random import Generator, initial_seed, manual_seed
-from chainrule.tensor import Size, Tensor, device, max, min, norm
+from chainrule.tensor import Size, Tensor, device, max, min
 from chainrule.threads import get_num_threads, set_num_threads
 
 mm = bmm = matmul

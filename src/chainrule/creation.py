@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from chainrule.ops.dtypes import get_default_dtype
-from chainrule.random import Generator, default_generator
-from chainrule.tensor import Tensor, sizes_of, as_array
+from chainrule.random import Generator, default_generator, uniform
+from chainrule.tensor import Tensor, as_array, sizes_of
 
 Size = int | Sequence[int]
 
@@ -125,7 +125,7 @@ def rand(
     *size: Any, generator: Generator | None = None, dtype: Any = None, requires_grad: bool = False
 ) -> Tensor:
     """Numbers drawn evenly from [0, 1)."""
-    values = _rng(generator).random(sizes_of(size)).astype(dtype or get_default_dtype())
+    values = uniform(_rng(generator), sizes_of(size), dtype or get_default_dtype())
     return _made(values, requires_grad)
 
 
@@ -138,7 +138,7 @@ def randn(
 
 
 def randint(
-    low: int, high: Any = None, size: Any = None, generator: Generator | None = None,
+    low: int = 0, high: Any = None, size: Any = None, generator: Generator | None = None,
     dtype: Any = np.int64,
 ) -> Tensor:  # fmt: skip
     """Integers from low ... high - 1; ``randint(high, size)`` starts at 0."""

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.errors import DTypeError
+
 
 class Generator:
     """A stream of random numbers; ``rng`` is the NumPy generator (PCG64) behind it."""
@@ -34,6 +36,16 @@ class Generator:
 
 
 default_generator = Generator()
+
+
+def uniform(rng: np.random.Generator, shape: tuple[int, ...], dtype: Any) -> np.ndarray[Any, Any]:
+    """Floats drawn evenly from [0, 1); drawn in ``dtype``, since rounding could give 1."""
+    dtype = np.dtype(dtype)
+    if dtype == np.float16:  # 11 bits of a fraction
+        return (rng.integers(0, 2048, shape) / 2048).astype(dtype)
+    if dtype in (np.float32, np.float64):
+        return rng.random(shape, dtype)
+    raise DTypeError(f"random numbers in [0, 1) need a float dtype, got {dtype}")
 
 
 def manual_seed(seed: int) -> Generator:

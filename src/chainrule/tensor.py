@@ -16,9 +16,9 @@ from chainrule import ops
 from chainrule.autograd import engine
 from chainrule.autograd.graph import Node, RemovableHandle, Variable, Version, grad_mode
 from chainrule.errors import ConfigError, DTypeError, GraphError, ShapeError
-from chainrule.ops.dtypes import get_default_dtype
+from chainrule.ops.dtypes import can_store, get_default_dtype
 from chainrule.ops.reduction import take_extremum
-from chainrule.random import Generator, default_generator
+from chainrule.random import Generator, default_generator, uniform
 
 
 class Size(tuple[int, ...]):
@@ -66,7 +66,10 @@ def as_array(data: Any, dtype: Any = None) -> np.ndarray[Any, Any]:
     else:
         if isinstance(data, list | tuple):
             data = _plain(data)
-        array = np.asarray(data)
+        try:
+            array = np.asarray(data)
+        except ValueError:
+            raise ShapeError("tensor: the nested sequences differ in length") from None
         if dtype is None and array.dtype == np.float64 and not hasattr(data, "__array__"):
             array = array.astype(get_default_dtype())
     if array.dtype.kind not in "buif":
@@ -301,10 +304,7 @@ class Tensor(Variable):
         return self.array
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
-        array = self.numpy()
-        if dtype is not None and array.dtype != dtype:
-            return array.astype(dtype)
-        return array.copy() if copy else array
+        return np.array(self.numpy(), dtype, copy=copy)
 
     def __dlpack__(self, **kwargs: Any) -> Any:
         array = self.numpy()
@@ -535,6 +535,7 @@ class Tensor(Variable):
     argmax = ops.argmax
     argmin = ops.argmin
     logsumexp = ops.logsumexp
+    norm = ops.norm
     any = ops.any
     all = ops.all
 
@@ -545,10 +546,6 @@ class Tensor(Variable):
     def min(self, dim: Any = None, keepdim: builtins.bool = False) -> Any:
         """The minimum; (values, indices) along ``dim``; or the minimum with another tensor."""
         return min(self, dim, keepdim)
-
-    def norm(self, p: builtins.float = 2, dim: Any = None, keepdim: builtins.bool = False) -> Any:
-        """(Σ |x|^p)^(1/p) over ``dim``; p may be infinity."""
-        return norm(self, p, dim, keepdim)
 
     # -- shape -----------------------------------------------------------------------------
 
@@ -631,7 +628,7 @@ class Tensor(Variable):
             raise ShapeError(
                 f"in place: the result {new.array.shape} does not fit the tensor {self.array.shape}"
             )
-        if not np.can_cast(new.array.dtype, self.array.dtype, "same_kind"):
+        if not can_store(new.array.dtype, self.array.dtype):
             raise DTypeError(
                 f"in place: a result of {new.array.dtype} cannot be stored in {self.array.dtype}"
             )
@@ -641,13 +638,13 @@ class Tensor(Variable):
                     "in place: this leaf requires grad, and the graph would lose its value; "
                     "do it under no_grad() or on .data"
                 )
-            if self.version.is_shared():
+            if self.version.is_shared_beside(self):
                 raise GraphError(
                     "in place: other views of this memory exist, and the graph would not know "
                     "that they changed; use an operation that makes a new tensor, or .clone()"
                 )
             self.node, self.requires_grad = new.node, new.requires_grad
-        np.copyto(self.array, new.array, casting="same_kind")
+        np.copyto(self.array, new.array, casting="unsafe")
         self.version.count += 1
         return self
 
@@ -734,7 +731,8 @@ class Tensor(Variable):
     ) -> Self:
         """x ← numbers drawn evenly from [a, b)."""
         rng = (generator or default_generator).rng
-        return self._drawn(rng.random(self.array.shape) * (b - a) + a)
+        values = uniform(rng, self.array.shape, self.array.dtype)
+        return self._drawn(values * (b - a) + a)
 
     def normal_(
         self, mean: builtins.float = 0, std: builtins.float = 1, generator: Generator | None = None
@@ -800,14 +798,3 @@ def max(x: Any, dim: Any = None, keepdim: bool = False) -> Any:
 def min(x: Any, dim: Any = None, keepdim: bool = False) -> Any:
     """The minimum of all; (values, indices) along ``dim``; or of two tensors, elementwise."""
     return _extremum(x, dim, keepdim, ops.amin, ops.argmin, ops.minimum)
-
-
-def norm(x: Any, p: float = 2, dim: Any = None, keepdim: bool = False) -> Any:
-    """(Σ |x|^p)^(1/p) over ``dim``; p may be infinity."""
-    if p == 2:
-        return ops.sqrt(ops.sum(ops.square(x), dim, keepdim))
-    if p == 1:
-        return ops.sum(ops.abs(x), dim, keepdim)
-    if p == float("inf"):
-        return ops.amax(ops.abs(x), dim, keepdim)
-    return ops.pow(ops.sum(ops.pow(ops.abs(x), p), dim, keepdim), 1 / p)

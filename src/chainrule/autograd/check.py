@@ -85,21 +85,25 @@ def gradcheck(
 
     outputs = _outputs(func(*given))
     for k, y in enumerate(outputs):
-        if not y.requires_grad:
-            continue
         weights = _pattern(y.array.shape)
-        analytic = grad(
-            y, [given[i] for i in checked], Variable.of(weights.astype(y.array.dtype)),
-            retain_graph=True, materialize_grads=True,
-        )  # fmt: skip
+        analytic = _gradients(y, [given[i] for i in checked], weights)
         for i, a in zip(checked, analytic, strict=True):
             numeric = numerical_gradient(lambda k=k, w=weights: weighted(k, w), given[i].array, eps)
-            message = _compare(a.array, numeric, atol, rtol, f"output {k}, input {i}")
+            message = _compare(a, numeric, atol, rtol, f"output {k}, input {i}")
             if message:
                 if raise_exception:
                     raise GradcheckError(f"gradcheck: {message}")
                 return False
     return True
+
+
+def _gradients(y: Any, inputs: list[Any], weights: np.ndarray[Any, Any]) -> list[Any]:
+    """What the graph says; zeros where it says that y does not depend on an input."""
+    if not y.requires_grad:
+        return [np.zeros_like(v.array) for v in inputs]
+    seed = Variable.of(weights.astype(y.array.dtype))
+    grads = grad(y, inputs, seed, retain_graph=True, materialize_grads=True)
+    return [g.array for g in grads]
 
 
 def _pattern(shape: Sequence[int]) -> np.ndarray[Any, Any]:
@@ -112,6 +116,8 @@ def _compare(
     analytic: np.ndarray[Any, Any], numeric: np.ndarray[Any, Any], atol: float, rtol: float,
     where: str,
 ) -> str | None:  # fmt: skip
+    if analytic.shape != numeric.shape:
+        return f"{where}: the gradient has shape {analytic.shape}, the input {numeric.shape}"
     error = np.abs(analytic - numeric)
     bad = ~(error <= atol + rtol * np.abs(numeric))
     if not bad.any():
@@ -134,19 +140,29 @@ def gradgradcheck(
     rtol: float = 1e-3,
     raise_exception: bool = True,
 ) -> bool:
-    """Whether the second derivatives agree with differences of the first."""
+    """Whether the second derivatives agree with differences of the first.
+
+    The first derivatives depend on ``inputs`` and on the upstream gradients; both are checked.
+    """
     given, checked = _inputs(inputs)
+    seeds = []
+    for y in _outputs(func(*given)):
+        if y.requires_grad:
+            seed = Variable.of(_pattern(y.array.shape))
+            seed.requires_grad = True
+            seeds.append(seed)
 
     def first_derivatives(*args: Any) -> tuple[Any, ...]:
         before, grad_mode.enabled = grad_mode.enabled, True  # the numerical side needs it too
         try:
-            outputs = [y for y in _outputs(func(*args)) if y.requires_grad]
-            seeds = [Variable.of(_pattern(y.array.shape).astype(y.array.dtype)) for y in outputs]
+            outputs = [y for y in _outputs(func(*args[: len(given)])) if y.requires_grad]
             return grad(
-                outputs, [args[i] for i in checked], seeds,
+                outputs, [args[i] for i in checked], args[len(given) :],
                 create_graph=True, materialize_grads=True,
             )  # fmt: skip
         finally:
             grad_mode.enabled = before
 
-    return gradcheck(first_derivatives, given, eps, atol, rtol, raise_exception)
+    return not seeds or gradcheck(
+        first_derivatives, [*given, *seeds], eps, atol, rtol, raise_exception
+    )

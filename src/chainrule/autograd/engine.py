@@ -153,75 +153,85 @@ def _sweep(
     nodes = _reachable(roots)
     useful = None if targets is None else _leading_to(targets, nodes)
     wanted = () if targets is None else {id(t) for t in targets}
-    pending: dict[int, Any] = {}  # gradients on their way, by id of the edge
-    owned: set[int] = set()  # those whose memory nobody else sees, free to be added to
-    leaves: dict[int, Variable] = {}
+    arrivals = _Arrivals(create_graph)
     found: dict[int, Any] = {}
-
-    def arrive(edge: Edge, g: Any, fresh: bool) -> None:
-        key = id(edge)
-        if key not in pending:
-            pending[key] = g
-            if fresh and not create_graph and g.base is None:
-                owned.add(key)
-            if type(edge) is not Node:
-                leaves[key] = edge  # type: ignore[assignment]
-        elif key in owned and not create_graph:
-            pending[key] += g
-        else:
-            pending[key] = pending[key] + g
-            owned.add(key)
 
     before, grad_mode.enabled = grad_mode.enabled, create_graph
     try:
         for root, seed in zip(roots, seeds, strict=True):
-            arrive(root, seed, False)
+            arrivals.add(root, seed, False)
         for node in nodes:
-            if useful is not None and id(node) not in useful:
-                pending.pop(id(node), None)
+            g = arrivals.pending.pop(id(node), None)
+            if g is None or (useful is not None and id(node) not in useful):
                 continue
-            if id(node) not in pending:
-                continue
-            g = pending.pop(id(node))
             if node.hooks or node.retain is not None:
                 g = _show(node, g, create_graph)
             if id(node) in wanted:
                 found[id(node)] = g
-            _pull(node, g, useful, arrive, create_graph)
+            _pull(node, g, useful, arrivals)
             if not retain_graph:
                 node.saved = None
-        for key, leaf in leaves.items():
-            g = pending.pop(key)
+        for key, leaf in arrivals.leaves.items():
+            if targets is not None and key not in wanted:
+                continue
+            g = arrivals.pending.pop(key)
             if leaf.hooks:
                 g = _call_hooks(leaf.hooks, g)
             if targets is None:
-                _accumulate(leaf, g, create_graph, borrowed=key not in owned)
-            elif key in wanted:
+                _accumulate(leaf, g, create_graph, borrowed=key not in arrivals.owned)
+            else:
                 found[key] = g
     finally:
         grad_mode.enabled = before
     return found
 
 
-def _pull(node: Node, g: Any, useful: set[int] | None, arrive: Any, create_graph: bool) -> None:
+class _Arrivals:
+    """Gradients on their way, added up where branches meet; keys are ids of edges."""
+
+    def __init__(self, as_variables: bool) -> None:
+        self.as_variables = as_variables
+        self.pending: dict[int, Any] = {}
+        self.owned: set[int] = set()  # those whose memory nobody else sees, free to be added to
+        self.leaves: dict[int, Variable] = {}
+
+    def add(self, edge: Edge, g: Any, fresh: bool) -> None:
+        """One more gradient for ``edge``; ``fresh`` if it was computed for it alone."""
+        key = id(edge)
+        if key not in self.pending:
+            self.pending[key] = g
+            if fresh and not self.as_variables and g.base is None:
+                self.owned.add(key)
+            if type(edge) is not Node:
+                self.leaves[key] = edge  # type: ignore[assignment]
+        elif key in self.owned:
+            self.pending[key] += g
+        else:
+            self.pending[key] = self.pending[key] + g
+            if not self.as_variables:
+                self.owned.add(key)
+
+
+def _pull(node: Node, g: Any, useful: set[int] | None, arrivals: _Arrivals) -> None:
     """Run the VJPs of one node and send the gradients on."""
-    values = node.unpack(create_graph)
     edges = node.edges
-    for vjp, arguments, targets in node.pullback.steps:
+    if useful is not None and not any(id(e) in useful for e in edges):
+        return  # the node was a target itself, and nothing below it is
+    values = node.unpack(arrivals.as_variables)
+    for function, arguments, targets in node.pullback.steps:
         if type(targets) is int:
             edge = edges[targets]
-            if useful is None or id(edge) in useful:
-                d = vjp(g, *[values[i] for i in arguments])
-                arrive(edge, d, d is not g)
+            if useful is not None and id(edge) not in useful:
+                continue
+            d = function(g, *(values if arguments is None else [values[i] for i in arguments]))
+            arrivals.add(edge, d, d is not g)
             continue
-        grads = vjp(g, *[values[i] for i in arguments])
-        if node.op.is_variadic:
-            for edge, i in zip(edges, targets, strict=True):  # type: ignore[arg-type]
-                arrive(edge, grads[i], grads[i] is not g)
-        else:
-            for target, d in zip(targets, grads, strict=True):  # type: ignore[arg-type]
-                if target is not None and d is not None:
-                    arrive(edges[target], d, d is not g)
+        grads = function(g, *(values if arguments is None else [values[i] for i in arguments]))
+        if node.op.is_variadic:  # of every element; targets names those that are wanted
+            grads, targets = [grads[i] for i in targets], range(len(edges))  # type: ignore
+        for target, d in zip(targets, grads, strict=True):  # type: ignore[arg-type]
+            if target is not None and d is not None:
+                arrivals.add(edges[target], d, d is not g)
 
 
 def _show(node: Node, g: Any, create_graph: bool) -> Any:

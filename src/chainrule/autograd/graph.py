@@ -17,7 +17,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from chainrule.errors import GraphError
-from chainrule.ops.op import Op, Pullback, Recorded
+from chainrule.ops.op import Keep, Op, Pullback, Recorded
 
 _creation_order = itertools.count()
 
@@ -32,20 +32,24 @@ grad_mode = _GradMode()
 class Version:
     """Counts the changes in place of one piece of memory; shared by all variables over it."""
 
-    __slots__ = ("count", "views")
+    __slots__ = ("count", "sharers", "sweep_at")
 
     def __init__(self) -> None:
         self.count = 0
-        self.views: list[weakref.ref[Variable]] | None = None  # results of view ops over it
+        self.sharers: list[weakref.ref[Variable]] | None = None  # of a view op: base and results
 
-    def add_view(self, v: Variable) -> None:
-        """Remember that ``v`` shows this memory too."""
-        self.views = [r for r in self.views or () if r() is not None]
-        self.views.append(weakref.ref(v))
+    def add_sharer(self, v: Variable) -> None:
+        """Remember that ``v`` shows this memory to the graph."""
+        if self.sharers is None:
+            self.sharers, self.sweep_at = [], 16
+        elif len(self.sharers) >= self.sweep_at:  # doubling: many views cost no more than few
+            self.sharers = [r for r in self.sharers if r() is not None]
+            self.sweep_at = max(16, 2 * len(self.sharers))
+        self.sharers.append(weakref.ref(v))
 
-    def is_shared(self) -> bool:
-        """Whether a view of the memory is alive."""
-        return any(r() is not None for r in self.views or ())
+    def is_shared_beside(self, v: Variable) -> bool:
+        """Whether a variable other than ``v`` shows the memory too."""
+        return any(r() is not None and r() is not v for r in self.sharers or ())
 
 
 class Variable(Recorded):
@@ -113,12 +117,11 @@ class Node:
     """One call of an op: where its inputs came from, and what its VJPs need."""
 
     __slots__ = (
-        "__weakref__", "aux", "dtype", "edges", "hooks", "op", "order", "pullback", "retain",
-        "saved", "shape",
+        "__weakref__", "edges", "hooks", "op", "order", "pullback", "retain", "saved",
     )  # fmt: skip
 
     def __init__(
-        self, op: Op, pullback: Pullback, edges: tuple[Node | Variable, ...], saved: list[Any]
+        self, op: Op, pullback: Pullback, edges: list[Node | Variable], saved: list[Any]
     ) -> None:
         self.op = op
         self.pullback = pullback
@@ -148,20 +151,24 @@ class Node:
                 "pass retain_graph=True to the first one to go through it twice"
             )
         values = []
-        for name, s in zip(self.pullback.saves, self.saved, strict=True):
+        for s in self.saved:
             if type(s) is Saved:
                 if s.version.count != s.count:
-                    raise GraphError(
-                        f"{self.op.name} needs its '{name}' for the gradient, but it was changed "
-                        f"in place after it was saved (version {s.version.count}, "
-                        f"expected {s.count})\n"
-                        f"  '{name}' {s.array.shape}; use an operation that makes a new tensor, "
-                        "or change a .clone()"
-                    )
+                    self._complain_of_change(s)
                 values.append(s.as_variable(self) if as_variables else s.array)
             else:
                 values.append(s)
         return values
+
+    def _complain_of_change(self, changed: Saved) -> None:
+        assert self.saved is not None
+        name = self.pullback.keeps[[s is changed for s in self.saved].index(True)].name
+        raise GraphError(
+            f"{self.op.name} needs its '{name}' for the gradient, but it was changed in place "
+            f"after it was saved (version {changed.version.count}, expected {changed.count})\n"
+            f"  '{name}' {changed.array.shape}; use an operation that makes a new tensor, or "
+            "change a .clone()"
+        )
 
 
 def record(op: Op, args: tuple[Any, ...]) -> tuple[Variable, Any]:
@@ -169,42 +176,48 @@ def record(op: Op, args: tuple[Any, ...]) -> tuple[Variable, Any]:
     inputs = args[0] if op.is_variadic else args
     arrays = [a.array if isinstance(a, Variable) else a for a in inputs]
     y, aux = op.compute((arrays, *args[1:]) if op.is_variadic else arrays)
-    node = None
-    if grad_mode.enabled:
-        positions = range(len(inputs)) if op.is_variadic else op.inputs
-        wanted = tuple(
-            i for i in positions if isinstance(inputs[i], Variable) and inputs[i].requires_grad
-        )
-        if wanted and op.vjps:
-            pullback = op.pullback(wanted)
-            edges = tuple(inputs[i].edge() for i in wanted)
-            node = Node(op, pullback, edges, [])
-    result: Variable = Variable.of(y, node)
-    first = args[0]
-    if op.is_view and isinstance(first, Variable) and np.may_share_memory(y, first.array):
-        result.version = first.version
-        result.version.add_view(result)
-    if node is not None:
-        node.shape, node.dtype = result.array.shape, result.array.dtype
-        node.saved = [_save(op, what, args, result, aux) for what in pullback.saves]
+    result: Variable = Variable.of(y)
+    if op.is_view:
+        _note_shared_memory(result, args[0])
+    if grad_mode.enabled and op.vjps and result.array.dtype.kind == "f":
+        wanted, edges = [], []
+        for i in range(len(inputs)) if op.is_variadic else op.inputs:
+            v = inputs[i]
+            if isinstance(v, Variable) and v.requires_grad:
+                wanted.append(i)
+                edges.append(v if v.node is None else v.node)
+        if wanted:
+            pullback = op.pullback(tuple(wanted), arrays, result.array)
+            saved = [_save(op, keep, args, arrays, result, aux) for keep in pullback.keeps]
+            result.node = Node(op, pullback, edges, saved)
+            result.requires_grad = True
     return result, aux
 
 
-def _save(op: Op, what: str, args: tuple[Any, ...], result: Variable, aux: Any) -> Any:
-    """What a VJP calls ``what`` (see `chainrule.ops.op`)."""
-    i = op.position.get(what)
-    if i is not None:
+def _note_shared_memory(view: Variable, base: Any) -> None:
+    """A change in place of the one is a change of the other: let them count together."""
+    if isinstance(base, Variable) and np.may_share_memory(view.array, base.array):
+        view.version = base.version
+        if base.version.sharers is None:
+            base.version.add_sharer(base)
+        base.version.add_sharer(view)
+
+
+def _save(
+    op: Op, keep: Keep, args: tuple[Any, ...], arrays: list[Any], result: Variable, aux: Any
+) -> Any:
+    """What a VJP will be given under ``keep.name`` (see `chainrule.ops.op`)."""
+    _, what, i = keep
+    if what == "argument":
         v = args[i]
         return Saved(v, v.edge() if v.requires_grad else None) if isinstance(v, Variable) else v
     if what == "y":
         return Saved(result, _OWN_RESULT)
     if what == "aux":
         return aux
-    stem, _, attribute = what.rpartition("_")
-    of = args[op.position[stem]]
-    if op.is_variadic and op.position[stem] == 0:
-        return tuple(getattr(a, attribute) for a in of)
-    return getattr(of, attribute)
+    if op.is_variadic and i == 0:
+        return tuple(getattr(a, what) for a in arrays)
+    return getattr(arrays[i], what)
 
 
 class RemovableHandle:

@@ -11,29 +11,15 @@ from chainrule.autograd.graph import grad_mode
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-class set_grad_enabled:  # noqa: N801 - PyTorch's name
-    """Record operations or not, from the call on, or inside a ``with`` block or a function."""
-
-    def __init__(self, mode: bool) -> None:
-        self._mode = bool(mode)
-        self._before = grad_mode.enabled
-        grad_mode.enabled = self._mode
-
-    def __enter__(self) -> Self:
-        grad_mode.enabled = self._mode
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        grad_mode.enabled = self._before
-
-
 class _Mode:
     """A mode that holds inside a ``with`` block or a decorated function; may be nested."""
 
     mode: bool
 
-    def __init__(self) -> None:
-        self._before: list[bool] = []
+    def __new__(cls, function: Any = None) -> Any:
+        made = super().__new__(cls)
+        made._before = []
+        return made if function is None else made(function)
 
     def __enter__(self) -> Self:
         self._before.append(grad_mode.enabled)
@@ -46,7 +32,7 @@ class _Mode:
     def __call__(self, function: F) -> F:
         @functools.wraps(function)
         def wrapped(*args: Any, **kwargs: Any) -> Any:
-            with type(self)():
+            with type(self)():  # its own, so that threads do not share one
                 return function(*args, **kwargs)
 
         return wrapped  # type: ignore[return-value]
@@ -57,16 +43,27 @@ class no_grad(_Mode):  # noqa: N801 - PyTorch's name
 
     mode = False
 
-    def __new__(cls, function: Any = None) -> Any:
-        made = super().__new__(cls)
-        made.__init__()  # type: ignore[misc]
-        return made if function is None else made(function)
-
 
 class enable_grad(_Mode):  # noqa: N801 - PyTorch's name
     """Recording is on inside, also within `no_grad`."""
 
     mode = True
+
+
+class set_grad_enabled:  # noqa: N801 - PyTorch's name
+    """Record operations or not: from the call on, or to the end of a ``with`` block."""
+
+    def __init__(self, mode: bool) -> None:
+        self._mode = bool(mode)
+        self._before = grad_mode.enabled
+        grad_mode.enabled = self._mode
+
+    def __enter__(self) -> Self:
+        grad_mode.enabled = self._mode
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        grad_mode.enabled = self._before
 
 
 def is_grad_enabled() -> bool:

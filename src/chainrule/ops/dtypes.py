@@ -34,6 +34,7 @@ def set_default_dtype(dtype: Any) -> None:
     _default_float = dtype
 
 
+_NUMBERS = frozenset((bool, int, float, type(None)))  # not np.float64, which is a float too
 _KINDS = {"b": 0, "u": 1, "i": 1, "f": 2}
 
 
@@ -44,6 +45,11 @@ def _kind(dtype: np.dtype[Any]) -> int:
         raise DTypeError(
             f"dtype {dtype} is not supported; use a bool, integer or float array"
         ) from None
+
+
+def can_store(a: np.dtype[Any], b: np.dtype[Any]) -> bool:
+    """Whether results of dtype a may go into an array of dtype b in place: no lower kind."""
+    return _kind(a) <= _kind(b)
 
 
 def promote_types(a: np.dtype[Any], b: np.dtype[Any]) -> np.dtype[Any]:
@@ -93,7 +99,7 @@ def promote(args: Sequence[Any], operands: Sequence[int], to_float: bool) -> Seq
                 common = a.dtype
             if a.dtype != common or common.kind != "f":
                 break
-        elif not (a is None or isinstance(a, int | float)):
+        elif type(a) not in _NUMBERS:
             break
     else:
         if common is not None:

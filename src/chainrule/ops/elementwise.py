@@ -13,26 +13,66 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
+from chainrule.errors import ShapeError
 from chainrule.ops.dtypes import promote
-from chainrule.ops.op import Op, op
+from chainrule.ops.op import VJP, Op, Pullback, op
 
 Array = Any  # a NumPy array, or in a VJP a Tensor
+_ARRAYS = (np.ndarray, np.generic)
 
 
 class ElementwiseOp(Op):
     """An op that promotes and broadcasts its array arguments, and undoes both in its VJPs."""
 
-    to_float = False  # integers become the default float type, as for exp or division
-    operands: tuple[int, ...] = ()  # positions of the arguments that meet in one dtype
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.to_float = False  # integers become the default float type, as for exp or division
+        self.operands: tuple[int, ...] = ()  # positions of the arguments that meet in one dtype
+        self._formulas: dict[str, VJP] = {}  # as written, without the undoing
+        self._plain: dict[tuple[int, ...], Pullback] = {}
 
     def compute(self, args: Any) -> tuple[Any, Any]:
-        result = self.forward(*promote(args, self.operands, self.to_float))
-        return result if self.has_aux else (result, None)
+        try:
+            return self.forward(*promote(args, self.operands, self.to_float)), None
+        except ValueError:
+            self._check_shapes(args)
+            raise
+
+    def _check_shapes(self, args: Sequence[Any]) -> None:
+        shapes = [np.shape(a) for a in args]
+        try:
+            np.broadcast_shapes(*shapes)
+        except ValueError:
+            roles = zip(self.parameters, shapes, strict=True)
+            raise ShapeError(
+                f"{self.name}: shapes do not broadcast; align them from the last axis, where "
+                "lengths must agree or be 1\n  " + "; ".join(f"{n} {s}" for n, s in roles if s)
+            ) from None
+
+    def pullback(self, wanted: tuple[int, ...], arrays: Sequence[Any], y: Any) -> Pullback:
+        if not self._as_they_are(wanted, arrays, y):
+            return super().pullback(wanted, arrays, y)
+        plan = self._plain.get(wanted)
+        if plan is None:
+            plan = self._plain[wanted] = self._plan(wanted, self._formulas)
+        return plan
+
+    def _as_they_are(self, wanted: tuple[int, ...], arrays: Sequence[Any], y: Any) -> bool:
+        """Whether the call neither broadcast nor promoted: the usual case, kept fast."""
+        shape, dtype = y.shape, y.dtype
+        for i in wanted:
+            if arrays[i].shape != shape:
+                return False
+        for i in self.operands:
+            a = arrays[i]
+            if isinstance(a, _ARRAYS) and a.dtype is not dtype:
+                return False
+        return True
 
     def _declare(self, inputs: tuple[str, ...], function: Callable[..., Any]) -> None:
         (name,) = inputs
@@ -52,6 +92,8 @@ class ElementwiseOp(Op):
             [parameters[0], *meta, *parameters[1:]]
         )
         super()._declare(inputs, undo_broadcast)
+        self._formulas[name] = VJP(inputs, function, tuple(p.name for p in parameters[1:]))
+        self._plain.clear()
 
 
 def elementwise(
@@ -80,7 +122,7 @@ def sum_to(x: Array, shape: tuple[int, ...]) -> Array:
     axes = tuple(range(lead)) + tuple(
         i + lead for i, n in enumerate(shape) if n == 1 and x.shape[i + lead] != 1
     )
-    return x.sum(axis=axes, keepdims=True).reshape(shape) if axes else x.reshape(shape)
+    return x.sum(axis=axes, keepdims=True).reshape(shape)
 
 
 @op
@@ -99,8 +141,15 @@ def expand(x: Array, shape: tuple[int, ...]) -> Array:
     x (..., 1, ...) -> (..., n, ...). A copy gate: dL/dx is the sum over the copies.
     """
     lead = len(shape) - x.ndim
-    shape = tuple(x.shape[i - lead] if n == -1 else n for i, n in enumerate(shape))
-    return np.broadcast_to(x, shape)
+    full = tuple(
+        x.shape[i - lead] if n == -1 and i >= lead else n for i, n in enumerate(shape)
+    )
+    try:
+        return np.broadcast_to(x, full)
+    except ValueError:
+        raise ShapeError(
+            f"expand: only axes of length one can be repeated\n  x {x.shape}; shape {tuple(shape)}"
+        ) from None
 
 
 expand.vjp(x=lambda g, x_shape: sum_to(g, x_shape))

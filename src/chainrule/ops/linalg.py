@@ -44,9 +44,13 @@ def _matmul(a: Array, b: Array) -> Array:
     return np.matmul(a, b)
 
 
+def _undo_batch(d: Array, shape: tuple[int, ...]) -> Array:
+    return d if d.shape == shape else sum_to(d, shape)
+
+
 _matmul.vjp(
-    a=lambda g, b, a_shape: sum_to(g @ b.mT, a_shape),
-    b=lambda g, a, b_shape: sum_to(a.mT @ g, b_shape),
+    a=lambda g, b, a_shape: _undo_batch(g @ b.mT, a_shape),
+    b=lambda g, a, b_shape: _undo_batch(a.mT @ g, b_shape),
 )
 
 
@@ -58,13 +62,21 @@ def linear(x: Array, weight: Array, bias: Array = None) -> Array:
     dx = g W;  dW = gᵀ x and db = Σ g, both summed over all rows.
     Raises ShapeError, DTypeError.
     """
-    if x.dtype != weight.dtype:
-        raise DTypeError(f"linear: x is {x.dtype}, weight is {weight.dtype}; convert one")
-    if x.ndim == 0 or x.shape[-1] != weight.shape[-1]:
+    dtypes = [a.dtype for a in (x, weight, bias) if a is not None]
+    if dtypes.count(x.dtype) < len(dtypes):
+        raise DTypeError(
+            f"linear: dtypes of x, weight, bias differ: {', '.join(map(str, dtypes))}; convert"
+        )
+    if x.ndim == 0 or weight.ndim != 2 or x.shape[-1] != weight.shape[1]:
         raise ShapeError(
-            f"linear: weight expects {weight.shape[-1]} features, "
+            f"linear: weight expects {weight.shape[-1] if weight.ndim else 0} features, "
             f"x has {x.shape[-1] if x.ndim else 'no axis'}\n"
             f"  x {x.shape} = (..., I); weight {weight.shape} = (O, I)"
+        )
+    if bias is not None and bias.shape != weight.shape[:1]:
+        raise ShapeError(
+            f"linear: bias must hold one value for each of {weight.shape[0]} outputs\n"
+            f"  weight {weight.shape} = (O, I); bias {bias.shape}"
         )
     y = np.matmul(x, weight.T)
     if bias is not None:

@@ -82,9 +82,8 @@ def cross_entropy(
     if target.dtype.kind == "f":
         return _cross_entropy_of_distribution(input, target, weight, reduction, label_smoothing)
     labels = _check_labels("cross_entropy", input, target, ignore_index)
-    if input.ndim == 2 and weight is None and not label_smoothing and (
-        not labels.size or labels.min() >= 0
-    ):
+    plain = input.ndim == 2 and weight is None and not label_smoothing
+    if plain and not (labels == ignore_index).any():
         return reduce(_cross_entropy(input, labels), reduction)
     log_p = log_softmax(input, 1 if input.ndim > 1 else 0)
     hard = nll_loss(log_p, target, weight, ignore_index, reduction)

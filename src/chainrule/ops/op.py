@@ -56,15 +56,28 @@ class VJP(NamedTuple):
     needs: tuple[str, ...]
 
 
+class Keep(NamedTuple):
+    """Something to keep for the backward pass, under the name a VJP has for it."""
+
+    name: str
+    what: str  # "argument", "shape" or "dtype" (of the argument at ``position``), "y", "aux"
+    position: int
+
+
+class Step(NamedTuple):
+    """Run one formula. Positions in ``keeps`` of its arguments (None: all, in order), and
+    positions among the inputs that need gradients of its result or results."""
+
+    function: Callable[..., Any]
+    arguments: tuple[int, ...] | None
+    targets: tuple[int | None, ...] | int
+
+
 class Pullback(NamedTuple):
-    """What the backward pass of one call does, for one choice of inputs needing gradients.
+    """What the backward pass of one call does, for one choice of inputs needing gradients."""
 
-    ``saves`` names what to keep; each step is (function, positions in ``saves`` of its
-    arguments, positions among the inputs that need gradients of its results).
-    """
-
-    saves: tuple[str, ...]
-    steps: tuple[tuple[Callable[..., Any], tuple[int, ...], tuple[int | None, ...] | int], ...]
+    keeps: tuple[Keep, ...]
+    steps: tuple[Step, ...]
 
 
 class Op:
@@ -81,8 +94,10 @@ class Op:
         self.is_view = view
         self.is_variadic = variadic
         self.parameters = tuple(parameters)
+        self.arity = len(parameters)
         self.position = {p: i for i, p in enumerate(parameters)}
         self.defaults = tuple(p.default for p in parameters.values())
+        self.required = self.defaults.count(inspect.Parameter.empty)
         self.vjps: dict[str, VJP] = {}
         self.inputs: tuple[int, ...] = ()
         self._pullbacks: dict[tuple[int, ...], Pullback] = {}
@@ -101,7 +116,7 @@ class Op:
 
     def with_aux(self, *args: Any, **kwargs: Any) -> tuple[Any, Any]:
         """The result, and beside it what the op kept for its gradient (None if nothing)."""
-        if kwargs or len(args) != len(self.parameters):
+        if kwargs or len(args) != self.arity:
             args = self._bind(args, kwargs)
         for a in args[0] if self.is_variadic else args:
             if isinstance(a, Recorded):
@@ -114,9 +129,11 @@ class Op:
         return result if self.has_aux else (result, None)
 
     def _bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
-        if len(args) > len(self.parameters):
+        if not kwargs and self.required <= len(args) < self.arity:
+            return args + self.defaults[len(args) :]
+        if len(args) > self.arity:
             raise TypeError(
-                f"{self.name}() takes {len(self.parameters)} arguments "
+                f"{self.name}() takes {self.arity} arguments "
                 f"({', '.join(self.parameters)}), {len(args)} given"
             )
         bound = list(args) + list(self.defaults[len(args) :])
@@ -150,39 +167,51 @@ class Op:
     def _declare(self, inputs: tuple[str, ...], function: Callable[..., Any]) -> None:
         needs = tuple(inspect.signature(function).parameters)[1:]
         for name in (*inputs, *needs):
-            if name not in ("y", "aux") and self._argument(name) is None:
+            if self._keep(name) is None:
                 raise TypeError(f"VJP of {self.name}: no argument '{name}' in {self.parameters}")
         vjp = VJP(inputs, function, needs)
         self.vjps.update(dict.fromkeys(inputs, vjp))
         self.inputs = tuple(sorted(self.position[n] for n in self.vjps))
         self._pullbacks.clear()
 
-    def _argument(self, name: str) -> str | None:
-        """The argument that ``name``, ``name_shape`` or ``name_dtype`` speaks of."""
-        stem = name.removesuffix("_shape").removesuffix("_dtype")
-        return name if name in self.position else stem if stem in self.position else None
+    def _keep(self, need: str) -> Keep | None:
+        """What a VJP means by ``need``; None if it is nothing this op has."""
+        if need in self.position:
+            return Keep(need, "argument", self.position[need])
+        if need in ("y", "aux"):
+            return Keep(need, need, -1)
+        stem, _, what = need.rpartition("_")
+        if stem in self.position and what in ("shape", "dtype"):
+            return Keep(need, what, self.position[stem])
+        return None
 
-    def pullback(self, wanted: tuple[int, ...]) -> Pullback:
-        """How to give the gradients of the inputs at positions ``wanted``."""
+    def pullback(self, wanted: tuple[int, ...], arrays: Sequence[Any], y: Any) -> Pullback:
+        """How to give the gradients of the inputs at positions ``wanted`` of this call."""
         plan = self._pullbacks.get(wanted)
         if plan is None:
-            plan = self._pullbacks[wanted] = self._plan(wanted)
+            plan = self._pullbacks[wanted] = self._plan(wanted, self.vjps)
         return plan
 
-    def _plan(self, wanted: tuple[int, ...]) -> Pullback:
+    def _plan(self, wanted: tuple[int, ...], vjps: dict[str, VJP]) -> Pullback:
         if self.is_variadic:  # one formula gives the gradients of all elements of argument 0
-            vjp = self.vjps[self.parameters[0]]
-            return Pullback(vjp.needs, ((vjp.function, tuple(range(len(vjp.needs))), wanted),))
-        names = [self.parameters[i] for i in wanted]
-        chosen = list({id(v): v for v in (self.vjps[n] for n in names)}.values())
-        saves = tuple(dict.fromkeys(need for v in chosen for need in v.needs))
+            chosen = [vjps[self.parameters[0]]]
+        else:
+            names = [self.parameters[i] for i in wanted]
+            chosen = list({id(v): v for v in (vjps[n] for n in names)}.values())
+        needs = tuple(dict.fromkeys(need for v in chosen for need in v.needs))
         steps = []
         for v in chosen:
-            targets = tuple(names.index(n) if n in names else None for n in v.inputs)
-            arguments = tuple(saves.index(need) for need in v.needs)
-            one = targets[0] if len(v.inputs) == 1 else None
-            steps.append((v.function, arguments, targets if one is None else one))
-        return Pullback(saves, tuple(steps))
+            arguments = None if v.needs == needs else tuple(needs.index(n) for n in v.needs)
+            targets: tuple[int | None, ...] | int
+            if self.is_variadic:
+                targets = wanted
+            else:
+                targets = tuple(names.index(n) if n in names else None for n in v.inputs)
+                if len(v.inputs) == 1:
+                    targets = names.index(v.inputs[0])
+            steps.append(Step(v.function, arguments, targets))
+        keeps = tuple(self._keep(need) for need in needs)
+        return Pullback(keeps, tuple(steps))  # type: ignore[arg-type]  # checked when declared
 
 
 def op(

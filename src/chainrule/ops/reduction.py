@@ -6,13 +6,25 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from chainrule.errors import DTypeError, ShapeError
-from chainrule.ops.elementwise import cast, exp, expand, mul, sqrt, square, where
+from chainrule.ops.elementwise import (
+    abs,
+    cast,
+    clone,
+    exp,
+    expand,
+    mul,
+    pow,
+    sqrt,
+    square,
+    where,
+)
 from chainrule.ops.op import op
 from chainrule.ops.shape import gather, reshape, unsqueeze
 
@@ -93,7 +105,24 @@ def std(
     correction: int = 1,
 ) -> Array:
     """√var(x): the standard deviation over ``dim``."""
-    return sqrt(var(x, dim, unbiased, keepdim, correction=correction))
+    return root(var(x, dim, unbiased, keepdim, correction=correction))
+
+
+def norm(x: Array, p: float = 2, dim: Dim = None, keepdim: bool = False) -> Array:
+    """(Σ |x|^p)^(1/p) over ``dim``; p may be infinity. At x = 0 its gradient is 0."""
+    if p == 2:
+        return root(sum(square(x), dim, keepdim))
+    if p == 1:
+        return sum(abs(x), dim, keepdim)
+    if p == math.inf:
+        return amax(abs(x), dim, keepdim)
+    return pow(sum(pow(abs(x), p), dim, keepdim), 1 / p)
+
+
+def root(x: Array) -> Array:
+    """√x for a sum of squares: at 0, where the slope of √ is infinite, the gradient is 0."""
+    zero = x == 0
+    return where(zero, 0.0, sqrt(where(zero, 1.0, x)))
 
 
 @op
@@ -142,7 +171,7 @@ def argmin(x: Array, dim: int | None = None, keepdim: bool = False) -> Array:
 def take_extremum(x: Array, index: Array, dim: int, keepdim: bool) -> tuple[Array, Array]:
     """(values, indices) of an extremum along one axis: the max gate routes to one winner."""
     if x.ndim == 0:
-        return x * 1, index
+        return clone(x), index
     values = gather(x, dim, unsqueeze(index, dim))
     if keepdim:
         return values, unsqueeze(index, dim)

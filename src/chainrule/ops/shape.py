@@ -43,7 +43,7 @@ reshape.vjp(x=lambda g, x_shape: reshape(g, x_shape))
 @op(view=True)
 def permute(x: Array, dims: Sequence[int]) -> Array:
     """Reorder the axes: axis i of the result is axis dims[i] of x."""
-    if sorted(d % x.ndim for d in dims) != list(range(x.ndim)):
+    if sorted(_axis(d, x.ndim) for d in dims) != list(range(x.ndim)):
         raise ShapeError(
             f"permute: dims {tuple(dims)} do not name each axis once\n  x {x.shape}"
         )
@@ -168,7 +168,7 @@ def split(x: Array, split_size_or_sections: int | Sequence[int], dim: int = 0) -
 def chunk(x: Array, chunks: int, dim: int = 0) -> tuple[Array, ...]:
     """Cut along ``dim`` into at most ``chunks`` pieces of equal size (the last shorter)."""
     length = x.shape[_axis(dim, x.ndim)]
-    return split(x, max(1, -(-length // chunks)), dim)
+    return split(x, -(-length // chunks) if length else [0] * chunks, dim)
 
 
 def unbind(x: Array, dim: int = 0) -> tuple[Array, ...]:
@@ -228,7 +228,10 @@ Index = Any  # an int, slice, None, Ellipsis, array, or a tuple of them
 @op(view=True)
 def getitem(x: Array, index: Index) -> Array:
     """x[index]: any NumPy index (slices, integers, None, ..., integer and boolean arrays)."""
-    return x[index]
+    y = x[index]
+    if isinstance(y, np.generic):  # one element: still a view, so that it can be changed in place
+        y = x[(*index, ...)] if isinstance(index, tuple) else x[index, ...]
+    return y
 
 
 @op
