@@ -118,3 +118,8 @@ def test_what_cannot_be_sorted(names, message):
 
 def test_folders_without_images_beside_the_parts_do_not_matter():
     assert set(layout("train/a/1.png", "docs/readme.txt")) == {"train"}
+
+
+def test_a_labels_file_that_is_no_table():
+    with pytest.raises(DataError, match=r"labels\.csv line \d"):
+        layout("1.png", tables={"labels.csv": "file,label\n1.png," + "x" * 200_000})

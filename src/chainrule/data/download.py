@@ -43,8 +43,8 @@ def fetch(name: str, md5: str, urls: Sequence[str], folder: Path,
         except ValueError:  # pooch's word for a wrong checksum
             reasons.append(f"{url}: wrong content (checksum)")
         except OSError as error:
-            raise DataError(f"download: cannot write {folder / name}: {error.strerror}; make room, "
-                            "or name another folder in CHAINRULE_CACHE") from error
+            raise DataError(f"download: cannot write {folder / name}: {error.strerror or error}; "
+                            "make room, or name another folder in CHAINRULE_CACHE") from error
     raise DataError(f"download: no mirror delivered {name}\n  " + "\n  ".join(reasons))
 
 

@@ -165,11 +165,11 @@ def _read_table(files: Files, images: list[str], folder: str) -> Part:
         raise DataError(f"data: {path} begins with {','.join(header)!r}; "
                         "its first line must be file,label")
     labels: dict[str, str] = {}
-    for row in rows:
+    for line, row in enumerate(_rows(rows, path), 2):
         name = folder + (row["file"] or "").strip().replace("\\", "/").removeprefix("./")
         label = (row["label"] or "").strip()
         if not label:
-            raise DataError(f"data: {path} line {rows.line_num} has no label for {row['file']!r}")
+            raise DataError(f"data: {path} line {line} has no label for {row['file']!r}")
         if labels.setdefault(name, label) != label:
             raise DataError(f"data: {path} gives {row['file']!r} two labels, "
                             f"{labels[name]!r} and {label!r}; keep one")
@@ -183,6 +183,13 @@ def _read_table(files: Files, images: list[str], folder: str) -> Part:
         raise DataError(f"data: {path} does not match the images beside it: "
                         f"{' and '.join(problems)}; correct the table or the folder")
     return Part(images, [labels[name] for name in images])
+
+
+def _rows(rows: csv.DictReader[str], path: str) -> list[dict[str, str]]:
+    try:
+        return list(rows)
+    except csv.Error as error:
+        raise DataError(f"data: {path} line {rows.line_num}: {error}; save it as CSV") from error
 
 
 def _listed(names: list[str], limit: int = 3) -> str:

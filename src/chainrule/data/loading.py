@@ -162,7 +162,12 @@ def _load_files(files: Files, reader: _PartReader, val_fraction: float, seed: in
             raise DataError(f"data: {files.root} has one image per class, none to validate with; "
                             "add images or a val folder")
         train, val = train.subset(kept), train.subset(held)
-    return Splits(train, val, read.get("test"), classes, files.root.stem, skipped, layout.ignored)
+    return Splits(train, val, read.get("test"), classes, _name_of(files.root), skipped,
+                  layout.ignored)
+
+
+def _name_of(root: Path) -> str:
+    return root.resolve().name.removesuffix(".zip")
 
 
 def _training_part(files: Files, layout: Layout) -> Part:
@@ -238,8 +243,10 @@ def _existing(source: str | Path) -> Path:
     path = Path(source).expanduser()
     if path.exists():
         return path
-    nearby = [str(path.parent / other.name) for other in path.parent.iterdir()] if (
-        path.parent.is_dir()) else []
+    try:
+        nearby = [str(path.parent / other.name) for other in path.parent.iterdir()]
+    except OSError:  # the folder is missing too, or closed to us
+        nearby = []
     near = difflib.get_close_matches(str(path), nearby, n=3)
     near += difflib.get_close_matches(str(source).lower(), DATASETS, n=2)
     raise DataError(f"data: {source} does not exist" + (
