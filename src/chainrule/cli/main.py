@@ -57,6 +57,7 @@ def _report(error: BaseException) -> int:
         click.echo(error.format_message())
         return 2
     if isinstance(error, KeyboardInterrupt | click.Abort):
+        print("chainrule: interrupted", file=sys.stderr)
         return 130
     if isinstance(error, BrokenPipeError):  # `chainrule ... | head`: the reader has enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -129,7 +130,8 @@ def _prepare(given: Mapping[str, Any], display: Display) -> tuple[datasets.Split
         image_size=height if height == width else None,
         channels=channels,
     )
-    return splits, replace(config, data=_lasting(config.data))
+    data_dir = None if config.data_dir is None else str(Path(config.data_dir).resolve())
+    return splits, replace(config, data=_lasting(config.data), data_dir=data_dir)
 
 
 def _load(given: Mapping[str, Any], display: Display) -> datasets.Splits:
@@ -220,7 +222,8 @@ class _Job:
             raise DivergenceError(f"{error}; {kept}") from error
         finally:
             if status != "finished":
-                self._summarise(status, seconds=round(time.perf_counter() - begin, 1))
+                with suppress(CheckpointError):  # a full disk was reported already
+                    self._summarise(status, seconds=round(time.perf_counter() - begin, 1))
         best = load_checkpoint(run.path)
         report = self._test(best)
         facts = {

@@ -1,0 +1,82 @@
+"""From settings to schedules, losses and transforms."""
+
+import numpy as np
+import pytest
+
+import chainrule as cr
+from chainrule import optim
+from chainrule.training.assembly import (
+    build_loss,
+    build_model,
+    build_optimizer,
+    build_schedule,
+    build_transform,
+    rate,
+)
+from chainrule.training.config import TrainConfig
+
+
+def config(**settings):
+    return TrainConfig("d", "lenet5", channels=1, **settings)
+
+
+def test_the_rate_rises_in_a_straight_line_then_falls_along_a_cosine():
+    rates = [rate(step, schedule="cosine", warmup=0.2, steps=100) for step in range(101)]
+    assert np.allclose(np.diff(rates[:20]), 1 / 21)
+    assert rates[20] == max(rates) == 1
+    assert rates[60] == pytest.approx(0.5)
+    assert rates[100] == 0
+
+
+def test_the_step_schedule_falls_twice_by_ten():
+    rates = [rate(step, schedule="step", warmup=0, steps=100) for step in (0, 49, 50, 74, 75, 99)]
+    assert rates == [1, 1, 0.1, 0.1, 0.01, 0.01]
+
+
+def test_the_constant_schedule_only_warms_up():
+    rates = [rate(step, schedule="constant", warmup=0.1, steps=10) for step in range(10)]
+    assert rates == [0.5] + [1] * 9
+
+
+@pytest.mark.parametrize("schedule", ["cosine", "step", "constant"])
+@pytest.mark.parametrize("steps", [1, 2, 7])
+def test_short_runs_have_a_rate_above_zero_at_every_step(schedule, steps):
+    for warmup in (0, 0.1, 0.99):
+        rates = [rate(s, schedule=schedule, warmup=warmup, steps=steps) for s in range(steps)]
+        assert all(0 < r <= 1 for r in rates)
+
+
+@pytest.mark.parametrize(
+    ("name", "rule"), [("sgd", optim.SGD), ("adam", optim.Adam), ("adamw", optim.AdamW)]
+)
+def test_the_optimizer_is_the_one_asked_for(name, rule):
+    settings = config(optimizer=name, lr=0.2, weight_decay=0.01, momentum=0.8)
+    model = build_model(settings, 3, (12, 12))
+    optimizer = build_optimizer(settings, model)
+    assert type(optimizer) is rule
+    group = optimizer.param_groups[0]
+    assert (group["lr"], group["weight_decay"]) == (0.2, 0.01)
+    if name == "sgd":
+        assert (group["momentum"], group["nesterov"]) == (0.8, True)
+    build_schedule(settings, optimizer, 10)
+    assert group["lr"] == pytest.approx(0.1)  # the first of one step of warm-up
+
+
+def test_the_loss_is_the_one_asked_for():
+    scores, labels = cr.tensor([[2.0, 0.0, 1.5]]), cr.tensor([0])
+    assert build_loss(config(loss="multi_margin"))(scores, labels).item() == pytest.approx(0.5)
+    hard = build_loss(config())(scores, labels).item()
+    assert hard == pytest.approx(np.log(np.exp([2, 0, 1.5]).sum()) - 2, rel=1e-6)
+    assert build_loss(config(label_smoothing=0.1))(scores, labels).item() > hard
+
+
+def test_only_training_images_are_changed_at_random():
+    images = np.random.default_rng(0).integers(0, 256, (4, 16, 16, 1), np.uint8)
+    settings = config(augment="crop")
+    plain = (images / 255 - 0.5) / 0.25
+    transform = build_transform(settings, (16, 16), (0.5,), (0.25,), training=False)
+    assert np.allclose(transform(images, np.random.default_rng(0)), plain, atol=1e-5)
+    transform = build_transform(settings, (16, 16), (0.5,), (0.25,), training=True)
+    assert not np.allclose(transform(images, np.random.default_rng(0)), plain, atol=1e-5)
+    transform = build_transform(config(augment="none"), (16, 16), (0.5,), (0.25,), training=True)
+    assert np.allclose(transform(images, np.random.default_rng(0)), plain, atol=1e-5)

@@ -1,0 +1,111 @@
+"""Settings: who wins, what is refused, what comes back from a file."""
+
+import tomllib
+
+import pytest
+
+from chainrule.errors import ConfigError
+from chainrule.training.config import (
+    RECIPES,
+    TrainConfig,
+    check,
+    from_dict,
+    read_settings,
+    recipe,
+    resolve,
+    to_dict,
+    to_toml,
+)
+
+
+def settle(given, model="lenet5", name="*", images=100_000, image_size=32, channels=1):
+    return resolve(
+        given, name=name, model=model, images=images, image_size=image_size, channels=channels
+    )
+
+
+def test_a_recipe_wins_over_defaults_and_the_user_over_both():
+    default = TrainConfig("d", "m")
+    recommended = RECIPES["*", "resnet20"]
+    assert recommended["optimizer"] != default.optimizer
+    settled = settle({"data": "d", "lr": 0.03}, model="resnet20")
+    assert settled.optimizer == recommended["optimizer"]
+    assert settled.lr == 0.03
+    assert settled.momentum == default.momentum
+
+
+def test_a_row_for_one_data_set_refines_the_row_of_the_model():
+    assert recipe("digits", "lenet5")["optimizer"] == RECIPES["*", "lenet5"]["optimizer"]
+    assert recipe("digits", "lenet5")["epochs"] == RECIPES["digits", "lenet5"]["epochs"]
+    assert recipe("anything", "unheard of") == {}
+
+
+@pytest.mark.parametrize("key", RECIPES)
+def test_every_recipe_is_a_valid_setting(key):
+    check(RECIPES[key], str(key))
+
+
+def test_small_data_sets_get_smaller_batches_unless_the_user_chose():
+    assert settle({"data": "d"}, images=200).batch_size == 10
+    assert settle({"data": "d"}, images=3).batch_size == 4
+    assert settle({"data": "d", "batch_size": 64}, images=200).batch_size == 64
+
+
+def test_only_photographs_are_mirrored():
+    assert settle({"data": "d"}, channels=1).augment == "crop"
+    assert settle({"data": "d"}, channels=3).augment == "crop+flip"
+    assert settle({"data": "d", "augment": "none"}, channels=3).augment == "none"
+
+
+def test_settings_survive_toml_and_dict():
+    config = TrainConfig('a "quoted" \\ päth\t\x7f', "mlp", lr=1e-5, strict=True, channels=3)
+    assert from_dict(tomllib.loads(to_toml(config))) == config
+    assert from_dict(to_dict(config)) == config
+
+
+def test_a_file_is_read_and_checked(tmp_path):
+    file = tmp_path / "settings.toml"
+    file.write_text('model = "mlp"\nlr = 1\n')
+    assert read_settings(file) == {"model": "mlp", "lr": 1}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("epoch = 3", r"settings\.toml: unknown setting 'epoch'; did you mean 'epochs'\?"),
+        ("batch-size = 3", "unknown setting 'batch-size'; did you mean 'batch_size'"),
+        ("zzz = 3", "unknown setting 'zzz'; known: data, model"),
+        ("epochs = 1.5", "epochs must be a whole number, got 1.5"),
+        ("epochs = true", "epochs must be a whole number, got True"),
+        ("epochs = 0", "epochs must be at least 1, got 0"),
+        ('lr = "fast"', "lr must be a number, got 'fast'"),
+        ("lr = nan", "lr must be above 0"),
+        ("lr = inf", "lr must be above 0"),
+        ("strict = 1", "strict must be true or false"),
+        ('optimizer = "sdg"', "optimizer must be one of sgd, adam, adamw, got 'sdg'"),
+        ("channels = 2", "channels must be 1"),
+        ("[model]\nname = 'x'", "model must be text"),
+        ("epochs =", "is not valid TOML"),
+    ],
+)
+def test_a_bad_file_is_refused_in_one_line(tmp_path, text, message):
+    file = tmp_path / "settings.toml"
+    file.write_text(text)
+    with pytest.raises(ConfigError, match=message) as caught:
+        read_settings(file)
+    assert "\n" not in str(caught.value).partition(": ")[0]
+
+
+def test_a_missing_or_unreadable_file_is_named(tmp_path):
+    with pytest.raises(ConfigError, match=r"there is no file .*absent\.toml"):
+        read_settings(tmp_path / "absent.toml")
+    with pytest.raises(ConfigError, match="cannot read"):
+        read_settings(tmp_path)
+    (tmp_path / "binary.toml").write_bytes(b"\xff\xfe")
+    with pytest.raises(ConfigError, match="cannot read"):
+        read_settings(tmp_path / "binary.toml")
+
+
+def test_missing_settings_are_named():
+    with pytest.raises(ConfigError, match="the setting 'model' is missing"):
+        from_dict({"data": "digits"})
