@@ -264,3 +264,20 @@ def test_refit_does_what_decoding_does():
 def test_impossible_sizes(size):
     with pytest.raises(ConfigError, match="image_size"):
         checked_size(size)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "GIF", "TIFF", "BMP", "WEBP", "PPM"])
+def test_any_damage_to_an_image_is_a_named_reason(kind, recwarn):
+    whole = encode(RNG.integers(0, 256, (20, 20, 3), np.uint8), kind)
+    rng = np.random.default_rng(1)
+    broken = 0
+    for _ in range(60):
+        damaged = bytearray(whole)
+        for place in rng.integers(0, min(len(whole), 80), 3):
+            damaged[place] = rng.integers(256)
+        try:
+            assert decode_file(bytes(damaged), (8, 8), 3).shape == (8, 8, 3)
+        except BrokenFileError:
+            broken += 1
+    assert broken > 5
+    assert not recwarn.list

@@ -1,4 +1,5 @@
 import os
+import random
 import stat
 import zipfile
 from pathlib import Path
@@ -129,3 +130,27 @@ def test_linked_class_folders_are_followed(tmp_path: Path):
     (tmp_path / "set").mkdir()
     os.symlink(tmp_path / "elsewhere", tmp_path / "set" / "cat")
     assert open_files(tmp_path / "set").names == ["cat/1.png"]
+
+
+def test_any_damage_to_a_zip_is_a_named_error(tmp_path: Path):
+    whole = make_zip(tmp_path / "z.zip", {f"c{n}/x.png": b"content" * 9 for n in range(3)}
+                     ).read_bytes()
+    rng = random.Random(0)
+    refused = broken = 0
+    for _ in range(300):
+        damaged = bytearray(whole)
+        for _ in range(rng.randrange(1, 6)):
+            damaged[rng.randrange(len(whole))] = rng.randrange(256)
+        (tmp_path / "z.zip").write_bytes(damaged)
+        try:
+            files = open_files(tmp_path / "z.zip")
+        except DataError:
+            refused += 1
+            continue
+        for name in files.names:
+            try:
+                files.read(name)
+            except BrokenFileError:
+                broken += 1
+        files.close()
+    assert refused > 10 and broken > 10

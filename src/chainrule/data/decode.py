@@ -283,7 +283,7 @@ def _decode_all(files: Files, names: list[str], target: Target, memory_limit: in
         return broken
 
     skipped: dict[int, Skipped] = {}
-    with _bomb_warnings_silenced(), ThreadPoolExecutor(_threads_for(files, names)) as pool:
+    with _pillow_warnings_silenced(), ThreadPoolExecutor(_threads_for(files, names)) as pool:
         try:
             for done, broken in enumerate(pool.map(decode_chunk, range(0, len(names), CHUNK)), 1):
                 skipped |= {number: Skipped(names[number], why) for number, why in broken}
@@ -330,16 +330,14 @@ def _compact(images: Pixels, kept: NDArray[np.int64]) -> Pixels:
 
 
 @contextmanager
-def _bomb_warnings_silenced() -> Iterator[None]:
-    """Pillow's warning about large images: `_open` refuses them and says so."""
-    from PIL import Image
-
+def _pillow_warnings_silenced() -> Iterator[None]:
+    """What is wrong with an image is said in the reason for skipping it, not on the terminal."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        warnings.filterwarnings("ignore", module=r"PIL\.")
         yield
 
 
 def decode_file(content: bytes, size: Size | None, channels: int | None) -> Pixels:
     """`decode` for a single image, outside of a set."""
-    with _bomb_warnings_silenced():
+    with _pillow_warnings_silenced():
         return decode(content, size, channels)
