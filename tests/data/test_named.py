@@ -69,14 +69,17 @@ def test_digits_are_scikit_learns():
     datasets = pytest.importorskip(
         "sklearn.datasets", reason="needs the extra: pip install 'chainrule[classic]'")
     splits = data.load("digits")
-    ours = np.concatenate([part.images for part in (splits.train, splits.val, splits.test)])
-    theirs = np.rint(datasets.load_digits().images * 255 / 16).astype(np.uint8)
+    parts = (splits.train, splits.val, splits.test)
+    theirs = datasets.load_digits()
 
-    def in_order(images):
-        rows = images.reshape(len(images), -1)
+    def in_order(images, labels):
+        rows = np.column_stack([images.reshape(len(images), -1), labels])
         return rows[np.lexsort(rows.T)]
 
-    np.testing.assert_array_equal(in_order(ours), in_order(theirs))
+    np.testing.assert_array_equal(
+        in_order(np.concatenate([part.images for part in parts]),
+                 np.concatenate([part.labels for part in parts])),
+        in_order(np.rint(theirs.images * 255 / 16).astype(np.uint8), theirs.target))
 
 
 def test_the_digits_say_where_they_are_from():
