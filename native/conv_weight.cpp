@@ -101,7 +101,7 @@ class Job {
   Job(const Convolution& c, const float* g, const float* x)
       : c(c), g_(g), x_(x), lanes_out(ceil_div(c.outputs, lanes) * lanes),
         pads_x_(c.channels < 8 && c.dilation_width == 1 && c.kernel_width > 1),
-        pads_g_(c.outputs % lanes != 0), width_(c.width + 2 * c.padding_width) {}
+        width_(c.width + 2 * c.padding_width) {}
 
   // Floats of one part's sum: [kh][kw][c][lanes_out].
   Index sum_size() const {
@@ -110,13 +110,12 @@ class Job {
 
   // Adds what images [first, last) give to one block of output channels.
   void add_part(Index first, Index last, Index start, float* sum) const {
-    const Index row_bytes = 4 * (c.stride_height * c.width * c.channels + c.out_width * c.outputs);
-    constexpr Index cached_bytes = 24 << 10;
-    const Index rows = smaller(larger<Index>(cached_bytes / row_bytes, 1), c.out_height);
+    const Index pixels = block_pixels();
+    const Index rows = smaller(ceil_div(pixels, c.out_width), c.out_height);
     const Index images =
-        rows < c.out_height ? 1 : larger<Index>(cached_bytes / (row_bytes * rows), 1);
+        rows < c.out_height ? 1 : ceil_div(pixels, c.out_height * c.out_width);
     const Scratch x_copy(pads_x_ ? images * in_rows(rows) * width_ * c.channels : 0);
-    const Scratch g_copy(pads_g_ ? images * rows * c.out_width * 2 * lanes : 0);
+    const Scratch g_copy(images * rows * c.out_width * 2 * lanes);
     for (Index image = first; image < last; image += images)
       for (Index top = 0; top < c.out_height; top += rows) {
         const Block block{image, smaller(images, last - image), top,
@@ -128,6 +127,13 @@ class Job {
   const Convolution& c;
 
  private:
+  // Output pixels of a block: enough to be worth loading and storing the accumulators, few
+  // enough for g's block to stay in the first cache and x's in the second.
+  Index block_pixels() const {
+    const Index inputs = c.channels * c.stride_height * c.stride_width;
+    return larger<Index>(smaller<Index>((48 << 10) / inputs, 192), 64);
+  }
+
   // Input rows that a number of output rows look at.
   Index in_rows(Index rows) const {
     return (rows - 1) * c.stride_height + (c.kernel_height - 1) * c.dilation_height + 1;
@@ -138,7 +144,8 @@ class Job {
     const int vectors = channels_out > lanes ? 2 : 1;
     Pixels p;
     p.images = block.images;
-    if (pads_g_ && channels_out < vectors * lanes) {
+    // One block of a wider g is copied: its lines would be far apart and evict each other.
+    if (c.outputs != vectors * lanes) {
       copy_g(block, start, channels_out, vectors * lanes, g_copy);
       p.g_col = vectors * lanes;
       p.g_row = c.out_width * p.g_col;
@@ -148,7 +155,7 @@ class Job {
       p.g_col = c.outputs;
       p.g_row = c.out_width * p.g_col;
       p.g_image = c.out_height * p.g_row;
-      p.g = g_ + block.image * p.g_image + block.top * p.g_row + start;
+      p.g = g_ + block.image * p.g_image + block.top * p.g_row;
     }
     const float* g = p.g;
     if (pads_x_) copy_x(block, x_copy);
@@ -226,7 +233,7 @@ class Job {
   const Index lanes_out;
 
  private:
-  const bool pads_x_, pads_g_;
+  const bool pads_x_;
   const Index width_;
 };
 

@@ -4,8 +4,20 @@
 namespace chainrule::CHAINRULE_ISA {
 namespace {
 
-// Channels that are worked on together: their maxima and taps stay in the first cache.
-constexpr Index together = 128;
+using Tap = std::uint8_t;
+
+typedef std::int32_t IntVector __attribute__((vector_size(CHAINRULE_VECTOR_BYTES)));
+typedef Tap TapVector __attribute__((vector_size(CHAINRULE_VECTOR_BYTES / 4)));
+typedef Tap UnalignedTaps __attribute__((vector_size(CHAINRULE_VECTOR_BYTES / 4), aligned(1)));
+
+IntVector load_taps(const Tap* p) {
+  const TapVector taps = *reinterpret_cast<const UnalignedTaps*>(p);
+  return __builtin_convertvector(taps, IntVector);
+}
+
+void store_taps(Tap* p, IntVector taps) {
+  *reinterpret_cast<UnalignedTaps*>(p) = __builtin_convertvector(taps, TapVector);
+}
 
 // Calls body(tap, pixel of x) for the taps of one window that lie in the image.
 template <class Body>
@@ -28,27 +40,31 @@ void max_pool2d(const Pool& p, const float* x, float* y, std::uint8_t* index, in
     const float* image = x + line / p.out_height * p.height * p.width * p.channels;
     for (Index col = 0; col < p.out_width; ++col) {
       const Index out = (line * p.out_width + col) * p.channels;
-      for (Index start = 0; start < p.channels; start += together) {
-        const Index count = smaller(together, p.channels - start);
-        float best[together];
-        std::int32_t winner[together];
-        for (Index c = 0; c < count; ++c) {
-          best[c] = -__builtin_inff();
-          winner[c] = 0;
-        }
+      Index c = 0;
+      for (; c + lanes <= p.channels; c += lanes) {
+        Vector best = broadcast(-__builtin_inff());
+        IntVector winner = {};
         for_taps(p, line % p.out_height, col, [&](Index tap, Index pixel) {
-          const float* value = image + pixel * p.channels + start;
-          for (Index c = 0; c < count; ++c) {
-            const float v = value[c];
-            const bool wins = !(v <= best[c]);  // larger, or one of them is NaN
-            const bool keeps = best[c] != best[c] && v == v;
-            winner[c] = wins & !keeps ? static_cast<std::int32_t>(tap) : winner[c];
-            best[c] = wins & !keeps ? v : best[c];
+          const Vector value = load(image + pixel * p.channels + c);
+          const IntVector wins = (value > best) | (value != value);  // larger, or NaN
+          winner = wins ? IntVector{} + static_cast<std::int32_t>(tap) : winner;
+          best = wins ? value : best;
+        });
+        store(y + out + c, best);
+        store_taps(index + out + c, winner);
+      }
+      for (; c < p.channels; ++c) {
+        float best = -__builtin_inff();
+        Index winner = 0;
+        for_taps(p, line % p.out_height, col, [&](Index tap, Index pixel) {
+          const float value = image[pixel * p.channels + c];
+          if (value > best || value != value) {
+            best = value;
+            winner = tap;
           }
         });
-        std::memcpy(y + out + start, best, static_cast<std::size_t>(count) * sizeof(float));
-        for (Index c = 0; c < count; ++c)
-          index[out + start + c] = static_cast<std::uint8_t>(winner[c]);
+        y[out + c] = best;
+        index[out + c] = static_cast<Tap>(winner);
       }
     }
   });
@@ -67,10 +83,13 @@ void max_pool2d_backward(const Pool& p, const float* g, const std::uint8_t* inde
         const Index out = ((n * p.out_height + row) * p.out_width + col) * p.channels;
         for_taps(p, row, col, [&](Index tap, Index pixel) {
           float* to = image + pixel * p.channels;
-          for (Index c = 0; c < p.channels; ++c) {
-            const float slope = g[out + c];
-            to[c] += index[out + c] == tap ? slope : 0.0f;
+          Index c = 0;
+          for (; c + lanes <= p.channels; c += lanes) {
+            const IntVector won = load_taps(index + out + c) == static_cast<std::int32_t>(tap);
+            store(to + c, load(to + c) + (won ? load(g + out + c) : Vector{}));
           }
+          for (; c < p.channels; ++c)
+            if (index[out + c] == tap) to[c] += g[out + c];
         });
       }
   });
