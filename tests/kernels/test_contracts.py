@@ -354,6 +354,138 @@ def test_matches_the_definition_in_other_dtypes(case: Case, dtype: str, tier: st
     assert all(r.dtype == dtype for r in results if r.dtype.kind == "f")
 
 
+# PyTorch's answer for each kernel. `aten` has its backward kernels, which take what ours take.
+
+
+def torch_answer(torch: Any, name: str, a: Arguments) -> Any:
+    functional, aten = torch.nn.functional, torch.ops.aten
+    if name in ("conv2d_input_grad", "conv2d_weight_grad"):
+        wants_x = name == "conv2d_input_grad"
+        g, other, shape, stride, padding, dilation, groups = a
+        x, weight = (g.new_empty(shape), other) if wants_x else (other, g.new_empty(shape))
+        return aten.convolution_backward(
+            g, x, weight, None, stride, padding, dilation, False, [0, 0], groups,
+            [wants_x, not wants_x, False],
+        )[0 if wants_x else 1]  # fmt: skip
+    if name == "max_pool2d":
+        y, index = functional.max_pool2d(*a[:-1], ceil_mode=a[-1], return_indices=True)
+        return y, index
+    if name == "max_pool2d_backward":
+        g, tap, shape, kernel, stride, padding, dilation = a
+        index = image_index(torch, tap, shape, kernel, stride, padding, dilation)
+        # The ceil mode only serves PyTorch's check of shapes, so offer the one that fits.
+        sizes = zip(shape[2:], kernel, stride, padding, dilation, strict=True)
+        ceil_mode = tuple(pool_output_size(*axis) for axis in sizes) != tuple(g.shape[2:])
+        return aten.max_pool2d_with_indices_backward(
+            g, g.new_empty(shape), kernel, stride, padding, dilation, ceil_mode, index
+        )
+    if name == "batch_norm":
+        x, weight, bias, eps = a
+        y, mean, inverse_std = aten.native_batch_norm(x, weight, bias, None, None, True, 0.1, eps)
+        return y, mean, inverse_std**-2 - eps
+    if name == "batch_norm_backward":
+        g, x, weight, mean, var, eps = a
+        weight = torch.ones_like(mean) if weight is None else weight
+        return aten.native_batch_norm_backward(
+            g, x, weight, None, None, mean, (var + eps).rsqrt(), True, eps, [True] * 3
+        )
+    if name == "cross_entropy":
+        return functional.cross_entropy(*a, reduction="none"), functional.log_softmax(a[0], 1)
+    if name == "multi_margin_loss":
+        scores, target, p, margin = a
+        mean_over_classes = functional.multi_margin_loss(
+            scores, target, p, margin, reduction="none"
+        )
+        return mean_over_classes * scores.shape[1]
+    if name == "multi_margin_loss_backward":
+        g, scores, target, p, margin = a
+        mine = torch_answer(torch, "multi_margin_loss", (scores.requires_grad_(), *a[2:]))
+        return torch.autograd.grad(mine, scores, g)[0]
+    if name == "cross_entropy_backward":
+        g, log_probs, target = a
+        one_hot = functional.one_hot(target, log_probs.shape[1])
+        return aten._log_softmax_backward_data(-g[:, None] * one_hot, log_probs, 1, g.dtype)
+    if name in ("softmax_backward", "log_softmax_backward"):
+        return getattr(aten, f"_{name}_data")(*a, a[0].dtype)
+    if name == "scale_shift":
+        x, scale, shift = a
+        zeros, ones = torch.zeros_like(scale), torch.ones_like(scale)
+        return functional.batch_norm(x, zeros, ones, scale, shift, eps=0.0)
+    simple = {
+        "relu": torch.relu,
+        "relu_backward": lambda g, y: aten.threshold_backward(g, y, 0),
+        "softmax": torch.softmax,
+        "log_softmax": torch.log_softmax,
+        "conv2d": functional.conv2d,
+        "avg_pool2d": functional.avg_pool2d,
+        "avg_pool2d_backward": lambda g, shape, *rest: aten.avg_pool2d_backward(
+            g, g.new_empty(shape), *rest, None
+        ),
+        "adaptive_avg_pool2d": functional.adaptive_avg_pool2d,
+        "adaptive_avg_pool2d_backward": lambda g, shape: aten._adaptive_avg_pool2d_backward(
+            g, g.new_empty(shape)
+        ),
+    }
+    return simple[name](*a)
+
+
+def image_index(
+    torch: Any, tap: Any, shape: Any, kernel: Any, stride: Any, padding: Any, dilation: Any
+) -> Any:
+    """A tap as PyTorch counts it: the position h*W + w in the image."""
+    rows, cols = (torch.arange(size) for size in tap.shape[2:])
+    tap = tap.long()
+    h = rows[:, None] * stride[0] - padding[0] + tap // kernel[1] * dilation[0]
+    w = cols * stride[1] - padding[1] + tap % kernel[1] * dilation[1]
+    return h * shape[3] + w
+
+
+def beyond_torch(case: Case) -> str | None:
+    """Why PyTorch has no answer to this case."""
+    a = case.arguments("float64")
+    if case.kernel == "max_pool2d_gather":
+        return "has no such kernel"
+    if case.kernel == "max_pool2d_backward" and not in_image(*a[1:]):
+        return "takes no tap in the padding"
+    if case.kernel.startswith("batch_norm") and a[0].size == 0:
+        return "refuses an empty batch"
+    return None
+
+
+def in_image(tap: Any, shape: Any, kernel: Any, stride: Any, padding: Any, dilation: Any) -> bool:
+    rows, cols = (np.arange(size) for size in tap.shape[2:])
+    h = rows[:, None] * stride[0] - padding[0] + tap // kernel[1] * dilation[0]
+    w = cols * stride[1] - padding[1] + tap % kernel[1] * dilation[1]
+    return bool(np.all((h >= 0) & (h < shape[2]) & (w >= 0) & (w < shape[3])))
+
+
+@pytest.fixture(scope="module")
+def torch() -> Any:
+    return pytest.importorskip(
+        "torch", reason="parity with PyTorch needs the extra: pip install 'chainrule[parity]'"
+    )
+
+
+@pytest.mark.parity
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("case", [c for c in CASES if not beyond_torch(c)], ids=str)
+def test_matches_pytorch(case: Case, dtype: str, torch: Any):
+    arguments = case.arguments(dtype, "channels_last")
+    results = results_of(getattr(kernels, case.kernel), arguments)
+    tensors = [
+        torch.from_numpy(np.ascontiguousarray(value)) if isinstance(value, np.ndarray) else value
+        for value in arguments
+    ]
+    answer = torch_answer(torch, case.kernel, tuple(tensors))
+    expected = [t.detach().numpy() for t in (answer if isinstance(answer, tuple) else (answer,))]
+    if case.kernel == "max_pool2d":
+        taps = torch.from_numpy(np.ascontiguousarray(results[1]))
+        index = image_index(torch, taps, arguments[0].shape, *arguments[1:5])
+        results = (results[0], index.numpy())
+    # PyTorch's own float32 results are off by this much: they are no better than ours.
+    assert_close(results, expected, {"float32": 4e-5, "float64": 1e-11}[dtype])
+
+
 def test_a_wrong_kernel_would_be_noticed():
     case = next(case for case in CASES if case.kernel == "conv2d")
     (truth,) = definition(case, "float32")
