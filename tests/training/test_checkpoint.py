@@ -113,7 +113,7 @@ def test_other_files_are_refused(tmp_path):
     with pytest.raises(CheckpointError, match="holds weights only"):
         load_checkpoint(file)
     save_file({"w": np.zeros(3)}, file, {KEY: "{"})
-    with pytest.raises(CheckpointError, match="description in .* is damaged"):
+    with pytest.raises(CheckpointError, match=r"description in .* is damaged"):
         load_checkpoint(file)
     save_file({"w": np.zeros(3)}, file, {KEY: json.dumps({"format": 99, "version": "9.0"})})
     with pytest.raises(CheckpointError, match=r"has format 99, .* written by chainrule 9\.0"):

@@ -39,25 +39,25 @@ def trainer(lr=0.5, **options):
 
 
 def test_it_learns_and_tells():
-    class Diary(Callback):
-        events = []
+    events = []
 
+    class Diary(Callback):
         def on_start(self, trainer, epochs, batches):
-            self.events.append(("start", epochs, batches))
+            events.append(("start", epochs, batches))
 
         def on_step(self, trainer):
-            self.events.append("step")
+            events.append("step")
 
         def on_epoch(self, trainer, metrics):
-            self.events.append(("epoch", metrics.epoch))
+            events.append(("epoch", metrics.epoch))
 
         def on_end(self, trainer):
-            self.events.append("end")
+            events.append("end")
 
     t = trainer()
     history = t.fit(batches(), batches(seed=1), 30, [Diary()])
-    assert Diary.events[:5] == [("start", 30, 3), "step", "step", "step", ("epoch", 1)]
-    assert Diary.events[-2:] == [("epoch", 30), "end"]
+    assert events[:5] == [("start", 30, 3), "step", "step", "step", ("epoch", 1)]
+    assert events[-2:] == [("epoch", 30), "end"]
     assert [m.epoch for m in history] == list(range(1, 31))
     assert (t.step, history[-1].step) == (90, 90)
     assert history[-1].train_loss < history[0].train_loss / 2

@@ -37,6 +37,9 @@ def _setting(name: str, type: type, text: str, metavar: str | None = None) -> An
 @_setting("lr", float, "Highest learning rate of the schedule.")
 @_setting("optimizer", str, "Update rule.", "[sgd|adam|adamw]")
 @_setting("momentum", float, "Of sgd.")
+@click.option(
+    "--nesterov/--no-nesterov", default=None, help="Whether the momentum of sgd looks ahead."
+)
 @_setting("weight_decay", float, "Pulls the weights towards zero.")
 @_setting("schedule", str, "How the learning rate falls.", "[cosine|step|constant]")
 @_setting("warmup", float, "Part of training over which the learning rate rises, 0 to 1.")

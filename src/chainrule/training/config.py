@@ -93,8 +93,14 @@ RECIPES: dict[tuple[str, str], dict[str, Any]] = {
         "batch_size": 128,
         "warmup": 0.2,
     },
-    ("digits", "lenet5"): {"epochs": 30, "batch_size": 32, "image_size": 32},
-    ("digits", "resnet20"): {"epochs": 15, "batch_size": 32, "image_size": 32},
+    ("digits", "lenet5"): {
+        "epochs": 40,
+        "batch_size": 32,
+        "image_size": 16,
+        "lr": 4e-3,
+        "label_smoothing": 0.1,
+    },
+    ("digits", "resnet20"): {"epochs": 15, "batch_size": 32, "image_size": 16},
     ("digits", "mlp"): {"epochs": 30, "batch_size": 32},
     ("digits", "softmax"): {"epochs": 50, "batch_size": 32, "lr": 1e-2},
 }

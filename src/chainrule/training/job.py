@@ -60,6 +60,7 @@ def train(
     the state is saved.
     """
     display = choose_display(progress)
+    settings = {name: str(v) if isinstance(v, Path) else v for name, v in settings.items()}
     if resume is not None:
         return _resume(Run(resume), data, config, settings, display)
     given = {**(read_settings(config) if config else {}), **settings}
