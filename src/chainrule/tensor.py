@@ -7,6 +7,7 @@ way PyTorch's callers write them (``x.view(2, -1)``) and calls one.
 from __future__ import annotations
 
 import builtins
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, Self
 
@@ -29,9 +30,6 @@ class Size(tuple[int, ...]):
     def numel(self) -> int:
         """The number of elements of a tensor of this shape."""
         return int(np.prod(self, dtype=np.int64))
-
-    def __repr__(self) -> str:
-        return f"Size({list(self)})"
 
 
 class device(str):  # noqa: N801 - PyTorch's name
@@ -177,8 +175,8 @@ class Tensor(Variable):
 
     def retain_grad(self) -> None:
         """Keep ``.grad`` of this tensor too, though it is no leaf."""
-        import weakref
-
+        if not self.requires_grad:
+            raise GraphError("retain_grad: this tensor does not require grad")
         if self.node is not None:
             self.node.retain = weakref.ref(self)
 

@@ -168,6 +168,8 @@ def _sweep(
                 g = _show(node, g, create_graph)
             if id(node) in wanted:
                 found[id(node)] = g
+                if not any(id(e) in useful for e in node.edges):  # type: ignore[operator]
+                    continue  # it leads to no other target: leave it to a later sweep
             _pull(node, g, useful, arrivals)
             if not retain_graph:
                 node.saved = None
@@ -215,8 +217,6 @@ class _Arrivals:
 def _pull(node: Node, g: Any, useful: set[int] | None, arrivals: _Arrivals) -> None:
     """Run the VJPs of one node and send the gradients on."""
     edges = node.edges
-    if useful is not None and not any(id(e) in useful for e in edges):
-        return  # the node was a target itself, and nothing below it is
     values = node.unpack(arrivals.as_variables)
     for function, arguments, targets in node.pullback.steps:
         if type(targets) is int:

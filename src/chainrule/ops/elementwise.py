@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.errors import ShapeError
+from chainrule.errors import DTypeError, ShapeError
 from chainrule.ops.dtypes import promote
 from chainrule.ops.op import VJP, Op, Pullback, op
 
@@ -222,7 +222,10 @@ neg.vjp(x=lambda g: -g)
 @elementwise
 def pow(a: Array, b: Array) -> Array:
     """a^b. da = g·b·a^(b-1) (0 where b = 0), db = g·y·ln a (0 where a = 0 and b ≥ 0)."""
-    return a**b
+    y = a**b
+    if y.dtype == np.int8 and np.result_type(a) == np.bool_:
+        raise DTypeError("pow: booleans have no powers; convert with .int() or .float()")
+    return y
 
 
 def _pow_base(g: Array, a: Array, b: Array) -> Array:

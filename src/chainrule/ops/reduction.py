@@ -33,13 +33,10 @@ Dim = int | Sequence[int] | None
 
 
 def _axes(dim: Dim, ndim: int) -> tuple[int, ...]:
-    """``dim`` as a tuple of non-negative axes."""
-    if dim is None:
-        return tuple(range(ndim))
-    dims = (dim,) if isinstance(dim, int | np.integer) else tuple(dim)
-    return tuple(np.lib.array_utils.normalize_axis_index(d, ndim) for d in dims) or tuple(
-        range(ndim)
-    )
+    """``dim`` as a tuple of non-negative axes; none at all for an array without axes."""
+    dims = () if dim is None else (dim,) if isinstance(dim, int | np.integer) else tuple(dim)
+    axes = tuple(np.lib.array_utils.normalize_axis_index(d, max(ndim, 1)) for d in dims)
+    return axes if axes and ndim else tuple(range(ndim))
 
 
 def _kept(shape: tuple[int, ...], dim: Dim) -> tuple[int, ...]:
