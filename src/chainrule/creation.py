@@ -18,9 +18,7 @@ def _made(array: Any, requires_grad: bool) -> Tensor:
     return Tensor(array, requires_grad=requires_grad)
 
 
-def tensor(
-    data: Any, dtype: Any = None, requires_grad: bool = False, device: Any = None
-) -> Tensor:
+def tensor(data: Any, dtype: Any = None, requires_grad: bool = False, device: Any = None) -> Tensor:
     """A new tensor holding a copy of ``data``: numbers, nested sequences, arrays, tensors.
 
     Python floats become the default dtype (float32), integers int64, arrays keep theirs.
@@ -99,7 +97,7 @@ def arange(
         start, end = 0, start
     if dtype is None and any(isinstance(v, float) for v in (start, end, step)):
         dtype = get_default_dtype()
-    return _made(np.arange(start, end, step, dtype), requires_grad)
+    return _made(np.arange(start, end, step, dtype=dtype), requires_grad)
 
 
 def linspace(

@@ -32,7 +32,7 @@ class Size(tuple[int, ...]):
         return int(np.prod(self, dtype=np.int64))
 
 
-class device(str):  # noqa: N801 - PyTorch's name
+class device(str):
     """Where a tensor lives. There is one device, the CPU."""
 
     __slots__ = ()
@@ -207,7 +207,7 @@ class Tensor(Variable):
     @property
     def data(self) -> Tensor:
         """The same memory, outside the graph; changing it is not noticed by the graph."""
-        return Variable.of(self.array)  # type: ignore[no-any-return]
+        return Variable.of(self.array)
 
     @data.setter
     def data(self, value: Tensor) -> None:
@@ -438,8 +438,8 @@ class Tensor(Variable):
     __and__ = ops.bitwise_and
     __or__ = ops.bitwise_or
     __invert__ = ops.bitwise_not
-    __eq__ = eq = ops.eq  # type: ignore[assignment]
-    __ne__ = ne = ops.ne  # type: ignore[assignment]
+    __eq__ = eq = ops.eq
+    __ne__ = ne = ops.ne
     __lt__ = lt = less = ops.lt
     __le__ = le = less_equal = ops.le
     __gt__ = gt = greater = ops.gt
@@ -592,12 +592,12 @@ class Tensor(Variable):
         return self if self.array.ndim < 2 else ops.transpose(self, 0, 1)
 
     @property
-    def T(self) -> Tensor:  # noqa: N802 - PyTorch's name
+    def T(self) -> Tensor:
         """All axes in reverse order."""
         return ops.permute(self, tuple(reversed(range(self.array.ndim))))
 
     @property
-    def mT(self) -> Tensor:  # noqa: N802 - PyTorch's name
+    def mT(self) -> Tensor:
         """The last two axes swapped."""
         return ops.transpose(self, -2, -1)
 
@@ -717,8 +717,9 @@ class Tensor(Variable):
 
     def fill_(self, value: Any) -> Self:
         """x ← value everywhere."""
-        number = value if isinstance(value, Variable) else Variable.of(np.asarray(value, self.dtype))
-        return self.copy_(number)
+        if not isinstance(value, Variable):
+            value = Variable.of(np.asarray(value, self.dtype))
+        return self.copy_(value)
 
     def zero_(self) -> Self:
         """x ← 0."""
@@ -751,19 +752,19 @@ class Tensor(Variable):
 
     def new_zeros(self, *sizes: Any, dtype: Any = None) -> Tensor:
         """Zeros of this dtype."""
-        return Variable.of(np.zeros(sizes_of(sizes), dtype or self.dtype))  # type: ignore
+        return Variable.of(np.zeros(sizes_of(sizes), dtype or self.dtype))
 
     def new_ones(self, *sizes: Any, dtype: Any = None) -> Tensor:
         """Ones of this dtype."""
-        return Variable.of(np.ones(sizes_of(sizes), dtype or self.dtype))  # type: ignore
+        return Variable.of(np.ones(sizes_of(sizes), dtype or self.dtype))
 
     def new_full(self, size: Sequence[builtins.int], fill_value: Any, dtype: Any = None) -> Tensor:
         """``fill_value`` everywhere, of this dtype."""
-        return Variable.of(np.full(tuple(size), fill_value, dtype or self.dtype))  # type: ignore
+        return Variable.of(np.full(tuple(size), fill_value, dtype or self.dtype))
 
     def new_tensor(self, data: Any, dtype: Any = None) -> Tensor:
         """``data`` as a tensor of this dtype."""
-        return Variable.of(as_array(data, dtype or self.dtype).copy())  # type: ignore
+        return Variable.of(as_array(data, dtype or self.dtype).copy())
 
 
 Variable.concrete = Tensor

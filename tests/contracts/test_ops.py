@@ -192,7 +192,7 @@ def _numpy_name(y: Any) -> str:
 @every_case
 @pytest.mark.parametrize("dtype", [np.float64, np.float32], ids=["float64", "float32"])
 def test_matches_pytorch(case: Case, dtype: Any) -> None:
-    pytest.importorskip("torch", reason="parity with PyTorch needs: pip install 'chainrule[parity]'")
+    pytest.importorskip("torch", reason="parity needs: pip install 'chainrule[parity]'")
     if not case.twin:
         pytest.skip("PyTorch has no function for it")
     tolerance = 1e-11 if dtype == np.float64 else 4e-6 * case.tolerance

@@ -93,7 +93,8 @@ def test_array_times_tensor_is_differentiated() -> None:
 def test_numbers_on_either_side(number: Any) -> None:
     x = cr.tensor([1.0, 4.0])
     for ours, theirs in (
-        (number - x, number - x.array), (number / x, number / x.array), (number**x, number**x.array),
+        (number - x, number - x.array), (number / x, number / x.array),
+        (number**x, number**x.array),
         (number // x, number // x.array), (number % x, number % x.array),
     ):  # fmt: skip
         assert isinstance(ours, cr.Tensor) and ours.dtype == cr.float32

@@ -48,7 +48,8 @@ def test_pairs_of_dtypes_meet_as_in_pytorch(operation: str, ranks: str) -> None:
     for a in DTYPES:
         for b in DTYPES:
             ours = outcome(lambda a=a, b=b: f(cr, value(cr, a, left), value(cr, b, right)))
-            theirs = outcome(lambda a=a, b=b: f(torch, value(torch, a, left), value(torch, b, right)))
+            t = value(torch, a, left), value(torch, b, right)
+            theirs = outcome(lambda t=t: f(torch, *t))
             if ours != theirs:
                 wrong[a, b] = (ours, theirs)
     assert wrong == {}

@@ -78,8 +78,8 @@ def test_iteration_and_membership() -> None:
     x = cr.arange(6).reshape(3, 2)
     assert [row.tolist() for row in x] == [[0, 1], [2, 3], [4, 5]]
     assert 5 in x and 7 not in x
-    a, b, c = x
-    assert c.tolist() == [4, 5]
+    *_, last = x
+    assert last.tolist() == [4, 5]
     for f in (len, iter):
         with pytest.raises(TypeError, match="0-d tensor"):
             f(cr.tensor(1.0))

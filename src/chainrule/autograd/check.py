@@ -8,6 +8,7 @@ Source: CS231n, Neural Networks Part 3: gradient checks.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -88,7 +89,7 @@ def gradcheck(
         weights = _pattern(y.array.shape)
         analytic = _gradients(y, [given[i] for i in checked], weights)
         for i, a in zip(checked, analytic, strict=True):
-            numeric = numerical_gradient(lambda k=k, w=weights: weighted(k, w), given[i].array, eps)
+            numeric = numerical_gradient(partial(weighted, k, weights), given[i].array, eps)
             message = _compare(a, numeric, atol, rtol, f"output {k}, input {i}")
             if message:
                 if raise_exception:

@@ -88,8 +88,14 @@ def _sequence(x: Any) -> list[Any]:
 def _seeds(tensors: Any, grad_tensors: Any, as_variables: bool) -> tuple[list[Edge], list[Any]]:
     """Where the sweep starts, and with which gradients."""
     outputs = _sequence(tensors)
-    given = [None] * len(outputs) if grad_tensors is None else (
-        [grad_tensors] if isinstance(grad_tensors, Variable | np.ndarray) else list(grad_tensors)
+    given = (
+        [None] * len(outputs)
+        if grad_tensors is None
+        else (
+            [grad_tensors]
+            if isinstance(grad_tensors, Variable | np.ndarray)
+            else list(grad_tensors)
+        )
     )
     if len(given) != len(outputs):
         raise GraphError(f"{len(outputs)} outputs need as many gradients, got {len(given)}")
@@ -109,7 +115,9 @@ def _seeds(tensors: Any, grad_tensors: Any, as_variables: bool) -> tuple[list[Ed
             g = np.ones_like(v.array)
         array = g.array if isinstance(g, Variable) else np.asarray(g)
         if array.shape != v.array.shape:
-            raise ShapeError(f"backward: gradient {array.shape} must have y's shape {v.array.shape}")
+            raise ShapeError(
+                f"backward: gradient {array.shape} must have y's shape {v.array.shape}"
+            )
         if as_variables:
             seeds.append(g if isinstance(g, Variable) else Variable.of(array))
         else:
@@ -261,7 +269,7 @@ def _call_hooks(hooks: dict[int, Any], g: Any) -> Any:
 def _accumulate(v: Variable, g: Any, create_graph: bool, borrowed: bool) -> None:
     """v.grad += g. The first gradient becomes v.grad; memory that others see is copied."""
     if create_graph:
-        v._grad = g if v._grad is None else v._grad + g  # type: ignore[operator]
+        v._grad = g if v._grad is None else v._grad + g
         return
     if g.dtype != v.array.dtype or g.shape != v.array.shape:
         raise ShapeError(
@@ -273,7 +281,7 @@ def _accumulate(v: Variable, g: Any, create_graph: bool, borrowed: bool) -> None
             g = g.copy(order="K")
         v._grad = Variable.of(g)
     elif v._grad.requires_grad:
-        v._grad = v._grad + Variable.of(g)  # type: ignore[operator]
+        v._grad = v._grad + Variable.of(g)
     else:
         v._grad.array += g
         v._grad.version.count += 1

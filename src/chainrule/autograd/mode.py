@@ -15,6 +15,7 @@ class _Mode:
     """A mode that holds inside a ``with`` block or a decorated function; may be nested."""
 
     mode: bool
+    _before: list[bool]
 
     def __new__(cls, function: Any = None) -> Any:
         made = super().__new__(cls)
@@ -38,19 +39,19 @@ class _Mode:
         return wrapped  # type: ignore[return-value]
 
 
-class no_grad(_Mode):  # noqa: N801 - PyTorch's name
+class no_grad(_Mode):
     """Nothing inside is recorded: results do not require grad. Saves memory and time."""
 
     mode = False
 
 
-class enable_grad(_Mode):  # noqa: N801 - PyTorch's name
+class enable_grad(_Mode):
     """Recording is on inside, also within `no_grad`."""
 
     mode = True
 
 
-class set_grad_enabled:  # noqa: N801 - PyTorch's name
+class set_grad_enabled:
     """Record operations or not: from the call on, or to the end of a ``with`` block."""
 
     def __init__(self, mode: bool) -> None:

@@ -88,7 +88,10 @@ def _check_arguments(x: Array, weight: Array, bias: Array, groups: int) -> None:
             + _roles(x, weight)
         )
     if bias is not None and tuple(bias.shape) != (filters,):
-        raise ShapeError(f"conv2d: bias {tuple(bias.shape)} must hold one value per filter, ({filters},)")
+        raise ShapeError(
+            f"conv2d: bias {tuple(bias.shape)} must hold one value per filter, ({filters},)\n"
+            + _roles(x, weight)
+        )
     dtypes = {a.dtype for a in (x, weight, bias) if a is not None}
     if len(dtypes) > 1 or x.dtype.kind != "f":
         raise DTypeError(

@@ -1,10 +1,10 @@
 """Elementwise operations: arithmetic, comparison, exp, log, powers, selection.
 
-Arguments of different shapes broadcast (NumPy's rules) and of different dtypes are
-promoted (PyTorch's rules, `chainrule.ops.dtypes.promote`). Broadcasting copies a value to many places, and
-the gradient of a copy is the sum of the gradients of the copies, so every VJP here is
-followed by one step that undoes the way in: sum over the broadcast axes, cast back. The
-formulas themselves are those of the textbook.
+Arguments of different shapes broadcast (NumPy's rules) and of different dtypes are promoted
+(PyTorch's rules, `chainrule.ops.dtypes.promote`). Broadcasting copies a value to many places,
+and the gradient of a copy is the sum of the gradients of the copies. So where a call did
+broadcast or promote, its VJPs are followed by one step that undoes the way in: sum over the
+broadcast axes, cast back. The formulas themselves are those of the textbook.
 
 Gates: add distributes the gradient, multiply swaps its inputs, max routes it.
 """
@@ -141,9 +141,7 @@ def expand(x: Array, shape: tuple[int, ...]) -> Array:
     x (..., 1, ...) -> (..., n, ...). A copy gate: dL/dx is the sum over the copies.
     """
     lead = len(shape) - x.ndim
-    full = tuple(
-        x.shape[i - lead] if n == -1 and i >= lead else n for i, n in enumerate(shape)
-    )
+    full = tuple(x.shape[i - lead] if n == -1 and i >= lead else n for i, n in enumerate(shape))
     try:
         return np.broadcast_to(x, full)
     except ValueError:
@@ -286,12 +284,8 @@ def _clamp_inside(g: Array, x: Array, min: Array, max: Array) -> Array:
 
 clamp.vjp(
     x=_clamp_inside,
-    min=lambda g, x, min, max: where(
-        x < min if max is None else (x < min) & (min < max), g, 0.0
-    ),
-    max=lambda g, x, min, max: where(
-        x > max if min is None else (x > max) | (max < min), g, 0.0
-    ),
+    min=lambda g, x, min, max: where(x < min if max is None else (x < min) & (min < max), g, 0.0),
+    max=lambda g, x, min, max: where(x > max if min is None else (x > max) | (max < min), g, 0.0),
 )
 
 

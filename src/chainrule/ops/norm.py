@@ -113,9 +113,7 @@ def _batch_norm_vjp(
     inverse = rsqrt(mean(square(centred), axes, keepdim=True) + eps)
     normal = centred * inverse
     scale = inverse if weight is None else inverse * per_channel(weight, x.ndim)
-    dx = scale * (
-        g - mean(g, axes, keepdim=True) - normal * mean(g * normal, axes, keepdim=True)
-    )
+    dx = scale * (g - mean(g, axes, keepdim=True) - normal * mean(g * normal, axes, keepdim=True))
     return dx, sum(g * normal, axes), sum(g, axes)
 
 

@@ -61,7 +61,7 @@ def avg_pool2d(
     return _avg_pool2d(x, window, stride, padding, ceil_mode, count_include_pad)
 
 
-def adaptive_avg_pool2d(x: Array, output_size: int | None | Sequence[int | None]) -> Array:
+def adaptive_avg_pool2d(x: Array, output_size: int | Sequence[int | None] | None) -> Array:
     """Means over a grid of output_size windows that covers the image.
 
     Window i spans rows ⌊i·H/OH⌋ ... ⌈(i+1)·H/OH⌉ - 1. output_size: int or (OH, OW); None
@@ -186,9 +186,7 @@ def avg_pool2d_spread(
 
 _avg_pool2d.vjp(
     x=lambda g, x_shape, kernel_size, stride, padding, ceil_mode, count_include_pad: (
-        avg_pool2d_spread(
-            g, x_shape, kernel_size, stride, padding, ceil_mode, count_include_pad
-        )
+        avg_pool2d_spread(g, x_shape, kernel_size, stride, padding, ceil_mode, count_include_pad)
     )
 )
 avg_pool2d_spread.vjp(

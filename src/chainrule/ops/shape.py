@@ -23,7 +23,7 @@ Array = Any
 @op(view=True)
 def reshape(x: Array, shape: tuple[int, ...]) -> Array:
     """The same elements in row-major order under another shape; one length may be -1."""
-    if -1 not in shape and math.prod(shape) != x.size or x.size == 0 and -1 in shape:
+    if (-1 not in shape and math.prod(shape) != x.size) or (x.size == 0 and -1 in shape):
         known = math.prod(n for n in shape if n != -1)
         if -1 not in shape or known == 0:
             raise ShapeError(
@@ -44,9 +44,7 @@ reshape.vjp(x=lambda g, x_shape: reshape(g, x_shape))
 def permute(x: Array, dims: Sequence[int]) -> Array:
     """Reorder the axes: axis i of the result is axis dims[i] of x."""
     if sorted(_axis(d, x.ndim) for d in dims) != list(range(x.ndim)):
-        raise ShapeError(
-            f"permute: dims {tuple(dims)} do not name each axis once\n  x {x.shape}"
-        )
+        raise ShapeError(f"permute: dims {tuple(dims)} do not name each axis once\n  x {x.shape}")
     return x.transpose(dims)
 
 
@@ -209,15 +207,13 @@ def pad(x: Array, pad: Sequence[int], value: float = 0.0) -> Array:
         raise ShapeError(f"pad: {tuple(pad)} crops away more than there is\n  x {x.shape}")
     if x.ndim == 4 and x.transpose(0, 2, 3, 1).flags.c_contiguous:  # stay channels-last
         order = (0, 2, 3, 1)
-        inner = np.pad(
-            x[crop].transpose(order), [grow[i] for i in order], constant_values=value
-        )
+        inner = np.pad(x[crop].transpose(order), [grow[i] for i in order], constant_values=value)
         return inner.transpose(0, 3, 1, 2)
     return np.pad(x[crop], grow, constant_values=value)
 
 
-pad.vjp(x=lambda g, pad: pad_(g, tuple(-p for p in pad)))
-pad_ = pad  # inside a VJP of `pad` the name is the argument
+_pad = pad  # inside a VJP of `pad` that name is the argument
+pad.vjp(x=lambda g, pad: _pad(g, tuple(-p for p in pad)))
 
 
 # -- selecting ---------------------------------------------------------------------------------
