@@ -15,7 +15,7 @@ namespace chainrule {
 namespace {
 
 constexpr std::size_t alignment = 64;
-constexpr std::size_t huge_page = std::size_t{2} << 20;
+[[maybe_unused]] constexpr std::size_t huge_page = std::size_t{2} << 20;
 constexpr std::size_t most_kept = std::size_t{1} << 30;
 
 struct Kept {
