@@ -1,0 +1,44 @@
+"""What the documentation shows is run: its Python blocks, page by page, in order."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+# Illustrations that are not whole programs.
+FRAGMENTS = ("    ...\n",)
+
+
+def blocks(page: Path) -> list[str]:
+    found = re.findall(r"^```python\n(.*?)^```", page.read_text(encoding="utf-8"), re.S | re.M)
+    return [b for b in found if not any(f in b for f in FRAGMENTS)]
+
+
+@pytest.mark.parametrize("page", [p for p in PAGES if blocks(p)], ids=lambda p: p.name)
+def test_python_blocks_run(page, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {}
+    for block in blocks(page):
+        # fewer epochs: the point here is that the lines work
+        exec(compile(re.sub(r"epochs=\d+|range\(5\)", _fewer, block), str(page), "exec"), names)
+    assert names, "nothing ran"
+
+
+def _fewer(match: re.Match[str]) -> str:
+    return "epochs=1" if match[0].startswith("epochs") else "range(1)"
+
+
+@pytest.mark.parametrize("page", [*PAGES, ROOT / "CONTRIBUTING.md"], ids=lambda p: p.name)
+def test_links_lead_somewhere(page):
+    text = page.read_text(encoding="utf-8")
+    for target in re.findall(r"\]\(([^)#]+)", text):
+        if "://" not in target:
+            assert (page.parent / target).exists(), f"{page.name} links to missing {target}"
+
+
+def test_ci_finds_both_setup_commands():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    for n in (1, 2):
+        assert re.search(rf"<!-- set-up {n} -->\n```sh\n[^\n]+\n```", readme), f"set-up {n}"
