@@ -64,7 +64,10 @@ void tile(const Run* runs, int count, Index in_step, const float* init, float* o
 #pragma GCC unroll 4
       for (int v = 0; v < Vectors; ++v) store(out + p * out_step + v * lanes, acc[p][v]);
     } else {
-      std::memcpy(out + p * out_step, acc[p], static_cast<std::size_t>(channels) * sizeof(float));
+      Vector part[Vectors];  // a copy: acc itself must have no address, or it leaves registers
+#pragma GCC unroll 4
+      for (int v = 0; v < Vectors; ++v) part[v] = acc[p][v];
+      std::memcpy(out + p * out_step, part, static_cast<std::size_t>(channels) * sizeof(float));
     }
   }
 }
