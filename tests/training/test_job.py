@@ -11,6 +11,7 @@ import time
 
 import numpy as np
 import pytest
+from PIL import Image
 from safetensors.numpy import load_file
 
 from chainrule.errors import (
@@ -96,6 +97,18 @@ def test_small_grey_images_get_lenet_and_colour_ones_resnet(images):
     quick = {"epochs": 1, "progress": False}
     assert train(images, channels=1, image_size=8, **quick).config.model == "lenet5"
     assert train(images, image_size=8, **quick).config.model == "resnet20"
+
+
+def test_images_that_are_not_square_stay_so(tmp_path):
+    for file in make_images(tmp_path / "data").rglob("*.png"):
+        Image.open(file).crop((0, 0, 12, 8)).save(file)
+    run = train("data", out="one", **QUICK)
+    assert run.checkpoint.image_size == (8, 12)
+    assert run.config.image_size is None
+    assert evaluate(run).accuracy == 1.0
+    assert predict(run, "data/red/red0.png")[0].label == "red"
+    again = train(config="one/config.toml", out="again", progress=False)
+    assert bits("one/last.safetensors") == bits(again.path / "last.safetensors")
 
 
 def test_the_best_epoch_is_the_most_accurate_then_the_one_of_lowest_loss():
@@ -286,7 +299,7 @@ def test_a_run_is_not_written_over_something_else(images, tmp_path):
     run = train(images, out="one", overwrite=True, **QUICK | {"epochs": 1})
     assert len(run.history) == 1
     with pytest.raises(ConfigError, match="is a file"):
-        train(images, out="mine/thesis.txt", **QUICK)
+        train("absent", out="mine/thesis.txt", **QUICK)  # before the data are looked for
 
 
 def test_settings_are_checked_before_anything_is_read():
@@ -298,6 +311,15 @@ def test_settings_are_checked_before_anything_is_read():
         train(epochs=3)
     with pytest.raises(DataError, match="absent does not exist"):
         train("absent")
+
+
+def test_a_run_is_not_resumed_on_other_images(tmp_path):
+    images = make_images(tmp_path / "data")
+    with pytest.raises(KeyboardInterrupt):
+        train(images, out="stopped", progress=StopAt(1), **SETTINGS)
+    next((images / "red").iterdir()).unlink()
+    with pytest.raises(CheckpointError, match="has changed since the run began"):
+        train(resume="stopped", progress=False)
 
 
 # -- using a run -----------------------------------------------------------------------------------

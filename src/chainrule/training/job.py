@@ -29,7 +29,15 @@ from chainrule.training.environment import describe_environment
 from chainrule.training.evaluation import Report, evaluate_dataset
 from chainrule.training.interrupt import CleanInterrupt
 from chainrule.training.loop import Trainer
-from chainrule.training.run import ENVIRONMENT, SAMPLES, SUMMARY, Recorder, Run, create_run
+from chainrule.training.run import (
+    ENVIRONMENT,
+    SAMPLES,
+    SUMMARY,
+    Recorder,
+    Run,
+    check_out,
+    create_run,
+)
 
 SAMPLE_IMAGES = 10
 
@@ -69,6 +77,8 @@ def train(
     check(given, "train")
     if "data" not in given:
         raise ConfigError("train: no data was named; give a data set, a folder or a zip")
+    if "out" in given:  # before the data are read, which may take long
+        check_out(Path(given["out"]), overwrite)
     with display:
         splits, resolved = _prepare(given, display)
         run = create_run(resolved, splits.name, overwrite=overwrite)
@@ -101,9 +111,9 @@ def _resume(
         raise ConfigError(f"--resume: {run.path} is finished already, nothing is left to do")
     with display:
         splits, again = _prepare(to_dict(resolved), display)
-        if splits.classes != saved.classes:
+        if splits.classes != saved.classes or len(splits.train) != run.summary["train_images"]:
             raise CheckpointError(
-                f"--resume: the classes of {resolved.data} are not those of the run any more"
+                f"--resume: {resolved.data} has changed since the run began; start a new run"
             )
         job = _Job(run, again, splits, display)
         job.load(saved)
@@ -112,7 +122,6 @@ def _resume(
 
 def _prepare(given: Mapping[str, Any], display: Display) -> tuple[datasets.Splits, TrainConfig]:
     """Load the data, and settle what the settings leave open."""
-    threads.set_num_threads(given.get("threads") or threads.available_cpus())
     if "model" in given:
         models.entry(given["model"])  # an unknown name shows before the data are read
     splits = _load(given, display)
@@ -131,7 +140,10 @@ def _prepare(given: Mapping[str, Any], display: Display) -> tuple[datasets.Split
         image_size=height if height == width else None,
         channels=channels,
     )
-    data_dir = None if config.data_dir is None else str(Path(config.data_dir).resolve())
+    threads.set_num_threads(config.threads or threads.available_cpus())
+    data_dir = (
+        None if config.data_dir is None else str(Path(config.data_dir).expanduser().resolve())
+    )
     return splits, replace(config, data=_lasting(config.data), data_dir=data_dir)
 
 
@@ -149,7 +161,7 @@ def _suitable_model(splits: datasets.Splits) -> str:
 
 def _lasting(data: str) -> str:
     """A path that holds from any working directory; the name of a data set stays a name."""
-    return data if find_named(data) else str(Path(data).resolve())
+    return data if find_named(data) else str(Path(data).expanduser().resolve())
 
 
 class _Job:
@@ -222,6 +234,8 @@ class _Job:
             kept = f"the checkpoint of epoch {self.trainer.epoch} is kept in {run.path / LAST}"
             raise DivergenceError(f"{error}; {kept}") from error
         finally:
+            self.train_batches.close()
+            self.val_batches.close()
             if status != "finished":
                 with suppress(CheckpointError):  # a full disk was reported already
                     self._summarise(status, seconds=round(time.perf_counter() - begin, 1))

@@ -100,16 +100,14 @@ class Run:
 def create_run(config: TrainConfig, name: str, *, overwrite: bool = False) -> Run:
     """Make the folder, ``config.out`` or runs/NAME-MODEL-TIME, and write the settings into it.
 
-    Raises ConfigError for a folder that holds something else, or another run unless
-    ``overwrite``; CheckpointError if it cannot be written.
+    Raises what `check_out` does, and CheckpointError if it cannot be written.
     """
     path = Path(config.out) if config.out else _unused(f"{name}-{config.model}")
-    if path.is_file():
-        raise ConfigError(f"--out: {path} is a file; name a folder")
-    if path.is_dir() and any(path.iterdir()):
-        _make_room(path, overwrite)
+    check_out(path, overwrite)
     try:
         path.mkdir(parents=True, exist_ok=True)
+        for name in OWN_FILES:
+            (path / name).unlink(missing_ok=True)
     except OSError as error:
         raise CheckpointError(cannot_write(path, error)) from error
     repeat = shlex.join(["chainrule", "train", "--config", str(path / CONFIG)])
@@ -132,7 +130,12 @@ def _numbered(path: Path) -> Any:
         yield path.with_name(f"{path.name}-{number}")
 
 
-def _make_room(path: Path, overwrite: bool) -> None:
+def check_out(path: Path, overwrite: bool) -> None:
+    """Raise ConfigError if a run must not be written into the folder ``path``."""
+    if path.is_file():
+        raise ConfigError(f"--out: {path} is a file; name a folder")
+    if not path.is_dir() or not any(path.iterdir()):
+        return
     if not (path / CONFIG).is_file():
         raise ConfigError(
             f"--out: {path} is not empty and no run of chainrule; name another folder"
@@ -142,8 +145,6 @@ def _make_room(path: Path, overwrite: bool) -> None:
             f"--out: {path} holds a run already; go on with it by --resume {path}, "
             "replace it by --overwrite, or name another folder"
         )
-    for name in OWN_FILES:
-        (path / name).unlink(missing_ok=True)
 
 
 class Recorder(Callback):
