@@ -199,6 +199,8 @@ def _sweep(
 class _Arrivals:
     """Gradients on their way, added up where branches meet; keys are ids of edges."""
 
+    __slots__ = ("as_variables", "leaves", "owned", "pending")
+
     def __init__(self, as_variables: bool) -> None:
         self.as_variables = as_variables
         self.pending: dict[int, Any] = {}
@@ -226,15 +228,16 @@ def _pull(node: Node, g: Any, useful: set[int] | None, arrivals: _Arrivals) -> N
     """Run the VJPs of one node and send the gradients on."""
     edges = node.edges
     values = node.unpack(arrivals.as_variables)
+    pick = values.__getitem__
     for function, arguments, targets in node.pullback.steps:
         if type(targets) is int:
             edge = edges[targets]
             if useful is not None and id(edge) not in useful:
                 continue
-            d = function(g, *(values if arguments is None else [values[i] for i in arguments]))
+            d = function(g, *(values if arguments is None else map(pick, arguments)))
             arrivals.add(edge, d, d is not g)
             continue
-        grads = function(g, *(values if arguments is None else [values[i] for i in arguments]))
+        grads = function(g, *(values if arguments is None else map(pick, arguments)))
         if node.op.is_variadic:  # of every element; targets names those that are wanted
             grads, targets = [grads[i] for i in targets], range(len(edges))  # type: ignore
         for target, d in zip(targets, grads, strict=True):  # type: ignore[arg-type]

@@ -20,6 +20,7 @@ from chainrule.errors import GraphError
 from chainrule.ops.op import Keep, Op, Pullback, Recorded
 
 _creation_order = itertools.count()
+_new = object.__new__
 
 
 class _GradMode(threading.local):
@@ -70,7 +71,7 @@ class Variable(Recorded):
     @staticmethod
     def of(array: Any, node: Node | None = None) -> Any:
         """A new result around ``array``."""
-        v = Variable.concrete.__new__(Variable.concrete)
+        v = _new(Variable.concrete)
         v.array = array if type(array) is np.ndarray else np.asarray(array)
         v.node = node
         v.requires_grad = node is not None
@@ -84,7 +85,32 @@ class Variable(Recorded):
         return self.node if self.node is not None else self
 
     def __apply_op__(self, op: Op, args: tuple[Any, ...]) -> tuple[Any, Any]:
-        return record(op, args)
+        """Compute ``op`` on the arrays of ``args``; where a gradient is wanted, add a node."""
+        inputs = args[0] if op.is_variadic else args
+        arrays: list[Any] = []
+        wanted: list[int] = []
+        edges: list[Node | Variable] = []
+        recording = grad_mode.enabled
+        for i, a in enumerate(inputs):
+            if isinstance(a, Variable):
+                arrays.append(a.array)
+                if recording and a.requires_grad and i in op.inputs:
+                    wanted.append(i)
+                    edges.append(a if a.node is None else a.node)
+            else:
+                arrays.append(a)
+        y, aux = op.compute((arrays, *args[1:]) if op.is_variadic else arrays)
+        result: Variable = Variable.of(y)
+        if op.is_view:
+            _note_shared_memory(result, args[0])
+        if wanted and result.array.dtype.kind == "f":
+            pullback = op.pullback(tuple(wanted), arrays, result.array)
+            saved = []
+            for keep in pullback.keeps:
+                saved.append(_save(op, keep, args, arrays, result, aux))
+            result.node = Node(op, pullback, edges, saved)
+            result.requires_grad = True
+        return result, aux
 
 
 class Saved:
@@ -171,29 +197,6 @@ class Node:
         )
 
 
-def record(op: Op, args: tuple[Any, ...]) -> tuple[Variable, Any]:
-    """Compute ``op`` on the arrays of ``args``; where a gradient is wanted, add a node."""
-    inputs = args[0] if op.is_variadic else args
-    arrays = [a.array if isinstance(a, Variable) else a for a in inputs]
-    y, aux = op.compute((arrays, *args[1:]) if op.is_variadic else arrays)
-    result: Variable = Variable.of(y)
-    if op.is_view:
-        _note_shared_memory(result, args[0])
-    if grad_mode.enabled and op.vjps and result.array.dtype.kind == "f":
-        wanted, edges = [], []
-        for i in range(len(inputs)) if op.is_variadic else op.inputs:
-            v = inputs[i]
-            if isinstance(v, Variable) and v.requires_grad:
-                wanted.append(i)
-                edges.append(v if v.node is None else v.node)
-        if wanted:
-            pullback = op.pullback(tuple(wanted), arrays, result.array)
-            saved = [_save(op, keep, args, arrays, result, aux) for keep in pullback.keeps]
-            result.node = Node(op, pullback, edges, saved)
-            result.requires_grad = True
-    return result, aux
-
-
 def _note_shared_memory(view: Variable, base: Any) -> None:
     """A change in place of the one is a change of the other: let them count together."""
     if isinstance(base, Variable) and np.may_share_memory(view.array, base.array):
@@ -210,7 +213,10 @@ def _save(
     _, what, i = keep
     if what == "argument":
         v = args[i]
-        return Saved(v, v.edge() if v.requires_grad else None) if isinstance(v, Variable) else v
+        if not isinstance(v, Variable):
+            return v
+        edge = v.node
+        return Saved(v, v if edge is None and v.requires_grad else edge)
     if what == "y":
         return Saved(result, _OWN_RESULT)
     if what == "aux":

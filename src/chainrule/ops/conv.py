@@ -26,6 +26,8 @@ Pair = tuple[int, int]
 
 def pair(value: int | Sequence[int], name: str, least: int = 0) -> Pair:
     """An int for both axes, or (vertical, horizontal); each at least ``least``."""
+    if type(value) is int and value >= least:
+        return value, value
     two = (value, value) if isinstance(value, int) else tuple(value)
     if len(two) == 1:
         two = two * 2

@@ -34,7 +34,7 @@ def set_default_dtype(dtype: Any) -> None:
     _default_float = dtype
 
 
-_NUMBERS = frozenset((bool, int, float, type(None)))  # not np.float64, which is a float too
+NUMBERS = frozenset((bool, int, float, type(None)))  # not np.float64, which is a float too
 _KINDS = {"b": 0, "u": 1, "i": 1, "f": 2}
 
 
@@ -99,7 +99,7 @@ def promote(args: Sequence[Any], operands: Sequence[int], to_float: bool) -> Seq
                 common = a.dtype
             if a.dtype != common or common.kind != "f":
                 break
-        elif type(a) not in _NUMBERS:
+        elif type(a) not in NUMBERS:
             break
     else:
         if common is not None:

@@ -19,11 +19,10 @@ from typing import Any
 import numpy as np
 
 from chainrule.errors import DTypeError, ShapeError
-from chainrule.ops.dtypes import promote
+from chainrule.ops.dtypes import NUMBERS, promote
 from chainrule.ops.op import VJP, Op, Pullback, op
 
 Array = Any  # a NumPy array, or in a VJP a Tensor
-_ARRAYS = (np.ndarray, np.generic)
 
 
 class ElementwiseOp(Op):
@@ -55,22 +54,22 @@ class ElementwiseOp(Op):
             ) from None
 
     def pullback(self, wanted: tuple[int, ...], arrays: Sequence[Any], y: Any) -> Pullback:
-        if not self._as_they_are(wanted, arrays, y):
+        if not self._as_they_are(arrays, y):
             return super().pullback(wanted, arrays, y)
         plan = self._plain.get(wanted)
         if plan is None:
             plan = self._plain[wanted] = self._plan(wanted, self._formulas)
         return plan
 
-    def _as_they_are(self, wanted: tuple[int, ...], arrays: Sequence[Any], y: Any) -> bool:
+    def _as_they_are(self, arrays: Sequence[Any], y: Any) -> bool:
         """Whether the call neither broadcast nor promoted: the usual case, kept fast."""
         shape, dtype = y.shape, y.dtype
-        for i in wanted:
-            if arrays[i].shape != shape:
-                return False
         for i in self.operands:
             a = arrays[i]
-            if isinstance(a, _ARRAYS) and a.dtype is not dtype:
+            if type(a) is np.ndarray:
+                if a.dtype is not dtype or a.shape != shape:
+                    return False
+            elif type(a) not in NUMBERS:
                 return False
         return True
 

@@ -62,11 +62,9 @@ def linear(x: Array, weight: Array, bias: Array = None) -> Array:
     dx = g W;  dW = gᵀ x and db = Σ g, both summed over all rows.
     Raises ShapeError, DTypeError.
     """
-    dtypes = [a.dtype for a in (x, weight, bias) if a is not None]
-    if dtypes.count(x.dtype) < len(dtypes):
-        raise DTypeError(
-            f"linear: dtypes of x, weight, bias differ: {', '.join(map(str, dtypes))}; convert"
-        )
+    if x.dtype != weight.dtype or (bias is not None and x.dtype != bias.dtype):
+        dtypes = ", ".join(str(a.dtype) for a in (x, weight, bias) if a is not None)
+        raise DTypeError(f"linear: dtypes of x, weight, bias differ: {dtypes}; convert")
     if x.ndim == 0 or weight.ndim != 2 or x.shape[-1] != weight.shape[1]:
         raise ShapeError(
             f"linear: weight expects {weight.shape[-1] if weight.ndim else 0} features, "

@@ -28,7 +28,8 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Callable, Container, Sequence
 from types import MethodType
 from typing import Any, NamedTuple
 
@@ -99,7 +100,7 @@ class Op:
         self.defaults = tuple(p.default for p in parameters.values())
         self.required = self.defaults.count(inspect.Parameter.empty)
         self.vjps: dict[str, VJP] = {}
-        self.inputs: tuple[int, ...] = ()
+        self.inputs: Container[int] = ()  # positions of what it is differentiated by
         self._pullbacks: dict[tuple[int, ...], Pullback] = {}
 
     def __repr__(self) -> str:
@@ -112,7 +113,12 @@ class Op:
     # -- calling ---------------------------------------------------------------------------
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return self.with_aux(*args, **kwargs)[0]
+        if kwargs or len(args) != self.arity:
+            args = self._bind(args, kwargs)
+        for a in args[0] if self.is_variadic else args:
+            if isinstance(a, Recorded):
+                return a.__apply_op__(self, args)[0]
+        return self.compute(args)[0]
 
     def with_aux(self, *args: Any, **kwargs: Any) -> tuple[Any, Any]:
         """The result, and beside it what the op kept for its gradient (None if nothing)."""
@@ -171,7 +177,9 @@ class Op:
                 raise TypeError(f"VJP of {self.name}: no argument '{name}' in {self.parameters}")
         vjp = VJP(inputs, function, needs)
         self.vjps.update(dict.fromkeys(inputs, vjp))
-        self.inputs = tuple(sorted(self.position[n] for n in self.vjps))
+        every_element = range(sys.maxsize)
+        positions = tuple(self.position[n] for n in self.vjps)
+        self.inputs = every_element if self.is_variadic else positions
         self._pullbacks.clear()
 
     def _keep(self, need: str) -> Keep | None:
