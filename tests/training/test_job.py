@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 from safetensors.numpy import load_file
 
+import chainrule as cr
 from chainrule.errors import (
     CheckpointError,
     ConfigError,
@@ -391,3 +392,14 @@ def test_predictions_name_classes_and_unreadable_files(divided_images, tmp_path)
         predict(run, tmp_path / "empty")
     with pytest.raises(ConfigError, match="top must be at least 1"):
         predict(run, red, top=0)
+
+
+def test_threads_are_set_for_the_run_and_given_back(images):
+    class Look(Display):
+        def on_step(self, trainer):
+            self.seen = cr.get_num_threads()
+
+    before = cr.get_num_threads()
+    look = Look()
+    train(images, threads=before + 1, **QUICK | {"progress": look, "epochs": 1})
+    assert (look.seen, cr.get_num_threads()) == (before + 1, before)

@@ -13,7 +13,7 @@ from typing import NoReturn
 
 import click
 
-from chainrule import __version__
+from chainrule import __version__, threads
 from chainrule.cli.evaluate import evaluate_command
 from chainrule.cli.info import info_command
 from chainrule.cli.predict import predict_command
@@ -30,6 +30,8 @@ DEBUG = "CHAINRULE_DEBUG"  # set it to see the traceback of an expected error
 @click.version_option(__version__, message="chainrule %(version)s")
 def cli() -> None:
     """Train, evaluate and use image classifiers."""
+    # NumPy's BLAS would else take the cores of the host, whatever a container allows.
+    threads.set_num_threads(threads.get_num_threads())
 
 
 for command in (train_command, evaluate_command, predict_command, info_command):

@@ -44,7 +44,7 @@ class TrainConfig:
     image_size: int | None = None  # pixels, height = width; None: what data and model suggest
     channels: int | None = None  # 1 grey, 3 colour; None: as the images are
     seed: int = 0
-    threads: int = 0  # 0: all this process may use
+    threads: int = 0  # 0: what set_num_threads said, else all this process may use
     strict: bool = False  # stop at the first unreadable image
     data_dir: str | None = None  # where the official files lie
     out: str | None = None  # the run folder

@@ -140,7 +140,6 @@ def _prepare(given: Mapping[str, Any], display: Display) -> tuple[datasets.Split
         image_size=height if height == width else None,
         channels=channels,
     )
-    threads.set_num_threads(config.threads or threads.available_cpus())
     data_dir = (
         None if config.data_dir is None else str(Path(config.data_dir).expanduser().resolve())
     )
@@ -211,49 +210,49 @@ class _Job:
 
     def go(self) -> Run:
         """Train, test, and write down how it ended."""
+        before = threads.get_num_threads()
+        threads.set_num_threads(self.config.threads or before)
+        self.begin = time.perf_counter()
+        try:
+            self._fit()
+            self._finish()
+        finally:
+            threads.set_num_threads(before)
+            self.train_batches.close()
+            self.val_batches.close()
+        return self.run
+
+    def _fit(self) -> None:
         run, recorder = self.run, Recorder(self.run, self.checkpoint)
-        begin = time.perf_counter()
         run.write_json(ENVIRONMENT, {**describe_environment(), "command": sys.argv})
         self._summarise("running")
         self.display.on_run(run, self.config, self.splits, self.trainer.model)
-        status = "failed"
+        callbacks = [recorder, self.display]
         try:
-            self.trainer.fit(
-                self.train_batches,
-                self.val_batches,
-                self.config.epochs,
-                [recorder, self.display],
-            )
-            status = "finished"
+            self.trainer.fit(self.train_batches, self.val_batches, self.config.epochs, callbacks)
         except CleanInterrupt:
-            status = "interrupted"
             recorder.save_last(self.trainer)
+            self._summarise("interrupted")
             self.display.on_interrupt(run)
             raise
-        except DivergenceError as error:
-            kept = f"the checkpoint of epoch {self.trainer.epoch} is kept in {run.path / LAST}"
-            raise DivergenceError(f"{error}; {kept}") from error
-        finally:
-            self.train_batches.close()
-            self.val_batches.close()
-            if status != "finished":
-                with suppress(CheckpointError):  # a full disk was reported already
-                    self._summarise(status, seconds=round(time.perf_counter() - begin, 1))
-        best = load_checkpoint(run.path)
+        except BaseException as error:
+            with suppress(CheckpointError):  # a full disk is reported by the error itself
+                self._summarise("failed")
+            if isinstance(error, DivergenceError):
+                kept = f"the checkpoint of epoch {self.trainer.epoch} is kept in {run.path / LAST}"
+                raise DivergenceError(f"{error}; {kept}") from error
+            raise
+
+    def _finish(self) -> None:
+        best = load_checkpoint(self.run.path)
+        facts = {"best_epoch": best.metrics["epoch"], "val_loss": best.metrics["val_loss"]}
         report = self._test(best)
-        facts = {
-            "best_epoch": best.metrics["epoch"],
-            "val_accuracy": best.metrics["val_accuracy"],
-            "val_loss": best.metrics["val_loss"],
-            "seconds": round(time.perf_counter() - begin, 1),
-        }
         if report is not None:
             facts |= {"test_accuracy": report.accuracy, "test_loss": report.loss}
             facts |= {"test_images": report.images}
         self._save_samples()
         self._summarise("finished", **facts)
-        self.display.on_finish(run)
-        return run
+        self.display.on_finish(self.run)
 
     def _test(self, best: Checkpoint) -> Report | None:
         """The test images are looked at here, once, and nowhere else."""
@@ -272,6 +271,7 @@ class _Job:
             "classes": list(self.splits.classes),
             "skipped": [asdict(s) for s in self.splits.skipped],
             "val_accuracy": best,
+            "seconds": round(time.perf_counter() - self.begin, 1),
         }
         self.run.write_json(SUMMARY, summary | facts)
 
