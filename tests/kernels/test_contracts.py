@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from chainrule import kernels
-from chainrule.kernels import naive
+from chainrule.kernels import naive, reference
 from chainrule.kernels.geometry import conv_output_size, pool_output_size
 
 Arguments = tuple[Any, ...]
@@ -231,9 +231,11 @@ def cases() -> Iterator[Case]:
             f"{x}",
             lambda rng, x=x: (rng.normal(size=x), rng.normal(size=x[1]), rng.normal(size=x[1])),
         )
-        yield Case("relu", f"{x}", lambda rng, x=x: (rng.normal(size=x),))
-        yield Case("relu_backward", f"{x}", lambda rng, x=x: (
-            rng.normal(size=x), np.maximum(rng.normal(size=x), 0)))  # fmt: skip
+
+    for shape in [*NORMS, (5,)]:
+        yield Case("relu", f"{shape}", lambda rng, s=shape: (rng.normal(size=s),))
+        yield Case("relu_backward", f"{shape}", lambda rng, s=shape: (
+            rng.normal(size=s), np.maximum(rng.normal(size=s), 0)))  # fmt: skip
 
     for shape, axis in product([(4, 5), (2, 3, 4), (1, 1), (0, 3)], [0, 1, -1]):
         for name in ("softmax", "log_softmax"):
@@ -486,6 +488,54 @@ def test_matches_pytorch(case: Case, dtype: str, torch: Any):
     assert_close(results, expected, {"float32": 4e-5, "float64": 1e-11}[dtype])
 
 
+LARGE = [  # Enough to be cut into many tiles, tasks, blocks and parts; x, weight, stride, padding
+    ((40, 16, 32, 32), (16, 16, 3, 3), (1, 1), (1, 1)),
+    ((33, 64, 8, 8), (64, 64, 3, 3), (1, 1), (1, 1)),
+    ((33, 16, 17, 15), (32, 16, 3, 3), (2, 2), (1, 1)),
+    ((70, 96, 4, 4), (128, 96, 3, 3), (1, 1), (1, 1)),
+    ((1, 3, 120, 130), (40, 3, 7, 7), (2, 2), (3, 3)),
+    ((3, 70, 41, 40), (50, 70, 1, 1), (1, 1), (0, 0)),
+    ((9, 6, 14, 14), (16, 6, 5, 5), (1, 1), (0, 0)),
+]
+
+
+@pytest.mark.parametrize("case", LARGE, ids=str)
+def test_large_convolutions(case: Any, tier: str):
+    x_shape, weight_shape, stride, padding = case
+    geometry = (stride, padding, (1, 1), 1)
+    rng = np.random.default_rng(1)
+    x, weight = rng.normal(size=x_shape), rng.normal(size=weight_shape)
+    y = reference.conv2d(x, weight, None, *geometry)
+    g = rng.normal(size=y.shape)
+    for name, arguments in {
+        "conv2d": (x, weight, None, *geometry),
+        "conv2d_input_grad": (g, weight, x_shape, *geometry),
+        "conv2d_weight_grad": (g, x, weight_shape, *geometry),
+    }.items():
+        single = [channels_last(cast(value, "float32")) for value in arguments]
+        exact = [cast(cast(value, "float32"), "float64") for value in arguments]
+        result = getattr(kernels, name)(*single)
+        assert_close((result,), (getattr(reference, name)(*exact),), TOLERANCE["float32"])
+
+
+@pytest.mark.parametrize("shape", [(64, 5, 50, 50), (100, 48, 9, 9), (3000, 130)], ids=str)
+def test_large_batch_norms(shape: tuple[int, ...], tier: str):
+    rng = np.random.default_rng(2)
+    x, g = rng.normal(size=shape) * 2 + 3, rng.normal(size=shape)
+    weight, bias = rng.normal(size=(2, shape[1]))
+    single = [channels_last(cast(value, "float32")) for value in (x, weight, bias)]
+    exact = [cast(value, "float64") for value in single]
+    y, mean, var = kernels.batch_norm(*single, 1e-5)
+    assert_close((y, mean, var), reference.batch_norm(*exact, 1e-5), TOLERANCE["float32"])
+    backward = [cast(g, "float32"), single[0], single[1], mean, var]
+    exact = [cast(value, "float64") for value in backward]
+    assert_close(
+        kernels.batch_norm_backward(*backward, 1e-5),
+        reference.batch_norm_backward(*exact, 1e-5),
+        TOLERANCE["float32"],
+    )
+
+
 def test_a_wrong_kernel_would_be_noticed():
     case = next(case for case in CASES if case.kernel == "conv2d")
     (truth,) = definition(case, "float32")
@@ -523,6 +573,15 @@ def test_relu_keeps_nan_and_its_gradient_is_exactly_zero_below(tier: str):
     g = np.array([1, np.inf, np.nan, 3], np.float32)
     y = np.array([1, 0, 0, 2], np.float32)
     np.testing.assert_array_equal(kernels.relu_backward(g, y), np.array([1, 0, 0, 3], np.float32))
+
+
+def test_relu_takes_a_single_number(tier: str):
+    number, slope = np.array(2, np.float32), np.array(3, np.float32)
+    for result, expected in (
+        (kernels.relu(number), 2),
+        (kernels.relu_backward(slope, number), 3),
+    ):
+        assert np.shape(result) == () and result == expected
 
 
 def test_softmax_survives_huge_logits(tier: str):

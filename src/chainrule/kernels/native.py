@@ -83,7 +83,7 @@ def relu_backward(g: np.ndarray, y: np.ndarray) -> np.ndarray:
     axes = _memory_order(y)
     if axes is None or g.dtype != y.dtype:
         return reference.relu_backward(g, y)
-    g = np.ascontiguousarray(g.transpose(axes))
+    g = np.asarray(g.transpose(axes), order="C")  # unlike ascontiguousarray, leaves 0-d alone
     dx = _native.empty(g.shape)
     _native.relu_backward(g, y.transpose(axes), dx, get_num_threads())
     return _restore(dx, axes)
