@@ -133,8 +133,12 @@ class Tensor(Variable):
 
     @grad.setter
     def grad(self, value: Tensor | None) -> None:
-        if value is not None and tuple(value.shape) != self.array.shape:
-            raise ShapeError(f"grad: shape {tuple(value.shape)} must be {self.array.shape}")
+        if value is not None:
+            if not isinstance(value, Variable) or value.array.dtype != self.array.dtype:
+                what = getattr(value, "dtype", type(value).__name__)
+                raise DTypeError(f"grad: must be a tensor of {self.array.dtype}, got {what}")
+            if value.array.shape != self.array.shape:
+                raise ShapeError(f"grad: shape {value.array.shape} must be {self.array.shape}")
         self._grad = value
 
     @property
@@ -611,8 +615,16 @@ class Tensor(Variable):
         if self._records(value):
             self._become(ops.index_put(self, index, value))
         else:
+            self._check_writeable()
             self.array[index] = value.array if isinstance(value, Variable) else value
             self.version.count += 1
+
+    def _check_writeable(self) -> None:
+        if not self.array.flags.writeable:
+            raise GraphError(
+                "in place: this memory is read-only (an expanded tensor, or a read-only array); "
+                "change a .clone()"
+            )
 
     def _records(self, *others: Any) -> builtins.bool:
         """Whether a change in place by ``others`` belongs to the graph."""
@@ -630,6 +642,7 @@ class Tensor(Variable):
             raise DTypeError(
                 f"in place: a result of {new.array.dtype} cannot be stored in {self.array.dtype}"
             )
+        self._check_writeable()
         if self._records(new):
             if self.requires_grad and self.node is None:
                 raise GraphError(
@@ -639,7 +652,8 @@ class Tensor(Variable):
             if self.version.is_shared_beside(self):
                 raise GraphError(
                     "in place: other views of this memory exist, and the graph would not know "
-                    "that they changed; use an operation that makes a new tensor, or .clone()"
+                    "that they changed; use an operation that makes a new tensor, or .clone() "
+                    "(for x[i] += v: x[i] = x[i] + v)"
                 )
             self.node, self.requires_grad = new.node, new.requires_grad
         np.copyto(self.array, new.array, casting="unsafe")

@@ -245,7 +245,10 @@ def test_recorded_change_is_refused_while_a_view_lives() -> None:
         h.mul_(2)
     with pytest.raises(GraphError, match="other views of this memory exist"):
         row.mul_(2)
+    with pytest.raises(GraphError, match=r"for x\[i\] \+= v: x\[i\] = x\[i\] \+ v"):
+        h[0] += 1
     del row
+    h[0] = h[0] + 1
     h.mul_(2)
     h.sum().backward()
     np.testing.assert_array_equal(x.grad.array, [4, 4])

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import chainrule as cr
-from chainrule.errors import GraphError, ShapeError
+from chainrule.errors import DTypeError, GraphError, ShapeError
 
 
 def leaf(*values: float) -> cr.Tensor:
@@ -254,4 +254,11 @@ def test_retain_grad_needs_requires_grad() -> None:
 def test_grad_must_have_the_shape_of_the_tensor() -> None:
     x = leaf(1.0)
     with pytest.raises(ShapeError, match=r"grad: shape \(2,\) must be \(1,\)"):
-        x.grad = cr.ones(2)
+        x.grad = cr.ones(2, dtype=cr.float64)
+    with pytest.raises(DTypeError, match=r"grad: must be a tensor of float64, got float32"):
+        x.grad = cr.ones(1)
+    with pytest.raises(DTypeError, match=r"grad: must be a tensor of float64, got list"):
+        x.grad = [1.0]  # type: ignore[assignment]
+    x.grad = cr.ones(1, dtype=cr.float64)
+    (x * 2).backward()
+    assert x.grad.item() == 3

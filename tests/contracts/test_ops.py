@@ -14,7 +14,10 @@ from chainrule.autograd import gradcheck, gradgradcheck
 from .op_cases import CASES, Case, Fixed, outputs, torch_names
 
 every_case = pytest.mark.parametrize("case", CASES, ids=str)
-pytestmark = pytest.mark.filterwarnings("ignore:.*:RuntimeWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.*:RuntimeWarning"),
+    pytest.mark.filterwarnings("ignore:Using padding='same':UserWarning"),  # PyTorch's
+]
 
 PATTERN = 0.6180339887498949
 

@@ -89,6 +89,14 @@ def test_small_numbers_keep_their_digits() -> None:
     assert x.log1p().item() == pytest.approx(1e-10, rel=1e-9)
 
 
+def test_half_precision_sums_keep_counting() -> None:
+    x = cr.ones(5000, 3, dtype=cr.float16, requires_grad=True)
+    assert x.sum(0).tolist() == [5000] * 3
+    assert cr.ones(100_000, dtype=cr.float16).mean().item() == 1
+    x.mean().backward()
+    assert x.grad.dtype == cr.float16
+
+
 def test_nan_goes_through() -> None:
     x = cr.tensor([1.0, float("nan")])
     for y in (x.relu(), x.clamp(0, 1), x.maximum(cr.zeros(2)), x.sum(), x.amax(), x.mean()):

@@ -149,7 +149,9 @@ def test_shape_methods_take_sizes_apart_or_together() -> None:
     assert y.view_as(cr.zeros(3, 2)).shape == (3, 2)
     assert y.T.shape == (3, 2, 1) and y.mT.shape == (1, 3, 2)
     assert y[0].t().shape == (3, 2)
-    assert x.flip(0).tolist() == x.flip((0,)).tolist() == [5, 4, 3, 2, 1, 0]
+    assert (
+        ops.flip(x, 0).tolist() == x.flip(0).tolist() == x.flip((0,)).tolist() == [5, 4, 3, 2, 1, 0]
+    )
     with pytest.raises(ShapeError, match="at most two axes"):
         y.t()
 
@@ -330,6 +332,12 @@ def test_data_is_outside_the_graph() -> None:
         (lambda: cr.ones(2, 3).gather(1, cr.tensor([0])), ShapeError, r"gather: index must have"),
         (lambda: ops.pad(cr.ones(2, 3), (1,)), ShapeError, r"pad: expects \(before, after\) pairs"),
         (lambda: ops.pad(cr.ones(2, 3), (-2, -2)), ShapeError, r"crops away more than there is"),
+        (lambda: cr.arange(3).softmax(0), DTypeError, r"softmax: expects a float tensor"),
+        (lambda: cr.arange(3).log_softmax(0), DTypeError, r"log_softmax: expects a float"),
+        (lambda: cr.arange(3).logsumexp(0), DTypeError, r"logsumexp: expects a float tensor"),
+        (lambda: cr.ones(2, 1).expand(2, 3).add_(1), GraphError, r"in place: this memory is read"),
+        (lambda: cr.ones(2, 1).expand(2, 3).__setitem__(0, 1), GraphError, r"read-only"),
+        (lambda: cr.ones(2, 3).sum(2), IndexError, r"axis 2 is out of bounds"),
         (lambda: cr.ones(2, 3).requires_grad_().numpy(), GraphError, r"numpy: .*requires grad"),
     ],
 )  # fmt: skip

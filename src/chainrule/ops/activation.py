@@ -9,7 +9,7 @@ import numpy as np
 from chainrule import kernels
 from chainrule.ops.elementwise import elementwise, exp, where
 from chainrule.ops.op import op
-from chainrule.ops.reduction import sum
+from chainrule.ops.reduction import check_float, sum
 
 Array = Any
 
@@ -69,12 +69,14 @@ def softmax(x: Array, dim: int) -> Array:
 
     With ∂y_i/∂x_j = y_i (δ_ij - y_j):  dx = y · (g - Σ g·y).
     """
+    check_float("softmax", x)
     return kernels.softmax(x, dim)
 
 
 @op
 def log_softmax(x: Array, dim: int) -> Array:
     """y_i = x_i - ln Σ_j e^{x_j} along ``dim``.  dx = g - e^y · Σ g."""
+    check_float("log_softmax", x)
     return kernels.log_softmax(x, dim)
 
 

@@ -14,6 +14,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal
 
+import numpy as np
+
 from chainrule import kernels
 from chainrule.errors import ConfigError, DTypeError, ShapeError
 from chainrule.ops.op import op
@@ -28,14 +30,14 @@ def pair(value: int | Sequence[int], name: str, least: int = 0) -> Pair:
     """An int for both axes, or (vertical, horizontal); each at least ``least``."""
     if type(value) is int and value >= least:
         return value, value
-    two = (value, value) if isinstance(value, int) else tuple(value)
+    two = (value, value) if isinstance(value, int | np.integer) else tuple(value)
     if len(two) == 1:
         two = two * 2
-    if len(two) != 2 or not all(isinstance(v, int) and v >= least for v in two):
+    if len(two) != 2 or not all(isinstance(v, int | np.integer) and v >= least for v in two):
         raise ConfigError(
             f"{name} must be a whole number of at least {least} or a pair of them, got {value}"
         )
-    return two
+    return int(two[0]), int(two[1])
 
 
 def conv2d(

@@ -34,6 +34,8 @@ Dim = int | Sequence[int] | None
 
 def _axes(dim: Dim, ndim: int) -> tuple[int, ...]:
     """``dim`` as a tuple of non-negative axes; none at all for an array without axes."""
+    if type(dim) is int and 0 <= dim < ndim:  # the usual case, kept fast
+        return (dim,)
     dims = () if dim is None else (dim,) if isinstance(dim, int | np.integer) else tuple(dim)
     axes = tuple(np.lib.array_utils.normalize_axis_index(d, max(ndim, 1)) for d in dims)
     return axes if axes and ndim else tuple(range(ndim))
@@ -51,17 +53,27 @@ def sum(x: Array, dim: Dim = None, keepdim: bool = False) -> Array:
 
     A sum gate copies its gradient to every term: dx = g, expanded.
     """
+    axes = _axes(dim, x.ndim)
+    if x.dtype == np.float16:  # its 11 bits would stop counting at 2048
+        return np.sum(x, axis=axes, keepdims=keepdim, dtype=np.float32).astype(np.float16)
     dtype = np.int64 if x.dtype.kind in "bui" else None
-    return np.sum(x, axis=_axes(dim, x.ndim), keepdims=keepdim, dtype=dtype)
+    return np.add.reduce(x, axis=axes, keepdims=keepdim, dtype=dtype)
 
 
 sum.vjp(x=lambda g, x_shape, dim: expand(reshape(g, _kept(x_shape, dim)), x_shape))
 
 
+def check_float(name: str, x: Array) -> None:
+    """Raise DTypeError unless ``x`` holds floats."""
+    if x.dtype.kind != "f":
+        raise DTypeError(f"{name}: expects a float tensor, got {x.dtype}; convert with .float()")
+
+
 def mean(x: Array, dim: Dim = None, keepdim: bool = False) -> Array:
     """Σ x / n over ``dim``, for floats. An empty mean is NaN."""
-    if x.dtype.kind != "f":
-        raise DTypeError(f"mean: expects a float tensor, got {x.dtype}; convert with .float()")
+    check_float("mean", x)
+    if x.dtype == np.float16:  # whose sum may overflow where the mean does not
+        return cast(mean(cast(x, np.float32), dim, keepdim), np.float16)
     n = _count(x.shape, dim)
     return sum(x, dim, keepdim) * (1 / n if n else float("nan"))
 
@@ -181,6 +193,7 @@ def logsumexp(x: Array, dim: Dim, keepdim: bool = False) -> Array:
 
     dx = g · softmax(x) = g · e^(x - y).
     """
+    check_float("logsumexp", x)
     axes = _axes(dim, x.ndim)
     top = np.max(x, axis=axes, keepdims=True, initial=-np.inf)
     shift = np.where(np.isfinite(top), top, 0)

@@ -91,9 +91,9 @@ def unsqueeze(x: Array, dim: int) -> Array:
 
 
 @op
-def flip(x: Array, dims: Sequence[int]) -> Array:
+def flip(x: Array, dims: int | Sequence[int]) -> Array:
     """Reverse the order along each axis in ``dims``. Its own inverse."""
-    return np.flip(x, tuple(dims)).copy()
+    return np.flip(x, dims if isinstance(dims, int) else tuple(dims)).copy()
 
 
 flip.vjp(x=lambda g, dims: flip(g, dims))
