@@ -167,7 +167,7 @@ def _sweep(
     before, grad_mode.enabled = grad_mode.enabled, create_graph
     try:
         for root, seed in zip(roots, seeds, strict=True):
-            arrivals.add(root, seed, False)
+            arrivals.add(root, seed, seed)
         for node in nodes:
             g = arrivals.pending.pop(id(node), None)
             if g is None or (useful is not None and id(node) not in useful):
@@ -207,21 +207,32 @@ class _Arrivals:
         self.owned: set[int] = set()  # those whose memory nobody else sees, free to be added to
         self.leaves: dict[int, Variable] = {}
 
-    def add(self, edge: Edge, g: Any, fresh: bool) -> None:
-        """One more gradient for ``edge``; ``fresh`` if it was computed for it alone."""
+    def add(self, edge: Edge, d: Any, g: Any) -> None:
+        """One more gradient ``d`` for ``edge``, which a VJP made of ``g``."""
         key = id(edge)
         if key not in self.pending:
-            self.pending[key] = g
-            if fresh and not self.as_variables and g.base is None:
+            self.pending[key] = d
+            if not self.as_variables and _is_new_memory(d, g):
                 self.owned.add(key)
             if type(edge) is not Node:
                 self.leaves[key] = edge  # type: ignore[assignment]
         elif key in self.owned:
-            self.pending[key] += g
+            self.pending[key] += d
+        elif not self.as_variables and _is_new_memory(d, g):
+            d += self.pending[key]
+            self.pending[key] = d
+            self.owned.add(key)
         else:
-            self.pending[key] = self.pending[key] + g
+            self.pending[key] = self.pending[key] + d
             if not self.as_variables:
                 self.owned.add(key)
+
+
+def _is_new_memory(d: Any, g: Any) -> bool:
+    """Whether ``d``, made of ``g``, may be written to: not ``g`` itself nor a view of it."""
+    if d is g:
+        return False
+    return d.base is None or (d.flags.writeable and not np.may_share_memory(d, g))
 
 
 def _pull(node: Node, g: Any, useful: set[int] | None, arrivals: _Arrivals) -> None:
@@ -235,14 +246,14 @@ def _pull(node: Node, g: Any, useful: set[int] | None, arrivals: _Arrivals) -> N
             if useful is not None and id(edge) not in useful:
                 continue
             d = function(g, *(values if arguments is None else map(pick, arguments)))
-            arrivals.add(edge, d, d is not g)
+            arrivals.add(edge, d, g)
             continue
         grads = function(g, *(values if arguments is None else map(pick, arguments)))
         if node.op.is_variadic:  # of every element; targets names those that are wanted
             grads, targets = [grads[i] for i in targets], range(len(edges))  # type: ignore
         for target, d in zip(targets, grads, strict=True):  # type: ignore[arg-type]
             if target is not None and d is not None:
-                arrivals.add(edges[target], d, d is not g)
+                arrivals.add(edges[target], d, g)
 
 
 def _show(node: Node, g: Any, create_graph: bool) -> Any:

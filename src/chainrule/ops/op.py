@@ -18,7 +18,8 @@ on Tensors, beside the function:
 A VJP receives ``g`` first and then exactly what its parameters name: an argument of the op
 (``weight``), the op's result (``y``), what the op kept for its gradient (``aux``), or an
 argument's shape or dtype (``x_shape``, ``x_dtype``). Only what is named is kept alive for
-the backward pass, and only for the inputs that need a gradient.
+the backward pass, and only for the inputs that need a gradient. It returns ``g``, a view of
+``g`` or a new array; never an array it was given otherwise, since its result may be added to.
 
 Called with plain arrays an op just computes. Called with a `Recorded` object (a Tensor),
 it hands itself over to be recorded: this room never sees the graph.

@@ -55,9 +55,9 @@ def sum(x: Array, dim: Dim = None, keepdim: bool = False) -> Array:
     """
     axes = _axes(dim, x.ndim)
     if x.dtype == np.float16:  # its 11 bits would stop counting at 2048
-        return np.sum(x, axis=axes, keepdims=keepdim, dtype=np.float32).astype(np.float16)
+        return x.sum(axis=axes, keepdims=keepdim, dtype=np.float32).astype(np.float16)
     dtype = np.int64 if x.dtype.kind in "bui" else None
-    return np.add.reduce(x, axis=axes, keepdims=keepdim, dtype=dtype)
+    return x.sum(axis=axes, keepdims=keepdim, dtype=dtype)
 
 
 sum.vjp(x=lambda g, x_shape, dim: expand(reshape(g, _kept(x_shape, dim)), x_shape))
