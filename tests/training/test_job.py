@@ -112,15 +112,16 @@ def test_images_that_are_not_square_stay_so(tmp_path):
     assert bits("one/last.safetensors") == bits(again.path / "last.safetensors")
 
 
-def test_the_best_epoch_is_the_most_accurate_then_the_one_of_lowest_loss():
+def test_the_best_epoch_is_the_most_accurate_and_of_equals_the_last():
     from chainrule.training import EpochMetrics
 
-    def epoch(number, accuracy, loss):
-        return EpochMetrics(number, 0, 0, 0, 0, loss, accuracy, 0, 0)
+    def history(*accuracies):
+        return [EpochMetrics(n, 0, 0, 0, 0, 0, a, 0, 0) for n, a in enumerate(accuracies, 1)]
 
     assert best_epoch([]) == 0
-    assert best_epoch([epoch(1, 0.9, 0.5), epoch(2, 0.8, 0.1)]) == 1
-    assert best_epoch([epoch(1, 0.9, 0.5), epoch(2, 0.9, 0.4), epoch(3, 0.9, 0.4)]) == 2
+    assert best_epoch(history(0.9, 0.8)) == 1
+    assert best_epoch(history(0.8, 0.9, 0.9, 0.85)) == 3
+    assert best_epoch(history(0.0)) == 1
 
 
 # -- repeating -----------------------------------------------------------------------------------

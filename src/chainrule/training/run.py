@@ -189,10 +189,8 @@ class Recorder(Callback):
 
 
 def best_epoch(history: list[EpochMetrics]) -> int:
-    """The epoch with the highest validation accuracy; of equals the lower loss, then the first.
+    """The epoch with the highest validation accuracy; of equals the last, trained longest.
 
     0 before the first epoch is over.
     """
-    if not history:
-        return 0
-    return min(history, key=lambda m: (-m.val_accuracy, m.val_loss)).epoch
+    return max(((m.val_accuracy, m.epoch) for m in history), default=(0.0, 0))[1]
