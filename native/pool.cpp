@@ -10,13 +10,49 @@ typedef std::int32_t IntVector __attribute__((vector_size(CHAINRULE_VECTOR_BYTES
 typedef Tap TapVector __attribute__((vector_size(CHAINRULE_VECTOR_BYTES / 4)));
 typedef Tap UnalignedTaps __attribute__((vector_size(CHAINRULE_VECTOR_BYTES / 4), aligned(1)));
 
-IntVector load_taps(const Tap* p) {
-  const TapVector taps = *reinterpret_cast<const UnalignedTaps*>(p);
-  return __builtin_convertvector(taps, IntVector);
-}
+// Up to `lanes` channels of a pixel. Where channels do not fill a vector, a load may run on
+// into what follows in the array (those lanes are never stored), but not beyond its end.
+struct Channels {
+  Index start, count;
 
-void store_taps(Tap* p, IntVector taps) {
-  *reinterpret_cast<UnalignedTaps*>(p) = __builtin_convertvector(taps, TapVector);
+  bool fill() const { return count == lanes; }
+
+  Vector from(const float* p, const float* end) const {
+    if (p + lanes <= end) return load(p);
+    Vector v = {};
+    std::memcpy(&v, p, static_cast<std::size_t>(count) * sizeof(float));
+    return v;
+  }
+
+  IntVector from(const Tap* p, const Tap* end) const {
+    TapVector taps = {};
+    if (p + lanes <= end)
+      taps = *reinterpret_cast<const UnalignedTaps*>(p);
+    else
+      std::memcpy(&taps, p, static_cast<std::size_t>(count));
+    return __builtin_convertvector(taps, IntVector);
+  }
+
+  void to(float* p, Vector v) const {
+    if (fill())
+      store(p, v);
+    else
+      std::memcpy(p, &v, static_cast<std::size_t>(count) * sizeof(float));
+  }
+
+  void to(Tap* p, IntVector v) const {
+    const TapVector taps = __builtin_convertvector(v, TapVector);
+    if (fill())
+      *reinterpret_cast<UnalignedTaps*>(p) = taps;
+    else
+      std::memcpy(p, &taps, static_cast<std::size_t>(count));
+  }
+};
+
+// Calls body(channels) for all channels of a pixel, a vector at a time.
+template <class Body>
+void for_channels(Index channels, Body body) {
+  for (Index c = 0; c < channels; c += lanes) body(Channels{c, smaller(lanes, channels - c)});
 }
 
 // Calls body(tap, pixel of x) for the taps of one window that lie in the image.
@@ -34,62 +70,53 @@ void for_taps(const Pool& p, Index row, Index col, Body body) {
 
 }  // namespace
 
-void max_pool2d(const Pool& p, const float* x, float* y, std::uint8_t* index, int threads) {
+void max_pool2d(const Pool& p, const float* x, float* y, Tap* index, int threads) {
+  const Index image_size = p.height * p.width * p.channels;
+  const float* end = x + p.images * image_size;
   parallel_for(threads, static_cast<std::size_t>(p.images * p.out_height), [&](std::size_t task) {
     const Index line = static_cast<Index>(task);
-    const float* image = x + line / p.out_height * p.height * p.width * p.channels;
+    const float* image = x + line / p.out_height * image_size;
     for (Index col = 0; col < p.out_width; ++col) {
       const Index out = (line * p.out_width + col) * p.channels;
-      Index c = 0;
-      for (; c + lanes <= p.channels; c += lanes) {
+      for_channels(p.channels, [&](Channels c) {
         Vector best = broadcast(-__builtin_inff());
         IntVector winner = {};
         for_taps(p, line % p.out_height, col, [&](Index tap, Index pixel) {
-          const Vector value = load(image + pixel * p.channels + c);
+          const Vector value = c.from(image + pixel * p.channels + c.start, end);
           const IntVector wins = (value > best) | (value != value);  // larger, or NaN
           winner = wins ? IntVector{} + static_cast<std::int32_t>(tap) : winner;
           best = wins ? value : best;
         });
-        store(y + out + c, best);
-        store_taps(index + out + c, winner);
-      }
-      for (; c < p.channels; ++c) {
-        float best = -__builtin_inff();
-        Index winner = 0;
-        for_taps(p, line % p.out_height, col, [&](Index tap, Index pixel) {
-          const float value = image[pixel * p.channels + c];
-          if (value > best || value != value) {
-            best = value;
-            winner = tap;
-          }
-        });
-        y[out + c] = best;
-        index[out + c] = static_cast<Tap>(winner);
-      }
+        c.to(y + out + c.start, best);
+        c.to(index + out + c.start, winner);
+      });
     }
   });
 }
 
-void max_pool2d_backward(const Pool& p, const float* g, const std::uint8_t* index, float* dx,
+void max_pool2d_backward(const Pool& p, const float* g, const Tap* index, float* dx,
                          int threads) {
   const Index image_size = p.height * p.width * p.channels;
+  const Index out_size = p.out_height * p.out_width * p.channels;
+  const float* g_end = g + p.images * out_size;
+  const Tap* index_end = index + p.images * out_size;
   // One task an image: windows that overlap add up in the same order always.
   parallel_for(threads, static_cast<std::size_t>(p.images), [&](std::size_t task) {
     const Index n = static_cast<Index>(task);
     float* image = dx + n * image_size;
+    const float* end = image + image_size;
     std::memset(image, 0, static_cast<std::size_t>(image_size) * sizeof(float));
     for (Index row = 0; row < p.out_height; ++row)
       for (Index col = 0; col < p.out_width; ++col) {
-        const Index out = ((n * p.out_height + row) * p.out_width + col) * p.channels;
-        for_taps(p, row, col, [&](Index tap, Index pixel) {
-          float* to = image + pixel * p.channels;
-          Index c = 0;
-          for (; c + lanes <= p.channels; c += lanes) {
-            const IntVector won = load_taps(index + out + c) == static_cast<std::int32_t>(tap);
-            store(to + c, load(to + c) + (won ? load(g + out + c) : Vector{}));
-          }
-          for (; c < p.channels; ++c)
-            if (index[out + c] == tap) to[c] += g[out + c];
+        const Index out = n * out_size + (row * p.out_width + col) * p.channels;
+        for_channels(p.channels, [&](Channels c) {
+          const Vector slope = c.from(g + out + c.start, g_end);
+          const IntVector winner = c.from(index + out + c.start, index_end);
+          for_taps(p, row, col, [&](Index tap, Index pixel) {
+            float* to = image + pixel * p.channels + c.start;
+            const Vector gained = winner == static_cast<std::int32_t>(tap) ? slope : Vector{};
+            c.to(to, c.from(to, end) + gained);
+          });
         });
       }
   });

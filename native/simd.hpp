@@ -77,7 +77,7 @@ class Scratch {
 
 // Elements of a memory-bound pass that one task handles: large against a task's cost of about
 // a microsecond, small enough for a few tasks in every layer.
-constexpr Index pass_grain = Index{1} << 15;
+constexpr Index pass_grain = Index{1} << 16;
 
 // body(first, last) over [0, n) in pieces of `grain`.
 template <class Body>
