@@ -100,8 +100,13 @@ def test_there_is_only_the_cpu() -> None:
     assert cr.zeros(2, device="cpu").device == cr.device("cpu")
     assert cr.zeros(2).device.type == "cpu"
     assert cr.zeros(2).to("cpu").shape == (2,)
-    with pytest.raises(ConfigError, match="device 'cuda:0': chainrule computes on the CPU only"):
-        cr.zeros(2).to("cuda:0")
+    for f in (
+        lambda: cr.zeros(2).to("cuda:0"), lambda: cr.zeros(2, device="cuda:0"),
+        lambda: cr.tensor([1.0], device="cuda:0"), lambda: cr.randn(2, device="cuda:0"),
+        lambda: cr.arange(2, device="cuda:0"), lambda: cr.zeros_like(cr.ones(1), device="cuda:0"),
+    ):  # fmt: skip
+        with pytest.raises(ConfigError, match="device 'cuda:0': chainrule computes on the CPU"):
+            f()
 
 
 # -- from chance -------------------------------------------------------------------------------
