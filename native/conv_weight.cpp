@@ -142,58 +142,74 @@ class Job {
   void add_block(const Block& block, Index start, float* x_copy, float* g_copy, float* sum) const {
     const Index channels_out = smaller(2 * lanes, c.outputs - start);
     const int vectors = channels_out > lanes ? 2 : 1;
-    Pixels p;
-    p.images = block.images;
-    // One block of a wider g is copied: its lines would be far apart and evict each other.
-    if (c.outputs != vectors * lanes) {
-      copy_g(block, start, channels_out, vectors * lanes, g_copy);
-      p.g_col = vectors * lanes;
-      p.g_row = c.out_width * p.g_col;
-      p.g_image = (block.bottom - block.top) * p.g_row;
-      p.g = g_copy;
-    } else {
-      p.g_col = c.outputs;
-      p.g_row = c.out_width * p.g_col;
-      p.g_image = c.out_height * p.g_row;
-      p.g = g_ + block.image * p.g_image + block.top * p.g_row;
-    }
-    const float* g = p.g;
+    const Pixels pixels = block_of_g(block, start, channels_out, vectors * lanes, g_copy);
     if (pads_x_) copy_x(block, x_copy);
-
     for (Index kh = 0; kh < c.kernel_height; ++kh) {
       const Index offset = kh * c.dilation_height - c.padding_height;
       const Range rows = inside(offset, c.stride_height, c.height, c.out_height);
       const Index top = larger(rows.first, block.top);
+      Pixels p = pixels;
+      p.g += (top - block.top) * p.g_row;
       p.rows = smaller(rows.last, block.bottom) - top;
       if (p.rows <= 0) continue;
-      float* row_sum = sum + kh * c.kernel_width * c.channels * lanes_out + start;
-      const float* g_row = g + (top - block.top) * p.g_row;
       const Index x_row = top * c.stride_height + offset;
-      p.x_col = c.stride_width * c.channels;
-      if (pads_x_) {
-        const Index first_row = block.top * c.stride_height - c.padding_height;
-        const Index image = in_rows(block.bottom - block.top) * width_ * c.channels;
-        p.x = x_copy + (x_row - first_row) * width_ * c.channels;
-        p.x_row = c.stride_height * width_ * c.channels;
-        p.x_image = image;
-        p.g = g_row;
-        p.cols = c.out_width;
-        add_run(p, c.kernel_width * c.channels, vectors, row_sum, lanes_out);
-        continue;
-      }
-      p.x_row = c.stride_height * c.width * c.channels;
-      p.x_image = c.height * c.width * c.channels;
-      const float* x = x_ + block.image * p.x_image + x_row * c.width * c.channels;
-      for (Index kw = 0; kw < c.kernel_width; ++kw) {
-        const Index shift = kw * c.dilation_width - c.padding_width;
-        const Range cols = inside(shift, c.stride_width, c.width, c.out_width);
-        p.cols = cols.last - cols.first;
-        if (p.cols <= 0) continue;
-        p.x = x + (cols.first * c.stride_width + shift) * c.channels;
-        p.g = g_row + cols.first * p.g_col;
-        add_run(p, c.channels, vectors, row_sum + kw * c.channels * lanes_out, lanes_out);
-      }
+      float* row_sum = sum + kh * c.kernel_width * c.channels * lanes_out + start;
+      if (pads_x_)
+        add_padded_row(p, block, x_row, x_copy, vectors, row_sum);
+      else
+        add_row(p, block, x_row, vectors, row_sum);
     }
+  }
+
+  // One block of a wider g is copied: its lines would be far apart and evict each other.
+  Pixels block_of_g(const Block& block, Index start, Index channels, Index width,
+                    float* copy) const {
+    Pixels p{};
+    p.images = block.images;
+    if (c.outputs == width) {
+      p.g_col = c.outputs;
+      p.g_row = c.out_width * p.g_col;
+      p.g_image = c.out_height * p.g_row;
+      p.g = g_ + block.image * p.g_image + block.top * p.g_row;
+    } else {
+      copy_g(block, start, channels, width, copy);
+      p.g_col = width;
+      p.g_row = c.out_width * p.g_col;
+      p.g_image = (block.bottom - block.top) * p.g_row;
+      p.g = copy;
+    }
+    return p;
+  }
+
+  // One row of taps, tap by tap, each with the pixels for which it lies inside the image.
+  void add_row(Pixels p, const Block& block, Index x_row, int vectors, float* sum) const {
+    const float* g = p.g;
+    p.x_col = c.stride_width * c.channels;
+    p.x_row = c.stride_height * c.width * c.channels;
+    p.x_image = c.height * c.width * c.channels;
+    const float* x = x_ + block.image * p.x_image + x_row * c.width * c.channels;
+    for (Index kw = 0; kw < c.kernel_width; ++kw) {
+      const Index shift = kw * c.dilation_width - c.padding_width;
+      const Range cols = inside(shift, c.stride_width, c.width, c.out_width);
+      p.cols = cols.last - cols.first;
+      if (p.cols <= 0) continue;
+      p.x = x + (cols.first * c.stride_width + shift) * c.channels;
+      p.g = g + cols.first * p.g_col;
+      add_run(p, c.channels, vectors, sum + kw * c.channels * lanes_out, lanes_out);
+    }
+  }
+
+  // One row of taps at once, from the copy of x with zeros beside it.
+  void add_padded_row(Pixels p, const Block& block, Index x_row, const float* copy, int vectors,
+                      float* sum) const {
+    const Index line = width_ * c.channels;
+    const Index first_row = block.top * c.stride_height - c.padding_height;
+    p.x = copy + (x_row - first_row) * line;
+    p.x_col = c.stride_width * c.channels;
+    p.x_row = c.stride_height * line;
+    p.x_image = in_rows(block.bottom - block.top) * line;
+    p.cols = c.out_width;
+    add_run(p, c.kernel_width * c.channels, vectors, sum, lanes_out);
   }
 
   // Output channels rounded up to whole vectors, so that every load stays inside.

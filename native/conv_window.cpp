@@ -96,7 +96,6 @@ struct Job {
   Index line_pixels() const {
     return 16 * window.cols.stride + window.cols.taps * window.cols.step;
   }
-  Index most_runs() const { return window.rows.taps * window.cols.taps; }
 };
 
 // Which of a tile's pixels a tap column can serve.
@@ -168,6 +167,13 @@ int plan_tile(const Job& job, const float* image, const float* weights, Index wi
   return count;
 }
 
+// A 1x1 window meets every input once, in as many streams as a tile has pixels: more than the
+// processor follows by itself. (Prefetching beyond an array's end is harmless.)
+void prefetch(const float* data, Index floats) {
+  constexpr Index line = 64 / sizeof(float);
+  for (Index i = 0; i < floats; i += line) __builtin_prefetch(data + i, 0, 2);
+}
+
 // Output rows [top, bottom) and columns [left, right) of one image, one block of channels.
 void slide_block(const Job& job, Index image, Index block, Index top, Index bottom, Index left,
                  Index right, float* lines, Run* runs) {
@@ -191,6 +197,8 @@ void slide_block(const Job& job, Index image, Index block, Index top, Index bott
       const int count =
           plan_tile(job, in, weights, width, row, first, pixels, lines, runs);
       const Tile run_tile = vectors == 2 ? Tiles<2>::of(pixels) : Tiles<1>::of(pixels);
+      if (job.taps() == 1 && block == 0)
+        prefetch(in + (row * job.in.cols + first + pixels) * in_step, pixels * in_step);
       run_tile(runs, count, in_step, init, out + first * job.out.pixel_step, job.out.pixel_step,
                channels);
     }
@@ -230,7 +238,7 @@ void slide(const Window& window, const InImages& in, const float* weights, const
   const Index col_pieces = ceil_div(out.cols, piece.cols);
   const Index image_pieces = ceil_div(in.images, piece.images);
   const Index lines_size = window.rows.taps * job.line_pixels() * in.channels;
-  const Index runs_size = ceil_div<Index>(job.most_runs() * sizeof(Run), sizeof(float));
+  const Index runs_size = ceil_div<Index>(job.taps() * sizeof(Run), sizeof(float));
 
   parallel_for(threads, image_pieces * row_pieces * col_pieces, [&](std::size_t task) {
     const Index index = static_cast<Index>(task);
