@@ -11,6 +11,9 @@
 Names and semantics are PyTorch's; arrays are NumPy's.
 """
 
+from importlib import import_module as _import_module
+from typing import Any as _Any
+
 import numpy as _np
 
 from chainrule import autograd, errors, kernels, ops
@@ -133,6 +136,15 @@ int64 = long = _np.dtype(_np.int64)
 bool = _np.dtype(_np.bool_)
 dtype = _np.dtype
 
+_ROOMS = ("data", "models", "nn", "optim", "training")
+
+
+def __getattr__(name: str) -> _Any:
+    """The rooms above, ``cr.nn`` and so on, imported when they are first asked for."""
+    if name in _ROOMS:
+        return _import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
 
 __version__ = "0.1.0"
 
@@ -195,10 +207,10 @@ __all__ = [
     "half",
     "initial_seed",
     "int",
-    "int8",
     "int16",
     "int32",
     "int64",
+    "int8",
     "is_grad_enabled",
     "isfinite",
     "isinf",
