@@ -24,12 +24,17 @@ DEBUG = "CHAINRULE_DEBUG"  # set it to see the traceback of an expected error
 
 
 @click.group(
+    invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Try it without any data at hand:  chainrule train digits",
 )
 @click.version_option(__version__, message="chainrule %(version)s")
-def cli() -> None:
+@click.pass_context
+def cli(context: click.Context) -> None:
     """Train, evaluate and use image classifiers."""
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
+        context.exit(2)
     # NumPy's BLAS would else take the cores of the host, whatever a container allows.
     threads.set_num_threads(threads.get_num_threads())
 
@@ -55,15 +60,9 @@ def run(arguments: list[str] | None = None) -> int:
 
 
 def _report(error: BaseException) -> int:
-    if isinstance(error, click.exceptions.NoArgsIsHelpError):
-        click.echo(error.format_message())
-        return 2
     if isinstance(error, KeyboardInterrupt | click.Abort):
         print("chainrule: interrupted", file=sys.stderr)
         return 130
-    if isinstance(error, BrokenPipeError):  # `chainrule ... | head`: the reader has enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     statement = _statement(error)
     if statement is None:
         traceback.print_exception(error)
