@@ -121,8 +121,7 @@ class Tensor(Variable):
         self.version = Version()
         self._grad = None
         self.hooks = None
-        self.requires_grad = False
-        self.requires_grad_(requires_grad)
+        self.requires_grad = requires_grad
 
     # -- gradients -------------------------------------------------------------------------
 
@@ -153,12 +152,6 @@ class Tensor(Variable):
 
     def requires_grad_(self, requires_grad: bool = True) -> Self:
         """Whether gradients for this leaf are wanted; floats only."""
-        if requires_grad and self.array.dtype.kind != "f":
-            raise DTypeError(
-                f"requires_grad: only float tensors have gradients, this is {self.array.dtype}"
-            )
-        if self.node is not None and not requires_grad:
-            raise GraphError("requires_grad: only a leaf can be switched off; use .detach()")
         self.requires_grad = requires_grad
         return self
 
@@ -205,7 +198,7 @@ class Tensor(Variable):
 
     def detach_(self) -> Self:
         """Leave the graph: this tensor becomes a leaf that needs no gradient."""
-        self.node, self.requires_grad = None, False
+        self.node, self.wanted = None, False
         return self
 
     @property
@@ -357,7 +350,7 @@ class Tensor(Variable):
             raise GraphError("deepcopy: only leaves can be copied; use .detach().clone()")
         made = type(self).__new__(type(self))
         made.array, made.node, made.version = self.array.copy(order="K"), None, Version()
-        made.requires_grad, made.hooks = self.requires_grad, None
+        made.wanted, made.hooks = self.wanted, None
         made._grad = None if self._grad is None else self._grad.__deepcopy__(memo)  # type: ignore
         memo[id(self)] = made
         return made
@@ -655,7 +648,7 @@ class Tensor(Variable):
                     "that they changed; use an operation that makes a new tensor, or .clone() "
                     "(for x[i] += v: x[i] = x[i] + v)"
                 )
-            self.node, self.requires_grad = new.node, new.requires_grad
+            self.node, self.wanted = new.node, new.wanted
         np.copyto(self.array, new.array, casting="unsafe")
         self.version.count += 1
         return self

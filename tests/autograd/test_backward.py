@@ -122,6 +122,18 @@ def test_gradient_of_the_wrong_shape() -> None:
         y.backward(cr.ones(3))
 
 
+def test_seeds_of_another_kind_or_dtype() -> None:
+    x = cr.ones(2, requires_grad=True)
+    for seed in (cr.ones(2, dtype=cr.float64), np.ones(2), cr.ones(2, dtype=cr.int64)):
+        x.grad = None
+        (x * 2).backward(seed)
+        assert x.grad.dtype == cr.float32 and x.grad.tolist() == [2, 2]
+    x.sum().backward(10.0)
+    assert x.grad.tolist() == [12, 12]
+    (g,) = autograd.grad(x * x, x, cr.ones(2, dtype=cr.float64), create_graph=True)
+    assert g.dtype == cr.float32
+
+
 def test_backward_without_any_leaf_that_requires_grad() -> None:
     with pytest.raises(GraphError, match="does not require grad"):
         (cr.ones(1) * 2).backward()
@@ -473,14 +485,21 @@ def test_integer_results_do_not_require_grad() -> None:
 
 
 def test_only_floats_can_require_grad() -> None:
-    with pytest.raises(TypeError, match="only float tensors have gradients, this is int64"):
-        cr.tensor([1]).requires_grad_()
+    x = cr.tensor([1])
+    for switch in (x.requires_grad_, lambda: setattr(x, "requires_grad", True)):
+        with pytest.raises(TypeError, match="only float tensors have gradients, this is int64"):
+            switch()
+    assert not x.requires_grad
 
 
 def test_results_cannot_be_switched_off() -> None:
     y = leaf(1.0) * 2
-    with pytest.raises(GraphError, match=r"use \.detach\(\)"):
-        y.requires_grad_(False)
+    for switch in (lambda: y.requires_grad_(False), lambda: setattr(y, "requires_grad", False)):
+        with pytest.raises(GraphError, match=r"use \.detach\(\)"):
+            switch()
+    x = leaf(1.0)
+    x.requires_grad = False  # a leaf can: this is how layers are frozen
+    assert not (x * 2).requires_grad
 
 
 def test_deepcopy_copies_values_and_grad() -> None:

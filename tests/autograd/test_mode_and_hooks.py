@@ -181,6 +181,23 @@ def test_hook_handle_as_a_block() -> None:
     assert x.grad.item() == 2
 
 
+def test_what_a_hook_saw_or_gave_is_not_changed_later() -> None:
+    x, seen, given = leaf(1.0), [], cr.tensor([5.0], dtype=cr.float64)
+    x.register_hook(seen.append)
+    x.register_hook(lambda g: given)
+    for _ in range(2):
+        (x * 2 + x * 3).backward()
+    assert x.grad.item() == 10
+    assert given.item() == 5 and [g.item() for g in seen] == [5, 5]
+
+
+def test_hook_may_give_another_dtype() -> None:
+    x = cr.ones(1, requires_grad=True)
+    x.register_hook(lambda g: g.double() * 2)
+    (x * 3).backward()
+    assert x.grad.dtype == cr.float32 and x.grad.item() == 6
+
+
 def test_hook_that_returns_the_wrong_shape() -> None:
     x = leaf(1.0, 2.0)
     x.register_hook(lambda g: g.sum())

@@ -18,6 +18,7 @@ import numpy as np
 
 from chainrule.autograd.graph import Node, Variable, grad_mode
 from chainrule.errors import GraphError, ShapeError
+from chainrule.ops.elementwise import cast
 
 Edge = Node | Variable
 
@@ -88,15 +89,12 @@ def _sequence(x: Any) -> list[Any]:
 def _seeds(tensors: Any, grad_tensors: Any, as_variables: bool) -> tuple[list[Edge], list[Any]]:
     """Where the sweep starts, and with which gradients."""
     outputs = _sequence(tensors)
-    given = (
-        [None] * len(outputs)
-        if grad_tensors is None
-        else (
-            [grad_tensors]
-            if isinstance(grad_tensors, Variable | np.ndarray)
-            else list(grad_tensors)
-        )
-    )
+    if grad_tensors is None:
+        given: list[Any] = [None] * len(outputs)
+    elif isinstance(grad_tensors, Variable | np.ndarray):
+        given = [grad_tensors]
+    else:
+        given = list(grad_tensors)
     if len(given) != len(outputs):
         raise GraphError(f"{len(outputs)} outputs need as many gradients, got {len(given)}")
     seeds: list[Any] = []
@@ -113,15 +111,15 @@ def _seeds(tensors: Any, grad_tensors: Any, as_variables: bool) -> tuple[list[Ed
                     f"dL/dy\n  y {v.array.shape}; reduce it with .sum() or pass gradient="
                 )
             g = np.ones_like(v.array)
-        array = g.array if isinstance(g, Variable) else np.asarray(g)
-        if array.shape != v.array.shape:
+        g = cast(g if isinstance(g, Variable) else np.asarray(g), v.array.dtype)
+        if tuple(g.shape) != v.array.shape:
             raise ShapeError(
-                f"backward: gradient {array.shape} must have y's shape {v.array.shape}"
+                f"backward: gradient {tuple(g.shape)} must have y's shape {v.array.shape}"
             )
         if as_variables:
-            seeds.append(g if isinstance(g, Variable) else Variable.of(array))
+            seeds.append(g if isinstance(g, Variable) else Variable.of(g))
         else:
-            seeds.append(array)
+            seeds.append(g.array if isinstance(g, Variable) else g)
     return [v.edge() for v in outputs], seeds
 
 
@@ -188,7 +186,8 @@ def _sweep(
             if leaf.hooks:
                 g = _call_hooks(leaf.hooks, g)
             if targets is None:
-                _accumulate(leaf, g, create_graph, borrowed=key not in arrivals.owned)
+                private = key in arrivals.owned and not leaf.hooks  # a hook may have kept it
+                _accumulate(leaf, g, create_graph, borrowed=not private)
             else:
                 found[key] = g
     finally:
@@ -271,6 +270,7 @@ def _call_hooks(hooks: dict[int, Any], g: Any) -> Any:
         seen = g if isinstance(g, Variable) else Variable.of(g)
         replaced = hook(seen)
         if replaced is not None:
+            replaced = cast(replaced, seen.array.dtype)
             if replaced.array.shape != seen.array.shape:
                 raise ShapeError(
                     f"hook: the gradient it returned has shape {replaced.array.shape}, "

@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from chainrule.errors import GraphError
+from chainrule.errors import DTypeError, GraphError
 from chainrule.ops.op import Keep, Op, Pullback, Recorded
 
 _creation_order = itertools.count()
@@ -56,14 +56,14 @@ class Version:
 class Variable(Recorded):
     """An array, and where it came from. `chainrule.Tensor` adds the vocabulary to it."""
 
-    __slots__ = ("__weakref__", "_grad", "array", "hooks", "node", "requires_grad", "version")
+    __slots__ = ("__weakref__", "_grad", "array", "hooks", "node", "version", "wanted")
 
     concrete: ClassVar[type[Variable]]
     """The class of results: the one subclass users see (tensor.py sets it)."""
 
     array: np.ndarray[Any, Any]
     node: Node | None  # the op call that made it; None for a leaf
-    requires_grad: bool
+    wanted: bool  # whether it requires grad
     version: Version
     _grad: Variable | None
     hooks: dict[int, Callable[[Any], Any]] | None  # of a leaf; those of a result lie in its node
@@ -74,11 +74,26 @@ class Variable(Recorded):
         v = _new(Variable.concrete)
         v.array = array if type(array) is np.ndarray else np.asarray(array)
         v.node = node
-        v.requires_grad = node is not None
+        v.wanted = node is not None
         v.version = Version()
         v._grad = None
         v.hooks = None
         return v
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether operations on it are recorded; may be set for leaves, of floats only."""
+        return self.wanted
+
+    @requires_grad.setter
+    def requires_grad(self, wanted: bool) -> None:
+        if wanted and self.array.dtype.kind != "f":
+            raise DTypeError(
+                f"requires_grad: only float tensors have gradients, this is {self.array.dtype}"
+            )
+        if self.node is not None and not wanted:
+            raise GraphError("requires_grad: only a leaf can be switched off; use .detach()")
+        self.wanted = bool(wanted)
 
     def edge(self) -> Node | Variable:
         """Where this variable's gradient goes: to the node that made it, or to the leaf."""
@@ -94,7 +109,7 @@ class Variable(Recorded):
         for i, a in enumerate(inputs):
             if isinstance(a, Variable):
                 arrays.append(a.array)
-                if recording and a.requires_grad and i in op.inputs:
+                if recording and a.wanted and i in op.inputs:
                     wanted.append(i)
                     edges.append(a if a.node is None else a.node)
             else:
@@ -109,7 +124,7 @@ class Variable(Recorded):
             for keep in pullback.keeps:
                 saved.append(_save(op, keep, args, arrays, result, aux))
             result.node = Node(op, pullback, edges, saved)
-            result.requires_grad = True
+            result.wanted = True
         return result, aux
 
 
@@ -216,7 +231,7 @@ def _save(
         if not isinstance(v, Variable):
             return v
         edge = v.node
-        return Saved(v, v if edge is None and v.requires_grad else edge)
+        return Saved(v, v if edge is None and v.wanted else edge)
     if what == "y":
         return Saved(result, _OWN_RESULT)
     if what == "aux":

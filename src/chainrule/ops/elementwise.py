@@ -124,9 +124,9 @@ def sum_to(x: Array, shape: tuple[int, ...]) -> Array:
     return x.sum(axis=axes, keepdims=True).reshape(shape)
 
 
-@op
+@op(view=True)
 def cast(x: Array, dtype: Any) -> Array:
-    """Convert to another dtype; the gradient converts back."""
+    """Convert to another dtype (a view where it has it already); the gradient converts back."""
     return x.astype(dtype, copy=False)
 
 
