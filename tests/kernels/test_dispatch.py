@@ -51,6 +51,20 @@ def test_unknown_tier_is_named_with_the_choices():
     assert "unknown tier 'cuda'" in python(TIER, CHAINRULE_KERNELS="cuda").stderr
 
 
+def test_a_wrong_setting_is_one_line_of_the_command():
+    shown = python("from chainrule.cli.main import main; main(['info'])", CHAINRULE_KERNELS="cuda")
+    assert shown.returncode == 2
+    assert shown.stderr.startswith("chainrule: error: kernels: unknown tier 'cuda'")
+    assert "Traceback" not in shown.stderr
+
+
+def test_a_wrong_setting_leaves_import_alone_and_stops_the_first_kernel():
+    code = "import numpy, chainrule as cr; print('imported'); cr.kernels.relu(numpy.ones(2))"
+    shown = python(code, CHAINRULE_KERNELS="cuda")
+    assert shown.stdout.strip() == "imported"
+    assert "ConfigError: kernels: unknown tier 'cuda'" in shown.stderr
+
+
 def test_without_native_the_reference_answers_and_the_reason_is_told():
     shown = python(HIDE_NATIVE + "from chainrule import kernels; print(kernels.describe())")
     assert "'tier': 'reference'" in shown.stdout, shown.stderr

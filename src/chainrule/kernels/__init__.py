@@ -9,8 +9,8 @@ without it the fastest that was built is taken.
 """
 
 from .reference import *  # noqa: F403  the table's signatures; activate() overlays its entries
-from .table import activate, contracts, describe, tier, use
+from .table import activate, activate_on_import, contracts, describe, tier, use
 
 __all__ = ["activate", "contracts", "describe", "tier", "use"]
 
-activate()
+activate_on_import()

@@ -5,17 +5,18 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
-from typing import Any
+from typing import Any, NoReturn
 
 from ..errors import ConfigError
 from . import reference
 
-__all__ = ["activate", "contracts", "describe", "tier", "use"]
+__all__ = ["activate", "activate_on_import", "contracts", "describe", "tier", "use"]
 
 TIERS = ("reference", "native", "naive")
 VARIABLE = "CHAINRULE_KERNELS"
 
 _active = "reference"
+_refusal: ConfigError | None = None
 
 
 def contracts() -> list[str]:
@@ -24,7 +25,9 @@ def contracts() -> list[str]:
 
 
 def tier() -> str:
-    """Name of the active tier."""
+    """Name of the active tier; raises ConfigError while the environment asks for nonsense."""
+    if _refusal:
+        raise _refusal
     return _active
 
 
@@ -33,18 +36,36 @@ def activate(name: str | None = None) -> None:
 
     Raises ConfigError for an unknown tier, or for native where it was not built.
     """
-    global _active
+    global _active, _refusal
     asked = name or os.environ.get(VARIABLE) or None
     chosen = asked or ("native" if why_native_is_absent() is None else "reference")
     table = _functions(chosen)
     vars(sys.modules[__package__]).update(table)
-    _active = chosen
+    _active, _refusal = chosen, None
+
+
+def activate_on_import() -> None:
+    """As activate(), but a wrong setting is raised by the first kernel that is called.
+
+    `import chainrule` must work: the command line says what is wrong in one line only once it
+    runs.
+    """
+    global _refusal
+    try:
+        activate()
+    except ConfigError as error:
+        _refusal = refusal = error
+
+        def refuse(*args: Any, **kwargs: Any) -> NoReturn:
+            raise refusal
+
+        vars(sys.modules[__package__]).update(dict.fromkeys(contracts(), refuse))
 
 
 @contextmanager
 def use(name: str) -> Iterator[None]:
     """Run a block on another tier (for tests and comparisons; not safe across threads)."""
-    before = _active
+    before = tier()
     activate(name)
     try:
         yield
@@ -56,15 +77,13 @@ def describe() -> dict[str, Any]:
     """Facts for a bug report: tier, instruction set, threads, why native is absent."""
     from ..threads import get_num_threads
 
-    facts: dict[str, Any] = {"tier": _active, "threads": get_num_threads()}
-    reason = why_native_is_absent()
-    if reason is None:
-        from . import native
+    facts: dict[str, Any] = {"tier": tier(), "threads": get_num_threads()}
+    if reason := why_native_is_absent():
+        return facts | {"instruction_set": "NumPy's", "native_absent": reason}
+    from . import native
 
-        facts |= {"instruction_set": native.instruction_set(), "native": sorted(native.__all__)}
-    else:
-        facts |= {"instruction_set": "NumPy's", "native_absent": reason}
-    return facts
+    in_use = native.instruction_set() if _active == "native" else "NumPy's"
+    return facts | {"instruction_set": in_use, "native": sorted(native.__all__)}
 
 
 def why_native_is_absent() -> str | None:
