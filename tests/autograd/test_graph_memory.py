@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import time
+import tracemalloc
 import weakref
 from collections.abc import Iterator
 from typing import Any
@@ -113,6 +114,21 @@ def test_relu_lets_go_of_its_input(no_collector: None) -> None:
     del h
     assert array() is None
     y.sum().backward()
+
+
+def test_gradients_are_let_go_as_the_sweep_passes(no_collector: None) -> None:
+    megabyte = 1 << 20
+    x = cr.ones(megabyte // 4, requires_grad=True)
+    y = x
+    for _ in range(30):
+        y = (y * 1.5).tanh() + y
+    seed = cr.ones_like(y)
+    tracemalloc.start()
+    y.backward(seed)
+    now, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert now < 2 * megabyte, "x.grad alone stays"
+    assert peak < 8 * megabyte, "not one gradient for each of 90 operations"
 
 
 def test_no_grad_keeps_nothing(no_collector: None) -> None:

@@ -145,9 +145,12 @@ def channels_last(a: np.ndarray) -> np.ndarray:
 
 @every_case
 @pytest.mark.parametrize("layout", [strided, axes_reversed, channels_last])
-def test_memory_layout_does_not_matter(case: Case, layout: Any) -> None:
+@pytest.mark.parametrize("dtype", [np.float64, np.float32], ids=["float64", "float32"])
+def test_memory_layout_does_not_matter(case: Case, layout: Any, dtype: Any) -> None:
+    tolerance = 1e-12 if dtype == np.float64 else 1e-5 * case.tolerance
+
     def run(arrange: Any) -> tuple[Any, Any]:
-        tensors = case.tensors()
+        tensors = case.tensors(dtype)
         for t in tensors:
             t.data = arrange(t.array)
         return case(*tensors), gradients(case, tensors)
@@ -156,11 +159,11 @@ def test_memory_layout_does_not_matter(case: Case, layout: Any) -> None:
     other_values, other_grads = run(layout)
     for a, b in zip(values, other_values, strict=True):
         assert a.array.shape == b.array.shape
-        np.testing.assert_allclose(b.array, a.array, rtol=1e-12, atol=1e-12)
+        np.testing.assert_allclose(b.array, a.array, rtol=tolerance, atol=tolerance)
     for a, b in zip(grads, other_grads, strict=True):
         assert (a is None) == (b is None)
         if a is not None:
-            np.testing.assert_allclose(b, a, rtol=1e-12, atol=1e-12)
+            np.testing.assert_allclose(b, a, rtol=tolerance, atol=tolerance)
 
 
 # -- parity ----------------------------------------------------------------------------------------
