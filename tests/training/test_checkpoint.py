@@ -156,6 +156,41 @@ def test_a_model_this_chainrule_does_not_have_is_named(checkpoint, tmp_path):
         load_checkpoint(file)
 
 
+@pytest.mark.parametrize(
+    ("entry", "value"),
+    [
+        ("classes", ["a", "b"]),
+        ("classes", ["a", "a", "b"]),
+        ("classes", [1, 2, 3]),
+        ("mean", ["x"]),
+        ("mean", [0.1, 0.2, 0.3]),
+        ("std", "xyz"),
+        ("image_size", [12]),
+        ("image_size", [0, 12]),
+        ("channels", 2),
+        ("held_out", None),
+        ("config", []),
+    ],
+)
+def test_a_description_that_makes_no_sense_is_refused(checkpoint, tmp_path, entry, value):
+    file = tmp_path / "model.safetensors"
+    save_checkpoint(file, checkpoint)
+    rewrite(file, lambda tensors, facts: facts.update({entry: value}))
+    with pytest.raises(CheckpointError, match=rf"damaged or .*{entry}.* makes no sense"):
+        load_checkpoint(file)
+
+
+def test_weights_that_are_no_numbers_are_named(checkpoint, tmp_path):
+    file = tmp_path / "model.safetensors"
+    save_checkpoint(file, checkpoint)
+    rewrite(file, lambda tensors, facts: tensors["fc3.bias"].fill(np.nan))
+    with pytest.raises(CheckpointError, match=r"fc3\.bias in .* holds NaN or infinity"):
+        load_checkpoint(file)
+    rewrite(file, lambda tensors, facts: tensors.update({"fc3.bias": np.zeros(3, np.int32)}))
+    with pytest.raises(CheckpointError, match=r"fc3\.bias in .* is int32, not float32"):
+        load_checkpoint(file)
+
+
 def test_a_model_that_cannot_be_rebuilt_is_not_saved(checkpoint, tmp_path):
     checkpoint.model = cr.nn.Linear(2, 2)
     with pytest.raises(CheckpointError, match=r"Linear does not say how to build it again"):

@@ -27,6 +27,7 @@ from chainrule.training import (
     evaluate,
     load_checkpoint,
     predict,
+    save_checkpoint,
     train,
 )
 from chainrule.training import checkpoint as checkpoint_module
@@ -160,14 +161,14 @@ def test_arguments_win_over_the_file(images, tmp_path):
 
 
 class StopAt(Display):
-    """Ctrl-C after so many updates."""
+    """Ctrl-C, or another signal, after so many updates."""
 
-    def __init__(self, step):
-        self.step = step
+    def __init__(self, step, number=signal.SIGINT):
+        self.step, self.number = step, number
 
     def on_step(self, trainer):
         if trainer.step == self.step:
-            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), self.number)
 
 
 SETTINGS = {"model": "resnet20", "epochs": 3, "batch_size": 8, "image_size": 8}
@@ -195,6 +196,27 @@ def test_a_run_resumed_after_ctrl_c_has_the_bits_of_one_that_was_not_stopped(
     for name in ("best.safetensors", "last.safetensors"):
         assert bits(run.path / name) == bits(uninterrupted.path / name)
     assert history(run) == history(uninterrupted)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="sends itself a signal (POSIX)")
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_a_run_that_the_system_ends_is_saved_like_one_stopped_by_ctrl_c(images, name):
+    before = signal.getsignal(getattr(signal, name))
+    with pytest.raises(KeyboardInterrupt):
+        train(images, out="ended", progress=StopAt(2, getattr(signal, name)), **SETTINGS)
+    assert Run("ended").summary["status"] == "interrupted"
+    assert Run("ended").summary["steps"] == 2
+    assert signal.getsignal(getattr(signal, name)) == before
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="sends itself a signal (POSIX)")
+def test_a_signal_that_is_ignored_stays_ignored(images):  # as under nohup
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        run = train(images, out="on", progress=StopAt(2, signal.SIGHUP), **SETTINGS)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert run.summary["status"] == "finished"
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="kills a process (POSIX)")
@@ -243,6 +265,16 @@ def test_only_an_unfinished_run_is_resumed_and_only_with_its_own_settings(images
         train(images, resume=uninterrupted.path)
     with pytest.raises(CheckpointError, match=r"has no config\.toml"):
         train(resume="nowhere")
+
+
+def test_a_state_that_is_damaged_is_not_resumed(images):
+    with pytest.raises(KeyboardInterrupt):
+        train(images, out="stopped", progress=StopAt(2), **SETTINGS)
+    saved = load_checkpoint("stopped/last.safetensors")
+    del saved.state["optimizer"]
+    save_checkpoint("stopped/last.safetensors", saved)
+    with pytest.raises(CheckpointError, match=r"the state in .*last\.safetensors is damaged"):
+        train(resume="stopped", progress=False)
 
 
 # -- what goes wrong -------------------------------------------------------------------------------

@@ -141,6 +141,13 @@ def test_images_that_are_not_finite_are_named():
         trainer().fit(batches(scale=np.nan), batches(), 1)
 
 
+def test_weights_that_the_last_update_of_an_epoch_spoilt_show_in_its_validation():
+    t = trainer(lr=1e38)
+    with pytest.raises(DivergenceError, match=r"at step 1 \(found by the validation of epoch 1\)"):
+        t.fit(batches(8), batches(8), 1)
+    assert t.history == []
+
+
 def test_a_gradient_that_is_not_finite_never_reaches_the_weights():
     class InfiniteSlope(nn.Module):
         def forward(self, x):  # sqrt has an infinite slope at 0

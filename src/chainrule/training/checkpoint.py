@@ -196,7 +196,48 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
             f"checkpoint: the weights in {file} do not fit its model {facts['model']['name']!r}"
             + "".join(f"\n  {line}" for line in lines)
         ) from error
+    _check_description(file, checkpoint)
+    _check_weights(file, weights, model)
     return checkpoint
+
+
+def _check_description(file: Path, checkpoint: Checkpoint) -> None:
+    """Raise CheckpointError where a checkpoint's facts are not what their users count on."""
+    classes, size, channels = checkpoint.classes, checkpoint.image_size, checkpoint.channels
+    outputs = _construction(checkpoint.model)["num_classes"]
+    per_channel = (*checkpoint.mean, *checkpoint.std)
+    wrong = {
+        "classes": not all(isinstance(name, str) for name in classes)
+        or len({*classes}) != len(classes)
+        or len(classes) != outputs,
+        "channels": channels not in (1, 3),
+        "mean, std": not all(isinstance(value, float | int) for value in per_channel)
+        or not len(checkpoint.mean) == len(checkpoint.std) == channels,
+        "image_size": len(size) != 2 or not all(isinstance(n, int) and n > 0 for n in size),
+        "held_out": checkpoint.held_out not in ("test", "val"),
+        "config": not isinstance(checkpoint.config, dict),
+        "metrics": not isinstance(checkpoint.metrics, dict),
+    }
+    named = [name for name, is_wrong in wrong.items() if is_wrong]
+    if named:
+        raise CheckpointError(
+            f"checkpoint: {file} is damaged or from another version of chainrule: "
+            f"the entry {named[0]!r} makes no sense"
+        )
+
+
+def _check_weights(file: Path, weights: Mapping[str, np.ndarray[Any, Any]], model: Module) -> None:
+    """Raise CheckpointError for weights that are no numbers, or not of the model's kind."""
+    for name, own in model.state_dict().items():
+        if weights[name].dtype.kind != own.dtype.kind:
+            problem = f"is {weights[name].dtype}, not {own.dtype}"
+        elif not np.isfinite(weights[name]).all():
+            problem = "holds NaN or infinity"
+        else:
+            continue
+        raise CheckpointError(
+            f"checkpoint: {name} in {file} {problem}; use another checkpoint, or train again"
+        )
 
 
 def _read(file: Path) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -10,9 +10,11 @@ from chainrule.autograd import no_grad
 from chainrule.nn.module import Module
 from chainrule.tensor import Tensor
 
+ONLY_LOSS = "every layer's output is finite, only the loss is not"
 
-def first_nonfinite(model: Module, images: Tensor) -> str:
-    """Where, in the order of computation, numbers stop being finite. Words for a message.
+
+def first_nonfinite(model: Module, images: Tensor) -> str | None:
+    """Where, in the order of computation, numbers stop being finite, in words; None: nowhere.
 
     Runs the model once more on the batch: the images themselves, then each layer's weights
     when it is called, then its output.
@@ -42,7 +44,7 @@ def first_nonfinite(model: Module, images: Tensor) -> str:
     finally:
         for handle in handles:
             handle.remove()
-    return found[0] if found else "every layer's output is finite, only the loss is not"
+    return found[0] if found else None
 
 
 def first_nonfinite_gradient(model: Module) -> str | None:

@@ -1,4 +1,4 @@
-"""Ctrl-C at a moment that leaves everything whole."""
+"""Ctrl-C, or the system's wish to end the process, at a moment that leaves everything whole."""
 
 from __future__ import annotations
 
@@ -7,6 +7,12 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+
+SIGNALS = [
+    number
+    for name in ("SIGINT", "SIGTERM", "SIGHUP")  # Ctrl-C, a scheduler, a terminal that is closed
+    if (number := getattr(signal, name, None)) is not None  # Windows knows no SIGHUP
+]
 
 
 class CleanInterrupt(KeyboardInterrupt):
@@ -31,16 +37,24 @@ class Interrupt:
 
 @contextmanager
 def deferred_interrupt() -> Iterator[Interrupt]:
-    """Inside the block Ctrl-C only sets a mark; pressed twice, it interrupts at once.
+    """Inside the block `SIGNALS` only set a mark; the second one interrupts at once.
 
-    Signals reach the main thread alone: in another thread the mark is never set.
+    Signals reach the main thread alone: in another thread the mark is never set. What the
+    caller ignores stays ignored, as SIGHUP under nohup.
     """
     interrupt = Interrupt()
     if threading.current_thread() is not threading.main_thread():
         yield interrupt
         return
-    before = signal.signal(signal.SIGINT, interrupt._handle)
+    before = {
+        number: handler
+        for number in SIGNALS
+        if (handler := signal.getsignal(number)) not in (signal.SIG_IGN, None)
+    }
+    for number in before:
+        signal.signal(number, interrupt._handle)
     try:
         yield interrupt
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -205,8 +205,13 @@ class _Job:
     def load(self, saved: Checkpoint) -> None:
         """Go on from a checkpoint."""
         assert saved.state is not None
-        self.trainer.model.load_state_dict(saved.model.state_dict())
-        self.trainer.load_state(saved.state)
+        try:
+            self.trainer.model.load_state_dict(saved.model.state_dict())
+            self.trainer.load_state(saved.state)
+        except (KeyError, TypeError, ValueError) as error:
+            raise CheckpointError(
+                f"--resume: the state in {saved.path} is damaged ({error}); start the run again"
+            ) from error
 
     def go(self) -> Run:
         """Train, test, and write down how it ended."""

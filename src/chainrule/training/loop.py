@@ -21,7 +21,7 @@ from chainrule.optim import Optimizer
 from chainrule.optim.lr_scheduler import LRScheduler
 from chainrule.random import default_generator
 from chainrule.tensor import Tensor
-from chainrule.training.divergence import first_nonfinite, first_nonfinite_gradient
+from chainrule.training.divergence import ONLY_LOSS, first_nonfinite, first_nonfinite_gradient
 from chainrule.training.interrupt import Interrupt, deferred_interrupt
 
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -135,9 +135,7 @@ class Trainer:
             with deferred_interrupt() as interrupt, np.errstate(all="ignore"):
                 while self.epoch < epochs:
                     self._train_epoch(train, callbacks, interrupt)
-                    metrics = self._close_epoch(
-                        evaluate_batches(self.model, self.loss, val, interrupt)
-                    )
+                    metrics = self._close_epoch(self._validate(val, interrupt))
                     for callback in callbacks:
                         callback.on_epoch(self, metrics)
         finally:
@@ -168,7 +166,7 @@ class Trainer:
         loss = self.loss(scores, labels)
         value = float(loss.item())
         if not math.isfinite(value):
-            raise self._diverged(f"{first_nonfinite(self.model, images)} (loss {value})")
+            raise self._diverged(first_nonfinite(self.model, images))
         loss.backward()
         self._check_gradients()
         if self.grad_clip:
@@ -188,12 +186,25 @@ class Trainer:
             if where is not None:
                 raise self._diverged(where)
 
-    def _diverged(self, where: str) -> DivergenceError:
+    def _validate(self, val: Iterable[tuple[Tensor, Tensor]], interrupt: Interrupt) -> Tally:
+        """What the last update of an epoch spoilt shows here first, before it is saved."""
+        tally = evaluate_batches(self.model, self.loss, val, interrupt)
+        if math.isfinite(tally.loss):
+            return tally
+        self.model.eval()
+        where = (first_nonfinite(self.model, images) for images, _ in val)
+        raise DivergenceError(
+            f"training diverged at step {self.step} (found by the validation of epoch "
+            f"{self.epoch + 1}): {next(filter(None, where), ONLY_LOSS)}; try a lower --lr "
+            "or --grad-clip 1"
+        )
+
+    def _diverged(self, where: str | None) -> DivergenceError:
         lr = self.optimizer.param_groups[0]["lr"]
         return DivergenceError(
             f"training diverged at step {self.step + 1} (epoch {self.epoch + 1}, "
-            f"batch {self.batch + 1}): {where}; try a lower --lr (it was {lr:.3g} here) "
-            "or --grad-clip 1"
+            f"batch {self.batch + 1}): {where or ONLY_LOSS}; try a lower --lr "
+            f"(it was {lr:.3g} here) or --grad-clip 1"
         )
 
     def _close_epoch(self, val: Tally) -> EpochMetrics:
