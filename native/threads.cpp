@@ -4,6 +4,8 @@
 #include <chrono>
 #include <condition_variable>
 #include <mutex>
+#include <new>
+#include <system_error>
 #include <thread>
 
 #ifndef _WIN32
@@ -45,7 +47,7 @@ class Pool {
     if (!running) return false;
     {
       std::lock_guard lock(mutex_);
-      for (; workers_ < helpers; ++workers_) std::thread([this] { work(); }).detach();
+      hire(helpers);
       function_ = function;
       context_ = context;
       tasks_ = tasks;
@@ -67,6 +69,14 @@ class Pool {
   }
 
  private:
+  void hire(int helpers) {
+    try {
+      for (; workers_ < helpers; ++workers_) std::thread([this] { work(); }).detach();
+    } catch (const std::system_error&) {
+      // The system grants no more threads: fewer do the same work, to the same bits.
+    }
+  }
+
   void work() {
     unsigned long seen = 0;
     for (;;) {
