@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from contextlib import AbstractContextManager
+from importlib.util import find_spec
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -52,7 +53,9 @@ def choose_display(progress: bool | Display) -> Display:
     from rich.console import Console
 
     console = Console(highlight=False)
-    return LiveDisplay(console) if console.is_terminal or console.is_jupyter else PlainDisplay()
+    # In a notebook rich draws with ipywidgets.
+    live = find_spec("ipywidgets") is not None if console.is_jupyter else console.is_terminal
+    return LiveDisplay(console) if live else PlainDisplay()
 
 
 # -- words both displays use -----------------------------------------------------------------------
@@ -86,7 +89,7 @@ def opening(run: Run, config: TrainConfig, splits: Splits, model: Module) -> lis
 def epoch_line(m: EpochMetrics, epochs: int) -> str:
     """One line under `HEADER`."""
     return (
-        f"{f'{m.epoch}/{epochs}':>7} {m.train_loss:8.4f} {m.train_accuracy:7.1%} "
+        f"{f'{m.epoch}/{epochs}':>7} {m.train_loss:8.4f} {m.train_accuracy:8.1%} "
         f"{m.val_loss:9.4f} {m.val_accuracy:8.1%} {m.lr:9.2g} {m.images_per_second:10,.0f}"
     )
 
