@@ -123,6 +123,12 @@ def test_predict_takes_folders_and_counts_what_it_cannot_read(
     assert "absent.png" in answer["predictions"][1]["error"]
 
 
+def test_predicting_one_image_that_is_not_there(refused, trained, tmp_path):
+    (tmp_path / "photo.png").touch()
+    error = refused("predict", trained, "foto.png")
+    assert error == "chainrule: error: data: there is no image foto.png; did you mean photo.png?\n"
+
+
 def test_info_is_json_too(capsys):
     assert run(["info", "--json"]) == 0
     facts = json.loads(capsys.readouterr().out)

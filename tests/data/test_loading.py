@@ -216,6 +216,12 @@ def test_load_split_takes_an_undivided_folder_whole(make_folder):
     assert part.labels.tolist() == [2, 2] and part.classes == ("a", "b", "c")
 
 
+def test_load_split_checks_classes_before_it_downloads(monkeypatch):
+    monkeypatch.setattr("chainrule.data.loading.read_named", None)
+    with pytest.raises(DataError, match="mnist has classes that the training images lack"):
+        data.load_split("mnist", classes=("cat", "dog"), image_size=8, channels=1)
+
+
 def test_load_split_checks_classes(make_folder):
     with pytest.raises(DataError, match="lack: zebra; the training classes are a, b, c"):
         split_of(make_folder({"a": 1, "zebra": 1}))
@@ -240,10 +246,13 @@ def test_load_image_errors(tmp_path):
     (tmp_path / "text.png").write_text("text")
     with pytest.raises(DataError, match=r"cannot read the image .*text\.png: not an image file"):
         data.load_image(tmp_path / "text.png", 8, 3)
-    with pytest.raises(DataError, match=r"does not exist; did you mean .*text\.png"):
+    with pytest.raises(DataError, match=r"there is no image .*; did you mean .*text\.png\?"):
         data.load_image(tmp_path / "texts.png", 8, 3)
     with pytest.raises(DataError, match="is a folder; name an image file"):
         data.load_image(tmp_path, 8, 3)
+    (tmp_path / "link.png").symlink_to("nowhere")
+    with pytest.raises(DataError, match=r"no image \S+link\.png$"):
+        data.load_image(tmp_path / "link.png", 8, 3)
 
 
 def test_hidden_files_do_not_disturb(make_folder):

@@ -36,7 +36,8 @@ def predict_command(
                 ranks = "   ".join(f"{name} {probability:.1%}" for name, probability in p.top)
                 click.echo(f"{p.image:<{width}}   {ranks}")
     for p in failed:
-        click.echo(f"chainrule: {p.error}", err=True)
+        click.echo(f"chainrule: error: {p.error}", err=True)
     if failed:
-        click.echo(f"chainrule: {len(failed)} of {len(predictions)} images failed", err=True)
+        if len(predictions) > 1:
+            click.echo(f"chainrule: {len(failed)} of {len(predictions)} images failed", err=True)
         context.exit(2 if len(failed) == len(predictions) else 1)

@@ -95,11 +95,11 @@ def load_split(source: str | Path, split: str = "test", *, classes: Sequence[str
     size, wanted = checked_size(image_size), checked_channels(channels)
     named = find_named(source)
     if named is not None:
-        pairs = dict(zip(("train", "test"), read_named(named, data_dir, progress), strict=True))
-        if split not in pairs:
+        if split not in ("train", "test"):
             raise DataError(f"data: {named.name} has no split {split!r}; it has train and test")
-        images, labels = pairs[split]
-        renumber = _label_numbers(named.name, named.classes, classes)
+        renumber = _label_numbers(named.name, named.classes, classes)  # before any download
+        train, test = read_named(named, data_dir, progress)
+        images, labels = train if split == "train" else test
         return ImageDataset(refit(images, size, wanted), renumber[labels], classes)
     files = open_files(_existing(source))
     reader = _PartReader(files, size, wanted, strict, memory_limit, progress)
@@ -120,9 +120,13 @@ def load_image(path: str | Path, image_size: int | tuple[int, int] | None = None
 
     Raises DataError if it is missing or cannot be read.
     """
-    path = _existing(path)
+    path = Path(path).expanduser()
     if path.is_dir():
         raise DataError(f"data: {path} is a folder; name an image file")
+    if not path.exists():
+        near = " or ".join(_near(path))
+        raise DataError(f"data: there is no image {path}" + (
+            f"; did you mean {near}?" if near else ""))
     try:
         content = read_file(path)
         return decode_file(content, checked_size(image_size), checked_channels(channels))
@@ -243,12 +247,16 @@ def _existing(source: str | Path) -> Path:
     path = Path(source).expanduser()
     if path.exists():
         return path
+    near = _near(path) + difflib.get_close_matches(str(source).lower(), DATASETS, n=2)
+    raise DataError(f"data: {source} does not exist; " + (
+        f"did you mean {' or '.join(near)}?" if near else
+        f"give a folder, a .zip or one of {', '.join(DATASETS)}"))
+
+
+def _near(path: Path) -> list[str]:
+    """Paths in the same folder whose names come near that of `path`."""
     try:
-        nearby = [str(path.parent / other.name) for other in path.parent.iterdir()]
+        names = [other.name for other in path.parent.iterdir() if other.name != path.name]
     except OSError:  # the folder is missing too, or closed to us
-        nearby = []
-    near = difflib.get_close_matches(str(path), nearby, n=3)
-    near += difflib.get_close_matches(str(source).lower(), DATASETS, n=2)
-    raise DataError(f"data: {source} does not exist" + (
-        f"; did you mean {' or '.join(near)}?" if near else
-        f"; give a folder, a .zip or one of {', '.join(DATASETS)}"))
+        return []
+    return [str(path.parent / name) for name in difflib.get_close_matches(path.name, names)]
