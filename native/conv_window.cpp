@@ -191,6 +191,7 @@ void slide_block(const Job& job, Index image, Index block, Index top, Index bott
   const Index tiles = ceil_div(right - left, most);
   for (Index row = top; row < bottom; ++row) {
     float* out = job.out.data + image * job.out.image_step + row * job.out.row_step + start;
+    const float* in_row = in + row * job.window.rows.stride * job.in.cols * job.in.channels;
     for (Index t = 0; t < tiles; ++t) {
       const Index first = left + (right - left) * t / tiles;
       const Index pixels = left + (right - left) * (t + 1) / tiles - first;
@@ -198,7 +199,7 @@ void slide_block(const Job& job, Index image, Index block, Index top, Index bott
           plan_tile(job, in, weights, width, row, first, pixels, lines, runs);
       const Tile run_tile = vectors == 2 ? Tiles<2>::of(pixels) : Tiles<1>::of(pixels);
       if (job.taps() == 1 && block == 0)
-        prefetch(in + (row * job.in.cols + first + pixels) * in_step, pixels * in_step);
+        prefetch(in_row + (first + pixels) * in_step, pixels * in_step);
       run_tile(runs, count, in_step, init, out + first * job.out.pixel_step, job.out.pixel_step,
                channels);
     }
