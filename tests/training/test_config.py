@@ -51,6 +51,16 @@ def test_small_data_sets_get_smaller_batches_unless_the_user_chose():
     assert settle({"data": "d", "batch_size": 64}, images=200).batch_size == 64
 
 
+def test_with_a_smaller_batch_the_rate_of_sgd_falls_in_proportion():
+    full = settle({"data": "d"}, model="resnet20")
+    small = settle({"data": "d"}, model="resnet20", images=640)
+    assert small.batch_size == full.batch_size / 4
+    assert small.lr == full.lr / 4
+    assert settle({"data": "d", "lr": 0.3}, model="resnet20", images=640).lr == 0.3
+    assert settle({"data": "d", "batch_size": 8}, model="resnet20").lr == full.lr
+    assert settle({"data": "d"}, images=640).lr == settle({"data": "d"}).lr  # adam
+
+
 def test_only_photographs_are_mirrored():
     assert settle({"data": "d"}, channels=1).augment == "crop"
     assert settle({"data": "d"}, channels=3).augment == "crop+flip"

@@ -130,8 +130,12 @@ def resolve(
     width, None where these differ.
     """
     known = recipe(name, model)
-    if "batch_size" in known:
-        known["batch_size"] = min(known["batch_size"], max(4, images // STEPS_PER_EPOCH))
+    if "batch_size" not in settings and "batch_size" in known:
+        batch = min(known["batch_size"], max(4, images // STEPS_PER_EPOCH))
+        if known["optimizer"] == "sgd":
+            # The rate goes with the batch (Goyal et al. 2017, arXiv:1706.02677, §2.1).
+            known["lr"] *= batch / known["batch_size"]
+        known["batch_size"] = batch
     merged = {**known, **settings, "model": model}
     merged.update(image_size=image_size, channels=channels)
     if merged.get("augment", "auto") == "auto":
