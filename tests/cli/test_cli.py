@@ -51,8 +51,9 @@ def test_from_images_to_predictions_in_processes_of_their_own(divided_images, tm
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     lines = done.stdout.splitlines()
-    assert "21 training, 3 validation, 9 test images in 3 classes" in lines[0]
-    assert lines[5].split()[0] == "1/2"
+    assert lines[0].startswith("data     divided: 3 classes, 12 x 12 colour")
+    assert lines[1] == "images   21 training, 3 validation, 9 test"
+    assert lines[6].split()[0] == "1/2"
     assert "100.00% test accuracy" in done.stdout
     assert "next      chainrule evaluate run" in done.stdout
 
@@ -83,6 +84,20 @@ def test_evaluate_prints_tables(trained, images, capsys):
     rows = [line.split() for line in out.splitlines()]
     assert ["green", "100.0%", "100.0%", "1.000", "8"] in rows
     assert ["green", "·", "8", "·"] in rows
+
+
+def test_classes_with_long_names_are_numbered_in_the_matrix(capsys):
+    from rich.console import Console
+
+    from chainrule.cli.evaluate import _confusion
+    from chainrule.training import Report
+
+    names = tuple(f"a class whose name is long {i}" for i in range(5))
+    confusion = np.eye(5, dtype=np.int64) * 7
+    _confusion(Report("d", "test", names, confusion, 0.1, 1.0, 0.1), Console(width=80))
+    lines = [line.rstrip() for line in capsys.readouterr().out.splitlines()[2:]]
+    assert lines[0].split() == ["class", "1", "2", "3", "4", "5"]
+    assert lines[5] == "5 a class whose name is long 4 · · · · 7"
 
 
 def test_many_classes_show_only_the_most_confused_pairs(capsys):
@@ -239,13 +254,15 @@ def partly_broken(tmp_path):
     (folder / "cut.jpg").write_bytes(whole[: len(whole) // 2])
     (folder / "text.png").write_text("no image")
     Image.new("1", (20_000, 20_000)).save(folder / "bomb.png")
+    (folder / "phone.heic").touch()
     return tmp_path / "data"
 
 
 def test_broken_images_are_named_skipped_and_counted(partly_broken, capsys):
     assert run(["train", str(partly_broken), "--out", "run", *QUICK]) == 0
     out = capsys.readouterr().out
-    assert "skipped  3 unreadable images" in out
+    assert "skipped  unreadable images: 3 (" in out
+    assert "ignored  files without an image's extension: 1\n" in out
     for name in ("cut.jpg", "text.png", "bomb.png: decompression bomb"):
         assert name in out
     summary = json.loads(Path("run/summary.json").read_text())
@@ -312,7 +329,7 @@ def test_a_config_with_an_unknown_key(refused, images, tmp_path):
 
 def test_bad_options(refused, images):
     assert "'fast' is not a valid float" in refused("train", images, "--lr", "fast")
-    assert "lr must be above 0, got -1.0" in refused("train", images, "--lr", "-1")
+    assert "lr must be a finite number above 0, got -1.0" in refused("train", images, "--lr", "-1")
     assert "did you mean lenet5?" in refused("train", images, "--model", "lenet")
     assert "--epochs" in refused("train", images, "--epoch", "3")  # click's own words
     assert "optimizer must be one of sgd, adam, adamw" in refused(

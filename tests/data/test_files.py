@@ -1,3 +1,4 @@
+import errno
 import os
 import random
 import stat
@@ -114,6 +115,30 @@ def test_neither_folder_nor_zip(tmp_path: Path):
     (tmp_path / "notes.txt").write_text("hello")
     with pytest.raises(DataError, match=r"neither a folder nor a .zip"):
         open_files(tmp_path / "notes.txt")
+
+
+def test_a_folder_closed_to_us_is_named(tmp_path: Path, monkeypatch):
+    (tmp_path / "cat").mkdir()
+    real = os.scandir
+
+    def closed(path):  # permissions would not stop a test that runs as root
+        if Path(path).name == "cat":
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", closed)
+    with pytest.raises(DataError, match=r"cannot read the folder \S+cat: Permission denied"):
+        open_files(tmp_path)
+
+
+def test_a_zip_closed_to_us_is_named(tmp_path: Path, monkeypatch):
+    def closed(path):
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    (tmp_path / "z.zip").touch()
+    monkeypatch.setattr(zipfile, "ZipFile", closed)
+    with pytest.raises(DataError, match=r"cannot read \S+z\.zip: Permission denied$"):
+        open_files(tmp_path / "z.zip")
 
 
 @pytest.mark.skipif(not hasattr(os, "symlink"), reason="no symbolic links here")

@@ -6,6 +6,8 @@ import pytest
 
 from chainrule.errors import ConfigError
 from chainrule.training.config import (
+    CHOICES,
+    RATES,
     RECIPES,
     TrainConfig,
     check,
@@ -61,6 +63,22 @@ def test_with_a_smaller_batch_the_rate_of_sgd_falls_in_proportion():
     assert settle({"data": "d"}, images=640).lr == settle({"data": "d"}).lr  # adam
 
 
+def test_another_update_rule_gets_a_rate_of_its_own():
+    chosen = settle({"data": "d", "optimizer": "adam"}, model="resnet20")
+    assert (chosen.lr, chosen.weight_decay) == (RATES["adam"], 0)
+    chosen = settle({"data": "d", "optimizer": "adam", "lr": 0.01}, model="resnet20")
+    assert chosen.lr == 0.01
+    same = settle({"data": "d", "optimizer": "sgd"}, model="resnet20")
+    assert same.lr == RECIPES["*", "resnet20"]["lr"]
+    assert RATES.keys() == set(CHOICES["optimizer"])
+
+
+def test_a_model_without_a_recipe_gets_the_defaults():
+    default = TrainConfig("d", "m")
+    settled = settle({"data": "d"}, model="unheard of")
+    assert (settled.lr, settled.batch_size) == (default.lr, default.batch_size)
+
+
 def test_only_photographs_are_mirrored():
     assert settle({"data": "d"}, channels=1).augment == "crop"
     assert settle({"data": "d"}, channels=3).augment == "crop+flip"
@@ -77,6 +95,8 @@ def test_a_file_is_read_and_checked(tmp_path):
     file = tmp_path / "settings.toml"
     file.write_text('model = "mlp"\nlr = 1\n')
     assert read_settings(file) == {"model": "mlp", "lr": 1}
+    file.write_text("lr = 2\n", encoding="utf-8-sig")  # as editors on Windows save it
+    assert read_settings(file) == {"lr": 2}
 
 
 @pytest.mark.parametrize(
@@ -89,8 +109,8 @@ def test_a_file_is_read_and_checked(tmp_path):
         ("epochs = true", "epochs must be a whole number, got True"),
         ("epochs = 0", "epochs must be at least 1, got 0"),
         ('lr = "fast"', "lr must be a number, got 'fast'"),
-        ("lr = nan", "lr must be above 0"),
-        ("lr = inf", "lr must be above 0"),
+        ("lr = nan", "lr must be a finite number above 0"),
+        ("lr = inf", "lr must be a finite number above 0"),
         ("strict = 1", "strict must be true or false"),
         ('optimizer = "sdg"', "optimizer must be one of sgd, adam, adamw, got 'sdg'"),
         ("channels = 2", "channels must be 1"),
@@ -112,7 +132,7 @@ def test_a_missing_or_unreadable_file_is_named(tmp_path):
     with pytest.raises(ConfigError, match="cannot read"):
         read_settings(tmp_path)
     (tmp_path / "binary.toml").write_bytes(b"\xff\xfe")
-    with pytest.raises(ConfigError, match="cannot read"):
+    with pytest.raises(ConfigError, match="is no UTF-8 text"):
         read_settings(tmp_path / "binary.toml")
 
 

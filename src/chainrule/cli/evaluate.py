@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -83,10 +84,11 @@ def _confusion(report: Report, console: Console) -> None:
         console.print("\n[bold]most confused[/]")
         console.print(table)
         return
+    rows, columns = _headings(report.classes, console.width)
     table = Table("class", box=None, header_style="bold", padding=(0, 1, 0, 0))
-    for name in report.classes:
-        table.add_column(_text(name), justify="right", overflow="ellipsis", no_wrap=True)
-    for i, name in enumerate(report.classes):
+    for name in columns:
+        table.add_column(_text(name), justify="right", no_wrap=True)
+    for i, name in enumerate(rows):
         table.add_row(
             _text(name),
             *(
@@ -96,6 +98,14 @@ def _confusion(report: Report, console: Console) -> None:
         )
     console.print("\n[bold]confusion[/]: a row is a class, a column what its images were taken for")
     console.print(table)
+
+
+def _headings(classes: Sequence[str], width: int) -> tuple[list[str], list[str]]:
+    """Names of rows and of columns; where the names are too wide for columns, numbers."""
+    if sum(len(name) + 1 for name in (max(classes, key=len), *classes)) <= width:
+        return list(classes), list(classes)
+    numbers = [str(number) for number in range(1, len(classes) + 1)]
+    return [f"{n} {name}" for n, name in zip(numbers, classes, strict=True)], numbers
 
 
 def _cell(images: int, correct: bool, support: int) -> str:

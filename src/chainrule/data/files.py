@@ -51,7 +51,7 @@ class FolderFiles(Files):
     def __init__(self, root: Path) -> None:
         self.root, self.names, self.folders = root, [], set()
         seen: set[str] = set()
-        for folder, subfolders, names in os.walk(root, followlinks=True):
+        for folder, subfolders, names in os.walk(root, onerror=_refuse_folder, followlinks=True):
             real = os.path.realpath(folder)
             if real in seen:  # a link back to a folder above it would be walked for ever
                 subfolders.clear()
@@ -65,6 +65,11 @@ class FolderFiles(Files):
 
     def read(self, name: str) -> bytes:
         return read_file(self.root / name)
+
+
+def _refuse_folder(error: OSError) -> None:
+    raise DataError(f"data: cannot read the folder {error.filename}: {error.strerror}; "
+                    "allow it, or move it elsewhere") from error
 
 
 def read_file(path: Path) -> bytes:
@@ -82,6 +87,8 @@ class ZipFiles(Files):
         self.root = root
         try:
             self._zip = zipfile.ZipFile(root)
+        except PermissionError as error:
+            raise DataError(f"data: cannot read {root}: {error.strerror}") from error
         except Exception as error:  # a damaged directory makes zipfile raise almost anything
             raise DataError(f"data: {root} is not a complete zip file ({error}); "
                             "copy or download it again") from error

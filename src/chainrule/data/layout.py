@@ -62,8 +62,8 @@ def read_layout(files: Files) -> Layout:
     tables = {name for name in files.names if name.rsplit("/", 1)[-1] == LABELS_FILE}
     ignored = len(files.names) - len(images) - len(tables)
     if not images:
-        raise DataError(f"data: no images in {files.root}" + (
-            f"; its {ignored} files have no image's extension" if ignored else "; it is empty")
+        raise DataError(f"data: no images in {files.root}; " + (
+            f"it has files of other kinds: {_listed(files.names)}" if ignored else "it is empty")
             + f" (known: {' '.join(sorted(IMAGE_SUFFIXES))})")
     root = _below_wrapping_folder(files.folders, images, tables)
     parts = {
@@ -135,7 +135,7 @@ def _read_part(files: Files, images: list[str], folder: str) -> Part:
     inside = [name for name in images if name.startswith(folder)]
     if folder + LABELS_FILE in files.names:
         return _read_table(files, inside, folder)
-    where = f"{files.root}/{folder}".rstrip("/")
+    where = str(files.root / folder)
     classes = _children(files.folders, folder)
     loose = _directly_in(inside, folder)
     if loose and classes:

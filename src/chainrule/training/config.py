@@ -63,7 +63,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
 RANGES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "epochs": (lambda n: n >= 1, "at least 1"),
     "batch_size": (lambda n: n >= 1, "at least 1"),
-    "lr": (lambda x: 0 < x < math.inf, "above 0"),
+    "lr": (lambda x: 0 < x < math.inf, "a finite number above 0"),
     "momentum": (lambda x: 0 <= x < 1, "from 0 to below 1"),
     "weight_decay": (lambda x: 0 <= x < math.inf, "at least 0"),
     "warmup": (lambda x: 0 <= x < 1, "from 0 to below 1"),
@@ -101,10 +101,13 @@ RECIPES: dict[tuple[str, str], dict[str, Any]] = {
         "label_smoothing": 0.1,
         "threads": 1,  # so little work that handing it out costs more than it saves
     },
-    ("digits", "resnet20"): {"epochs": 15, "batch_size": 32, "image_size": 16},
-    ("digits", "mlp"): {"epochs": 30, "batch_size": 32},
-    ("digits", "softmax"): {"epochs": 50, "batch_size": 32, "lr": 1e-2},
+    ("digits", "resnet20"): {"epochs": 15, "batch_size": 32, "lr": 0.025, "image_size": 16},
+    ("digits", "mlp"): {"epochs": 30, "batch_size": 32, "augment": "none", "threads": 1},
+    ("digits", "softmax"): {"epochs": 50, "batch_size": 32, "lr": 1e-2, "threads": 1},
 }
+
+# Highest rates for an update rule that the recipe was not made for.
+RATES = {"sgd": 0.02, "adam": 1e-3, "adamw": 1e-3}
 
 # The steps a small data set gets in each epoch, at least, unless the user sets batch_size.
 STEPS_PER_EPOCH = 20
@@ -130,9 +133,12 @@ def resolve(
     width, None where these differ.
     """
     known = recipe(name, model)
+    rule = settings.get("optimizer", known.get("optimizer"))
+    if rule != known.get("optimizer"):
+        known |= {"optimizer": rule, "lr": RATES[rule], "weight_decay": 0.0}
     if "batch_size" not in settings and "batch_size" in known:
         batch = min(known["batch_size"], max(4, images // STEPS_PER_EPOCH))
-        if known["optimizer"] == "sgd":
+        if rule == "sgd":
             # The rate goes with the batch (Goyal et al. 2017, arXiv:1706.02677, §2.1).
             known["lr"] *= batch / known["batch_size"]
         known["batch_size"] = batch
@@ -185,11 +191,13 @@ def read_settings(path: str | Path) -> dict[str, Any]:
     """The settings in a TOML file, checked. Raises ConfigError naming the file and the key."""
     path = Path(path)
     try:
-        settings = tomllib.loads(path.read_text(encoding="utf-8"))
+        settings = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise ConfigError(f"config: there is no file {path}") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"config: cannot read {path}: {error}") from error
+    except OSError as error:
+        raise ConfigError(f"config: cannot read {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"config: {path} is no UTF-8 text ({error})") from error
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"config: {path} is not valid TOML: {error}") from error
     check(settings, str(path))

@@ -71,8 +71,9 @@ def opening(run: Run, config: TrainConfig, splits: Splits, model: Module) -> lis
     weights = sum(p.numel() for p in model.parameters())
     facts = kernels.describe()
     lines = [
-        f"data     {splits.name}: {', '.join(counts)} images in {len(splits.classes)} classes, "
-        f"{height} x {width} {'grey' if channels == 1 else 'colour'}",
+        f"data     {splits.name}: {len(splits.classes)} classes, {height} x {width} "
+        f"{'grey' if channels == 1 else 'colour'}",
+        f"images   {', '.join(counts)}",
         f"model    {config.model}: {weights:,} weights; {config.optimizer}, lr {config.lr:g}, "
         f"batches of {config.batch_size}, seed {config.seed}",
         f"kernels  {facts['tier']} ({facts['instruction_set']}), {facts['threads']} "
@@ -82,7 +83,9 @@ def opening(run: Run, config: TrainConfig, splits: Splits, model: Module) -> lis
     if splits.skipped:
         shown = "; ".join(f"{s.name}: {s.reason}" for s in splits.skipped[:5])
         more = ", ..." if len(splits.skipped) > 5 else ""
-        lines.append(f"skipped  {len(splits.skipped)} unreadable images ({shown}{more})")
+        lines.append(f"skipped  unreadable images: {len(splits.skipped)} ({shown}{more})")
+    if splits.ignored:
+        lines.append(f"ignored  files without an image's extension: {splits.ignored}")
     return lines
 
 
@@ -109,7 +112,8 @@ def closing(run: Run) -> tuple[list[str], list[str]]:
         f"in        {_duration(facts['seconds'])}, best epoch {facts['best_epoch']} "
         f"of {facts['epochs']}",
         f"folder    {run.path}",
-        f"          {BEST} (use this), {LAST}, {METRICS_TABLE}, config.toml",
+        f"          {BEST} (use this), {LAST},",
+        f"          {METRICS_TABLE}, config.toml",
     ]
     path = str(run.path)
     samples = sorted((run.path / SAMPLES).glob("*.png"))
