@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -274,6 +275,12 @@ def test_a_state_that_is_damaged_is_not_resumed(images):
     del saved.state["optimizer"]
     save_checkpoint("stopped/last.safetensors", saved)
     with pytest.raises(CheckpointError, match=r"the state in .*last\.safetensors is damaged"):
+        train(resume="stopped", progress=False)
+    Path("stopped/summary.json").write_text("{")
+    with pytest.raises(CheckpointError, match=r"summary\.json is damaged"):
+        train(resume="stopped", progress=False)
+    Path("stopped/summary.json").unlink()
+    with pytest.raises(CheckpointError, match=r"cannot read .*summary\.json"):
         train(resume="stopped", progress=False)
 
 

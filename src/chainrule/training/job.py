@@ -73,7 +73,7 @@ def train(
         return _resume(Run(resume), data, config, settings, display)
     given = {**(read_settings(config) if config else {}), **settings}
     if data is not None:
-        given["data"] = data if isinstance(data, str) else str(data.resolve())
+        given["data"] = data if isinstance(data, str) else str(Path(data).resolve())
     check(given, "train")
     if "data" not in given:
         raise ConfigError("train: no data was named; give a data set, a folder or a zip")
@@ -111,7 +111,7 @@ def _resume(
         raise ConfigError(f"--resume: {run.path} is finished already, nothing is left to do")
     with display:
         splits, again = _prepare(to_dict(resolved), display)
-        if splits.classes != saved.classes or len(splits.train) != run.summary["train_images"]:
+        if splits.classes != saved.classes or len(splits.train) != run.summary.get("train_images"):
             raise CheckpointError(
                 f"--resume: {resolved.data} has changed since the run began; start a new run"
             )

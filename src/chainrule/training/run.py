@@ -65,13 +65,12 @@ class Run:
     @property
     def history(self) -> list[dict[str, Any]]:
         """The epochs, as dicts with the fields of `EpochMetrics`."""
-        lines = (self.path / METRICS_LINES).read_text(encoding="utf-8").splitlines()
-        return [json.loads(line) for line in lines]
+        return [self._json(METRICS_LINES, line) for line in self._text(METRICS_LINES).splitlines()]
 
     @property
     def summary(self) -> dict[str, Any]:
         """How it ended; ``status`` is running, finished, interrupted or failed."""
-        return dict(json.loads((self.path / SUMMARY).read_text(encoding="utf-8")))
+        return self._json(SUMMARY, self._text(SUMMARY))
 
     @property
     def test_accuracy(self) -> float | None:
@@ -87,6 +86,18 @@ class Run:
     def checkpoint(self) -> Checkpoint:
         """The best checkpoint, read from the file."""
         return load_checkpoint(self.path)
+
+    def _text(self, name: str) -> str:
+        try:
+            return (self.path / name).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise CheckpointError(f"run: cannot read {self.path / name}: {error}") from error
+
+    def _json(self, name: str, text: str) -> dict[str, Any]:
+        try:
+            return dict(json.loads(text))
+        except (ValueError, TypeError) as error:
+            raise CheckpointError(f"run: {self.path / name} is damaged: {error}") from error
 
     def write(self, name: str, content: str) -> None:
         """Replace one file of the folder, whole or not at all."""
