@@ -8,11 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-SIGNALS = [
-    number
-    for name in ("SIGINT", "SIGTERM", "SIGHUP")  # Ctrl-C, a scheduler, a terminal that is closed
-    if (number := getattr(signal, name, None)) is not None  # Windows knows no SIGHUP
-]
+HANGUP = getattr(signal, "SIGHUP", None)  # a terminal was closed; Windows does not know it
+SIGNALS = [signal.SIGINT, signal.SIGTERM, *([HANGUP] if HANGUP else [])]
 
 
 class CleanInterrupt(KeyboardInterrupt):
@@ -39,22 +36,20 @@ class Interrupt:
 def deferred_interrupt() -> Iterator[Interrupt]:
     """Inside the block `SIGNALS` only set a mark; the second one interrupts at once.
 
-    Signals reach the main thread alone: in another thread the mark is never set. What the
-    caller ignores stays ignored, as SIGHUP under nohup.
+    Signals reach the main thread alone: in another thread the mark is never set. SIGHUP that
+    is ignored, as under nohup, stays so.
     """
     interrupt = Interrupt()
     if threading.current_thread() is not threading.main_thread():
         yield interrupt
         return
-    before = {
-        number: handler
-        for number in SIGNALS
-        if (handler := signal.getsignal(number)) not in (signal.SIG_IGN, None)
-    }
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    if before.get(HANGUP) == signal.SIG_IGN:
+        del before[HANGUP]
     for number in before:
         signal.signal(number, interrupt._handle)
     try:
         yield interrupt
     finally:
         for number, handler in before.items():
-            signal.signal(number, handler)
+            signal.signal(number, handler or signal.SIG_DFL)
