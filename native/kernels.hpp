@@ -28,6 +28,12 @@ struct Pool {
   std::ptrdiff_t dilation_height, dilation_width;
 };
 
+// A matrix in memory: steps to the next row and to the next column, in floats.
+struct Operand {
+  const float* data;
+  std::ptrdiff_t row_step, col_step;
+};
+
 struct Kernels {
   const char* instruction_set;
   // y = max(x, 0); n elements. y may alias x.
@@ -41,6 +47,10 @@ struct Kernels {
                             int threads);
   void (*conv2d_weight_grad)(const Convolution&, const float* g, const float* x, float* dw,
                              int threads);
+  // c (rows, cols) = a (rows, depth) b (depth, cols) + bias (cols), which may be null.
+  void (*matrix_product)(const Operand& a, const Operand& b, const float* bias, float* c,
+                         std::ptrdiff_t rows, std::ptrdiff_t cols, std::ptrdiff_t depth,
+                         int threads);
   // x, y, g, dx are (rows, channels); weight, bias may be null; the rest are (channels).
   void (*batch_norm)(const float* x, const float* weight, const float* bias, float eps,
                      std::ptrdiff_t rows, std::ptrdiff_t channels, float* y, float* mean,

@@ -1,5 +1,6 @@
 #include "activation.hpp"
 #include "conv.hpp"
+#include "linear.hpp"
 #include "norm.hpp"
 #include "pool.hpp"
 
@@ -16,6 +17,7 @@ const Kernels kernels = {
     .conv2d = conv2d,
     .conv2d_input_grad = conv2d_input_grad,
     .conv2d_weight_grad = conv2d_weight_grad,
+    .matrix_product = matrix_product,
     .batch_norm = batch_norm,
     .batch_norm_backward = batch_norm_backward,
     .scale_shift = scale_shift,

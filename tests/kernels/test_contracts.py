@@ -114,6 +114,17 @@ NORMS = [(2, 3, 4, 5), (4, 16, 3, 3), (2, 37, 5, 2), (1, 1, 2, 1), (7, 5), (3, 4
 MATRICES = [(5, 4), (1, 1), (3, 10), (0, 6)]
 
 
+LINEARS = [  # N, I, O: beyond a slice of depth, beyond a tile and a panel, thin, empty
+    (2, 3, 4),
+    (1, 1, 1),
+    (7, 300, 5),
+    (33, 20, 70),
+    (5, 600, 16),
+    (3, 0, 4),
+    (0, 5, 3),
+]
+
+
 def random_convolutions(count: int) -> Iterator[tuple[Any, ...]]:
     """Geometries nobody thought of."""
     rng = np.random.default_rng(7)
@@ -162,6 +173,18 @@ def cases() -> Iterator[Case]:
         )
         yield Case("conv2d_weight_grad", label, lambda rng, x=x, w=weight, y=y, e=geometry: (
             rng.normal(size=y), rng.normal(size=x), w, *e))  # fmt: skip
+
+    for n, i, o in LINEARS:
+        for with_bias in (False, True):
+            yield Case(
+                "linear",
+                f"{n}x{i} to {o} bias={with_bias}",
+                lambda rng, n=n, i=i, o=o, b=with_bias: (
+                    rng.normal(size=(n, i)),
+                    rng.normal(size=(o, i)),
+                    rng.normal(size=o) if b else None,
+                ),
+            )
 
     for x, *rest in POOLS:
         geometry, ceil_mode = tuple(rest[:4]), rest[4]
@@ -414,6 +437,7 @@ def torch_answer(torch: Any, name: str, a: Arguments) -> Any:
         zeros, ones = torch.zeros_like(scale), torch.ones_like(scale)
         return functional.batch_norm(x, zeros, ones, scale, shift, eps=0.0)
     simple = {
+        "linear": functional.linear,
         "relu": torch.relu,
         "relu_backward": lambda g, y: aten.threshold_backward(g, y, 0),
         "softmax": torch.softmax,

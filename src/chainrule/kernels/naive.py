@@ -25,6 +25,16 @@ def relu_backward(g: np.ndarray, y: np.ndarray) -> np.ndarray:
     return _each(lambda slope, value: slope if value > 0 else 0.0, g, y)
 
 
+def linear(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None) -> np.ndarray:
+    y = np.zeros((len(x), len(weight)))
+    for n, o in np.ndindex(*y.shape):
+        total = 0.0 if bias is None else float(bias[o])
+        for i in range(x.shape[1]):
+            total += float(x[n, i]) * float(weight[o, i])
+        y[n, o] = total
+    return y.astype(x.dtype)
+
+
 def conv2d(
     x: np.ndarray,
     weight: np.ndarray,

@@ -33,6 +33,7 @@ __all__ = [
     "conv2d",
     "conv2d_input_grad",
     "conv2d_weight_grad",
+    "linear",
     "max_pool2d",
     "max_pool2d_backward",
     "relu",
@@ -143,6 +144,14 @@ def conv2d_weight_grad(
     g, x = _channels_last(g), _channels_last(x)
     _native.conv2d_weight_grad(g, x, dw, *geometry, get_num_threads())
     return dw
+
+
+def linear(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None) -> np.ndarray:
+    if not _are_float32(x, weight):
+        return reference.linear(x, weight, bias)
+    y = _native.empty((len(x), len(weight)))
+    _native.linear(x, weight, _vector(bias), y, get_num_threads())
+    return y
 
 
 def batch_norm(

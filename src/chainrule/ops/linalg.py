@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from chainrule import kernels
 from chainrule.errors import DTypeError, ShapeError
 from chainrule.ops.elementwise import sum_to
 from chainrule.ops.op import op
@@ -59,7 +60,8 @@ def linear(x: Array, weight: Array, bias: Array = None) -> Array:
     """Affine map y = x Wᵀ + b.
 
     x (..., I), weight (O, I), bias (O,) or None -> y (..., O).
-    dx = g W;  dW = gᵀ x and db = Σ g, both summed over all rows.
+    dx = g W;  dW = gᵀ x and db = Σ g, both summed over all rows. Both products are affine
+    maps again: g W = linear(g, Wᵀ) and gᵀ x = linear(gᵀ, xᵀ).
     Raises ShapeError, DTypeError.
     """
     if x.dtype != weight.dtype or (bias is not None and x.dtype != bias.dtype):
@@ -76,10 +78,8 @@ def linear(x: Array, weight: Array, bias: Array = None) -> Array:
             f"linear: bias must hold one value for each of {weight.shape[0]} outputs\n"
             f"  weight {weight.shape} = (O, I); bias {bias.shape}"
         )
-    y = np.matmul(x, weight.T)
-    if bias is not None:
-        y += bias
-    return y
+    y = kernels.linear(_rows(x), weight, bias)
+    return y if x.ndim == 2 else y.reshape(*x.shape[:-1], len(weight))
 
 
 def _rows(x: Array) -> Array:
@@ -88,7 +88,7 @@ def _rows(x: Array) -> Array:
 
 
 linear.vjp(
-    x=lambda g, weight: g @ weight,
-    weight=lambda g, x: _rows(g).mT @ _rows(x),
+    x=lambda g, weight: linear(g, weight.mT),
+    weight=lambda g, x: linear(_rows(g).mT, _rows(x).mT),
     bias=lambda g: sum(_rows(g), 0),
 )

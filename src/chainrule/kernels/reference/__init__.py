@@ -6,6 +6,7 @@ caller has checked; images are (N, C, H, W)-shaped whatever their memory order i
 
 from .activation import relu, relu_backward
 from .conv import conv2d, conv2d_input_grad, conv2d_weight_grad
+from .linear import linear
 from .loss import (
     cross_entropy,
     cross_entropy_backward,
@@ -39,6 +40,7 @@ __all__ = [
     "conv2d_weight_grad",
     "cross_entropy",
     "cross_entropy_backward",
+    "linear",
     "log_softmax",
     "log_softmax_backward",
     "max_pool2d",
