@@ -8,8 +8,8 @@ the active tier is used. The contracts are the docstrings in reference/.
 without it the fastest that was built is taken.
 """
 
-from .reference import *  # noqa: F403  the table's signatures; activate() overlays its entries
-from .table import activate, activate_on_import, contracts, describe, tier, use
+from chainrule.kernels.reference import *  # noqa: F403  the table's signatures; activate() overlays its entries
+from chainrule.kernels.table import activate, activate_on_import, contracts, describe, tier, use
 
 __all__ = ["activate", "contracts", "describe", "tier", "use"]
 

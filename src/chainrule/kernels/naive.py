@@ -11,8 +11,14 @@ from itertools import product
 
 import numpy as np
 
-from .geometry import Pair, adaptive_bins, conv_output_size, pool_output_size, window_counts
-from .reference import __all__ as __all__
+from chainrule.kernels.geometry import (
+    Pair,
+    adaptive_bins,
+    conv_output_size,
+    pool_output_size,
+    window_counts,
+)
+from chainrule.kernels.reference import __all__ as __all__
 
 Window = Iterator[tuple[int, int, int, int]]
 

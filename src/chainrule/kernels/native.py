@@ -14,10 +14,10 @@ from importlib import import_module
 
 import numpy as np
 
-from ..errors import ConfigError
-from ..threads import get_num_threads
-from . import reference
-from .geometry import Pair, conv_output_size, pool_output_size
+from chainrule.errors import ConfigError
+from chainrule.kernels import reference
+from chainrule.kernels.geometry import Pair, conv_output_size, pool_output_size
+from chainrule.threads import get_num_threads
 
 try:
     _native = import_module("._native", __package__)

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from importlib import import_module
 from typing import Any, NoReturn
 
-from ..errors import ConfigError
-from . import reference
+from chainrule.errors import ConfigError
+from chainrule.kernels import reference
 
 __all__ = ["activate", "activate_on_import", "contracts", "describe", "tier", "use"]
 
@@ -75,12 +75,12 @@ def use(name: str) -> Iterator[None]:
 
 def describe() -> dict[str, Any]:
     """Facts for a bug report: tier, instruction set, threads, why native is absent."""
-    from ..threads import get_num_threads
+    from chainrule.threads import get_num_threads
 
     facts: dict[str, Any] = {"tier": tier(), "threads": get_num_threads()}
     if reason := why_native_is_absent():
         return facts | {"instruction_set": "NumPy's", "native_absent": reason}
-    from . import native
+    from chainrule.kernels import native
 
     in_use = native.instruction_set() if _active == "native" else "NumPy's"
     return facts | {"instruction_set": in_use, "native": sorted(native.__all__)}

@@ -4,10 +4,10 @@ Its docstrings are the contracts that every tier obeys. Arguments are plain arra
 caller has checked; images are (N, C, H, W)-shaped whatever their memory order is.
 """
 
-from .activation import relu, relu_backward
-from .conv import conv2d, conv2d_input_grad, conv2d_weight_grad
-from .linear import linear
-from .loss import (
+from chainrule.kernels.reference.activation import relu, relu_backward
+from chainrule.kernels.reference.conv import conv2d, conv2d_input_grad, conv2d_weight_grad
+from chainrule.kernels.reference.linear import linear
+from chainrule.kernels.reference.loss import (
     cross_entropy,
     cross_entropy_backward,
     log_softmax,
@@ -17,8 +17,8 @@ from .loss import (
     softmax,
     softmax_backward,
 )
-from .norm import batch_norm, batch_norm_backward, scale_shift
-from .pool import (
+from chainrule.kernels.reference.norm import batch_norm, batch_norm_backward, scale_shift
+from chainrule.kernels.reference.pool import (
     adaptive_avg_pool2d,
     adaptive_avg_pool2d_backward,
     avg_pool2d,

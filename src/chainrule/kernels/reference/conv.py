@@ -12,8 +12,8 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from ..geometry import Pair, conv_output_size, taps
-from .precision import half_in_single
+from chainrule.kernels.geometry import Pair, conv_output_size, taps
+from chainrule.kernels.reference.precision import half_in_single
 
 __all__ = ["conv2d", "conv2d_input_grad", "conv2d_weight_grad"]
 

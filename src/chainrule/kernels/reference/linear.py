@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .precision import half_in_single
+from chainrule.kernels.reference.precision import half_in_single
 
 __all__ = ["linear"]
 

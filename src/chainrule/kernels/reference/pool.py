@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from ..geometry import Pair, adaptive_bins, pool_output_size, taps, window_counts
-from .precision import half_in_single
+from chainrule.kernels.geometry import Pair, adaptive_bins, pool_output_size, taps, window_counts
+from chainrule.kernels.reference.precision import half_in_single
 
 __all__ = [
     "adaptive_avg_pool2d",
