@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 
 from chainrule.cli.main import run
+from chainrule.training import Run
 from chainrule.training import checkpoint as checkpoint_module
 from tests.training.pictures import chainrule, environment, make_images
 
@@ -190,6 +191,36 @@ def test_the_live_display_shows_a_bar_and_leaves_lines(divided_images):
     assert "2/2" in text
     assert "test accuracy" in text
     assert "chainrule predict '[run]' IMAGE..." in text
+
+
+# -- names that are not ASCII ----------------------------------------------------------------------
+
+
+def test_names_that_the_output_cannot_show_are_written_by_code(tmp_path):
+    classes = ("blue", "gr\u00fcn", "\u8d64")
+    make_images(tmp_path / "data")
+    for old, new in zip(("green", "red"), classes[1:], strict=True):
+        (tmp_path / "data" / old).rename(tmp_path / "data" / new)
+    narrow = {"cwd": tmp_path, "PYTHONIOENCODING": "ascii"}
+    done = chainrule("train", "data", "--out", "run", *QUICK, **narrow)
+    assert done.returncode == 0, done.stderr
+    done = chainrule("evaluate", "run", **narrow)
+    assert done.returncode == 0, done.stderr
+    assert "\\u8d64" in done.stdout
+    done = chainrule("evaluate", "run", "--json", **narrow)
+    assert json.loads(done.stdout)["classes"] == list(classes)
+    assert Run(tmp_path / "run").summary["classes"] == list(classes)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs file names of any bytes (Linux)")
+def test_folders_whose_names_are_not_utf8(refused, tmp_path):
+    make_images(tmp_path / "data")
+    odd = os.fsdecode(b"gr\xfcn")
+    (tmp_path / "data" / "green").rename(tmp_path / "data" / odd)
+    assert run(["train", str(tmp_path / "data"), "--out", "run", "--quiet", *QUICK]) == 0
+    assert Run("run").summary["classes"] == ["blue", odd, "red"]
+    (tmp_path / "data").rename(tmp_path / odd)
+    assert "data is not valid UTF-8: " in refused("train", tmp_path / odd)
 
 
 # -- Ctrl-C --------------------------------------------------------------------------------------

@@ -40,7 +40,7 @@ def evaluate_command(
     with Console(stderr=True).status("evaluating"):
         report = evaluate(run, data, data_dir=data_dir, strict=strict)
     if as_json:
-        click.echo(json.dumps(report.as_dict(), ensure_ascii=False))
+        click.echo(json.dumps(report.as_dict()))
         return
     console = Console(highlight=False)
     if not console.is_terminal:

@@ -16,7 +16,7 @@ def info_command(as_json: bool) -> None:
 
     facts = {**describe_environment(), "cache": str(cache_folder())}
     if as_json:
-        click.echo(json.dumps(facts, ensure_ascii=False))
+        click.echo(json.dumps(facts))
         return
     for name, value in facts.items():
         if isinstance(value, dict):

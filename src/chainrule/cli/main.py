@@ -6,6 +6,7 @@ mended, said in one line; 130 Ctrl-C.
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import traceback
@@ -45,6 +46,10 @@ for command in (train_command, evaluate_command, predict_command, info_command):
 
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Run the command line and exit with its code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # not None, as where there is no console
+            # A name that the terminal's encoding lacks is shown by its code, not a crash.
+            stream.reconfigure(errors="backslashreplace")
     sys.exit(run(arguments))
 
 

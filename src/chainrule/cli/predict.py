@@ -28,7 +28,7 @@ def predict_command(
     failed = [p for p in predictions if p.error is not None]
     if as_json:
         answer = {"predictions": [p.as_dict() for p in predictions], "failed": len(failed)}
-        click.echo(json.dumps(answer, ensure_ascii=False))
+        click.echo(json.dumps(answer))
     else:
         width = max((len(p.image) for p in predictions), default=0)
         for p in predictions:

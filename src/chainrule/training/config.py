@@ -159,12 +159,19 @@ def check(settings: Mapping[str, Any], where: str) -> None:
             raise ConfigError(f"{where}: unknown setting {name!r}; {hint}")
         if not _has_type(value, TYPES[name]):
             raise ConfigError(f"{where}: {name} must be {_in_words(TYPES[name])}, got {value!r}")
+        if isinstance(value, str) and not _is_unicode(value):
+            raise ConfigError(f"{where}: {name} is not valid UTF-8: {value!r}; rename the folder")
         if name in CHOICES and value not in CHOICES[name]:
             raise ConfigError(
                 f"{where}: {name} must be one of {', '.join(CHOICES[name])}, got {value!r}"
             )
         if name in RANGES and value is not None and not RANGES[name][0](value):
             raise ConfigError(f"{where}: {name} must be {RANGES[name][1]}, got {value!r}")
+
+
+def _is_unicode(text: str) -> bool:
+    """False for a path that the system gave in bytes of another encoding: TOML cannot hold it."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in text)
 
 
 def _has_type(value: Any, wanted: Any) -> bool:

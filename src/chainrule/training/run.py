@@ -101,7 +101,8 @@ class Run:
 
     def write(self, name: str, content: str) -> None:
         """Replace one file of the folder, whole or not at all."""
-        write_atomically(self.path / name, content.encode())
+        # File names that are not UTF-8 become what JSON escapes them as.
+        write_atomically(self.path / name, content.encode(errors="backslashreplace"))
 
     def write_json(self, name: str, content: Mapping[str, Any]) -> None:
         """Replace one JSON file of the folder."""
