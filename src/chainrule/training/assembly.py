@@ -24,10 +24,12 @@ def build_model(config: TrainConfig, classes: int, image_size: tuple[int, int]) 
     return models.create(config.model, classes, config.channels, size)
 
 
-def build_loss(config: TrainConfig) -> Loss:
-    """Mean loss of (scores, labels)."""
+def build_loss(config: TrainConfig, training: bool) -> Loss:
+    """Mean loss of (scores, labels). Label smoothing is for training: it regularises."""
     if config.loss == "multi_margin":
         return multiclass_svm_loss
+    if not training:
+        return F.cross_entropy
     return partial(F.cross_entropy, label_smoothing=config.label_smoothing)
 
 

@@ -200,7 +200,14 @@ class _Job:
         )
         optimizer = build_optimizer(config, model)
         schedule = build_schedule(config, optimizer, config.epochs * len(self.train_batches))
-        self.trainer = Trainer(model, build_loss(config), optimizer, schedule, config.grad_clip)
+        self.trainer = Trainer(
+            model,
+            build_loss(config, training=True),
+            optimizer,
+            schedule,
+            config.grad_clip,
+            val_loss=build_loss(config, training=False),
+        )
 
     def load(self, saved: Checkpoint) -> None:
         """Go on from a checkpoint."""

@@ -97,7 +97,8 @@ class Trainer:
     """A model, its loss, its optimizer and schedule, and how far training has come.
 
     loss: (scores (N, C), labels (N,)) -> mean loss. schedule: stepped after every update.
-    grad_clip: largest joint norm of the gradients; 0: none.
+    grad_clip: largest joint norm of the gradients; 0: none. val_loss: for the validation,
+    where that differs from the loss that is minimised.
     """
 
     def __init__(
@@ -107,8 +108,11 @@ class Trainer:
         optimizer: Optimizer,
         schedule: LRScheduler | None = None,
         grad_clip: float = 0.0,
+        *,
+        val_loss: Loss | None = None,
     ) -> None:
         self.model, self.loss, self.optimizer = model, loss, optimizer
+        self.val_loss = val_loss or loss
         self.schedule, self.grad_clip = schedule, grad_clip
         self.epoch = 0  # epochs that are over
         self.batch = 0  # batches of the present epoch that are over
@@ -188,7 +192,7 @@ class Trainer:
 
     def _validate(self, val: Iterable[tuple[Tensor, Tensor]], interrupt: Interrupt) -> Tally:
         """What the last update of an epoch spoilt shows here first, before it is saved."""
-        tally = evaluate_batches(self.model, self.loss, val, interrupt)
+        tally = evaluate_batches(self.model, self.val_loss, val, interrupt)
         if math.isfinite(tally.loss):
             return tally
         self.model.eval()
