@@ -64,15 +64,15 @@ class Adam(Optimizer):
         m, v = state["exp_avg"].array, state["exp_avg_sq"].array
         lr, eps, decay = group["lr"], group["eps"], group["weight_decay"]
         beta1, beta2 = group["betas"]
-        sign = -1 if group["maximize"] else 1
         scratch = self._scratch(w)
+        if group["maximize"]:
+            g = -g
         if decay and self.decoupled:
             w *= 1 - lr * decay
         elif decay:
-            g = g + w * (sign * decay)
-        # g stands for sign · g, which only m can tell from g
+            g = g + w * decay
         m *= beta1
-        np.multiply(g, sign * (1 - beta1), out=scratch)
+        np.multiply(g, 1 - beta1, out=scratch)
         m += scratch
         v *= beta2
         np.multiply(g, g, out=scratch)

@@ -54,32 +54,17 @@ class SGD(Optimizer):
 
     def _update(self, w: Array, g: Array, state: dict[str, Any], group: Group) -> None:
         lr, mu, decay = group["lr"], group["momentum"], group["weight_decay"]
-        sign = -1 if group["maximize"] else 1
         scratch = self._scratch(w)
+        if group["maximize"]:
+            g = -g
         if decay:
-            np.multiply(w, sign * decay, out=scratch)
-            scratch += g
-            g = scratch
-        # From here on g stands for sign · g; the sign joins the last factor of each line.
+            g = np.add(g, np.multiply(w, decay, out=scratch), out=scratch)
         if mu:
             v = state.get("momentum_buffer")
             if v is None:
-                state["momentum_buffer"] = Tensor(np.multiply(g, sign))
-                v = state["momentum_buffer"].array
+                v = state["momentum_buffer"] = Tensor(g.copy())
             else:
-                v = v.array
-                v *= mu
-                part = sign * (1 - group["dampening"])
-                if part == 1:
-                    v += g
-                else:
-                    v += g * part
-            if group["nesterov"]:
-                np.multiply(g, sign, out=scratch)
-                scratch += v * mu
-                g = scratch
-            else:
-                g = v
-            sign = 1
-        np.multiply(g, sign * lr, out=scratch)
-        w -= scratch
+                v.array *= mu
+                v.array += g * (1 - group["dampening"]) if group["dampening"] else g
+            g = g + v.array * mu if group["nesterov"] else v.array
+        w -= np.multiply(g, lr, out=scratch)
