@@ -9,7 +9,7 @@ from __future__ import annotations
 import builtins
 import weakref
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import numpy as np
 
@@ -48,11 +48,13 @@ class device(str):
         return "cpu"
 
 
-class Extremum(NamedTuple):
-    """What max and min along an axis return."""
+class cuda:
+    """What programs ask before they choose a device."""
 
-    values: Any
-    indices: Any
+    @staticmethod
+    def is_available() -> bool:
+        """False: chainrule computes on the CPU."""
+        return False
 
 
 def as_array(data: Any, dtype: Any = None) -> np.ndarray[Any, Any]:
@@ -412,6 +414,10 @@ class Tensor(Variable):
         """As booleans: whether each element is nonzero."""
         return self.type(np.bool_)
 
+    def cuda(self, *args: Any, **kwargs: Any) -> Tensor:
+        """Raises ConfigError: there is no such device."""
+        return self.to(device("cuda"))
+
     def cpu(self) -> Tensor:
         """The tensor itself: it lives on the CPU."""
         return self
@@ -494,6 +500,12 @@ class Tensor(Variable):
     isnan = ops.isnan
     isinf = ops.isinf
     isfinite = ops.isfinite
+    isclose = ops.isclose
+    allclose = ops.allclose
+    equal = ops.equal
+    lerp = ops.lerp
+    addcmul = ops.addcmul
+    addcdiv = ops.addcdiv
 
     def softmax(self, dim: builtins.int) -> Tensor:
         """See `chainrule.ops.softmax`."""
@@ -530,6 +542,7 @@ class Tensor(Variable):
     argmax = ops.argmax
     argmin = ops.argmin
     logsumexp = ops.logsumexp
+    cumsum = ops.cumsum
     norm = ops.norm
     any = ops.any
     all = ops.all
@@ -553,6 +566,16 @@ class Tensor(Variable):
     unbind = ops.unbind
     narrow = ops.narrow
     gather = ops.gather
+    scatter = ops.scatter
+    scatter_add = ops.scatter_add
+    index_select = ops.index_select
+    masked_select = ops.masked_select
+    nonzero = ops.nonzero
+    tril = ops.tril
+    triu = ops.triu
+    argsort = ops.argsort
+    sort = ops.sort
+    topk = ops.topk
 
     def reshape(self, *shape: Any) -> Tensor:
         """The same elements in row-major order under another shape; one length may be -1."""
@@ -566,6 +589,10 @@ class Tensor(Variable):
 
     reshape_as = view_as
 
+    def ravel(self) -> Tensor:
+        """All elements in a row."""
+        return ops.flatten(self)
+
     def permute(self, *dims: Any) -> Tensor:
         """Reorder the axes."""
         return ops.permute(self, sizes_of(dims))
@@ -577,6 +604,16 @@ class Tensor(Variable):
     def expand_as(self, other: Tensor) -> Tensor:
         """Expand to the shape of ``other``."""
         return ops.expand(self, tuple(other.shape))
+
+    def broadcast_to(self, *sizes: Any) -> Tensor:
+        """As `expand`."""
+        return ops.expand(self, sizes_of(sizes))
+
+    def repeat(self, *repeats: Any) -> Tensor:
+        """Repeat the tensor along each axis (copies); new axes come first."""
+        return ops.tile(self, sizes_of(repeats))
+
+    tile = repeat
 
     def flip(self, *dims: Any) -> Tensor:
         """Reverse the order along each of the axes."""
@@ -705,6 +742,32 @@ class Tensor(Variable):
         """x ← tanh x."""
         return self._become(ops.tanh(self))
 
+    def log_(self) -> Self:
+        """x ← ln x."""
+        return self._become(ops.log(self))
+
+    def lerp_(self, end: Tensor, weight: Any) -> Self:
+        """x ← x + w·(end - x): so a running mean follows, with weight w."""
+        return self._become(ops.lerp(self, end, weight))
+
+    def addcmul_(self, a: Tensor, b: Tensor, value: builtins.float = 1) -> Self:
+        """x ← x + value·a·b."""
+        return self._become(ops.addcmul(self, a, b, value))
+
+    def addcdiv_(self, a: Tensor, b: Tensor, value: builtins.float = 1) -> Self:
+        """x ← x + value·a/b."""
+        return self._become(ops.addcdiv(self, a, b, value))
+
+    def scatter_(
+        self, dim: builtins.int, index: Tensor, src: Any = None, *, value: Any = None
+    ) -> Self:
+        """x[i, index[i, j]] ← src[i, j] (for dim 1), or one value for all."""
+        return self._become(ops.scatter(self, dim, index, value if src is None else src))
+
+    def scatter_add_(self, dim: builtins.int, index: Tensor, src: Tensor) -> Self:
+        """x[i, index[i, j]] ← x[i, index[i, j]] + src[i, j] (for dim 1)."""
+        return self._become(ops.scatter_add(self, dim, index, src))
+
     def masked_fill_(self, mask: Tensor, value: builtins.float) -> Self:
         """x ← value where the mask is true."""
         return self._become(self.masked_fill(mask, value))
@@ -789,7 +852,7 @@ def _extremum(
         return whole(x)
     if isinstance(dim, Variable):
         return both(x, dim)
-    return Extremum(*take_extremum(x, arg(x, dim), dim, keepdim))
+    return take_extremum(x, arg(x, dim), dim, keepdim)
 
 
 def max(x: Any, dim: Any = None, keepdim: bool = False) -> Any:
@@ -804,3 +867,18 @@ def max(x: Any, dim: Any = None, keepdim: bool = False) -> Any:
 def min(x: Any, dim: Any = None, keepdim: bool = False) -> Any:
     """The minimum of all; (values, indices) along ``dim``; or of two tensors, elementwise."""
     return _extremum(x, dim, keepdim, ops.amin, ops.argmin, ops.minimum)
+
+
+def is_tensor(x: Any) -> bool:
+    """Whether ``x`` is a tensor."""
+    return isinstance(x, Tensor)
+
+
+def is_floating_point(x: Tensor) -> bool:
+    """Whether the elements of ``x`` are floats."""
+    return x.is_floating_point()
+
+
+def numel(x: Tensor) -> int:
+    """The number of elements of ``x``."""
+    return x.numel()

@@ -87,7 +87,8 @@ ops_and_internals = _names()
 
 FUNCTIONAL = [  # where PyTorch keeps them in torch.nn.functional
     "adaptive_avg_pool2d", "avg_pool2d", "batch_norm", "conv2d", "cross_entropy", "l1_loss",
-    "leaky_relu", "linear", "max_pool2d", "mse_loss", "multi_margin_loss", "nll_loss", "pad",
+    "leaky_relu", "linear", "max_pool2d", "mse_loss", "multi_margin_loss", "nll_loss", "one_hot",
+    "pad",
 ]  # fmt: skip
 
 
@@ -116,9 +117,6 @@ def torch_names() -> Any:
         "getitem": lambda x, index: x[index],
         "index_put": index_put,
         "index_add": index_add,
-        "scatter_add": lambda g, dim, index, shape: torch.zeros(shape, dtype=g.dtype).scatter_add(
-            dim, index, g
-        ),
         "multiclass_svm_loss": lambda x, t, **kw: (
             torch.nn.functional.multi_margin_loss(x, t, **kw) * x.shape[1]
         ),
@@ -293,6 +291,13 @@ case("where", "broadcast", joined(booleans((2, 1)), normal((3,), ())),
      lambda o, c, a, b: o.where(c, a, b))
 case("where", "number", joined(booleans((4,)), normal((4,))), lambda o, c, a: o.where(c, a, 0.0))
 
+case("lerp", "number", normal((2, 3), (3,)), lambda o, a, b: o.lerp(a, b, 0.3))
+case("lerp", "tensor", normal((2, 3), (2, 3), (2, 3)), lambda o, a, b, w: o.lerp(a, b, w))
+case("addcmul", "broadcast", normal((2, 3), (3,), (2, 1)),
+     lambda o, x, a, b: o.addcmul(x, a, b, value=0.5))
+case("addcdiv", "broadcast", joined(normal((2, 3), (3,)), positive((2, 1))),
+     lambda o, x, a, b: o.addcdiv(x, a, b, value=-2))
+
 UNARY = {
     "neg": normal, "abs": normal, "sign": normal, "exp": normal, "expm1": normal,
     "log": positive, "log1p": positive, "sqrt": positive, "rsqrt": positive,
@@ -323,6 +328,11 @@ for _name in ("isnan", "isinf", "isfinite"):
     case(_name, "special values", exactly([0.0, np.nan, np.inf, -np.inf, 1e300]),
          lambda o, x, n=_name: getattr(o, n)(x))
 
+case("isclose", "special values", exactly([1.0, np.nan, np.inf, 1], [1.000001, np.nan, np.inf, 2]),
+     lambda o, a, b: o.isclose(a, b), half=False)
+case("isclose", "tolerances", normal((4, 1), (5,)),
+     lambda o, a, b: o.isclose(a, b, rtol=0.1, atol=0.5, equal_nan=True))
+
 case("cast", "to double", normal((2, 3)), lambda o, x: o.cast(x, np.float64))
 case("cast", "to single", fixed(normal((2, 3))), lambda o, x: o.cast(x, np.float32))
 case("cast", "to integers", fixed(fractional((5,))), lambda o, x: o.cast(x, np.int64))
@@ -336,6 +346,10 @@ case("sum_to", "0-d", normal((2, 3)), lambda o, x: o.sum_to(x, ()))
 case("sum_to", "same", normal((2, 3)), lambda o, x: o.sum_to(x, (2, 3)))
 
 # reductions
+case("cumsum", "columns", normal((2, 3)), lambda o, x: o.cumsum(x, 1))
+case("cumsum", "rows", normal((3, 2, 2)), lambda o, x: o.cumsum(x, dim=-3))
+case("cumsum", "0-d", normal(()), lambda o, x: o.cumsum(x, 0))
+case("cumsum", "booleans", booleans((5,)), lambda o, x: o.cumsum(x, 0))
 REDUCED = {
     "all": ((2, 3, 4), {}),
     "one": ((2, 3, 4), {"dim": 1}),
@@ -456,8 +470,49 @@ case("gather", "fewer columns", joined(normal((3, 4)), exactly([[0, 2], [1, 1]])
      lambda o, x, i: o.gather(x, 0, i))
 case("gather", "empty", joined(normal((2, 3)), exactly(np.zeros((2, 0), np.int64))),
      lambda o, x, i: o.gather(x, -1, i))
-case("scatter_add", "columns", joined(normal((2, 3)), exactly([[0, 2, 2], [1, 1, 0]])),
-     lambda o, g, i: o.scatter_add(g, 1, i, (2, 4)))
+case("scatter", "columns", joined(normal((2, 4), (2, 3)), exactly([[0, 3, 2], [1, 3, 0]])),
+     lambda o, x, s, i: o.scatter(x, 1, i, s))
+case("scatter", "fewer rows", joined(normal((3, 3), (2, 4)), exactly([[0, 2], [1, 0]])),
+     lambda o, x, s, i: o.scatter(x, -1, i, s), twin=False)  # PyTorch: no gradient of s
+case("scatter", "number", joined(normal((2, 3)), exactly([[0], [2]])),
+     lambda o, x, i: o.scatter(x, 1, i, 1.5))
+case("scatter_add", "columns", joined(normal((2, 4), (2, 3)), exactly([[0, 2, 2], [1, 1, 0]])),
+     lambda o, x, s, i: o.scatter_add(x, 1, i, s))
+case("scatter_add", "rows", joined(normal((2, 3), (2, 2)), exactly([[0, 1], [1, 1]])),
+     lambda o, x, s, i: o.scatter_add(x, 0, i, s))
+case("index_select", "rows", joined(normal((3, 2)), exactly([2, 0, 2])),
+     lambda o, x, i: o.index_select(x, 0, i))
+case("index_select", "last axis", joined(normal((2, 2, 3)), exactly([1])),
+     lambda o, x, i: o.index_select(x, -1, i))
+case("masked_select", "same", joined(normal((2, 3)), booleans((2, 3))),
+     lambda o, x, m: o.masked_select(x, m))
+case("masked_select", "broadcast", joined(normal((2, 1)), exactly([True, False, True])),
+     lambda o, x, m: o.masked_select(x, m))
+for _name in ("tril", "triu"):
+    case(_name, "square", normal((3, 3)), lambda o, x, n=_name: getattr(o, n)(x))
+    case(_name, "batch", normal((2, 2, 4)), lambda o, x, n=_name: getattr(o, n)(x, 1))
+    case(_name, "below", normal((4, 3)), lambda o, x, n=_name: getattr(o, n)(x, -2))
+case("nonzero", "matrix", exactly([[0.0, 2.0], [-1.0, 0.0]]), lambda o, x: o.nonzero(x))
+case("nonzero", "booleans", booleans((5,)), lambda o, x: o.nonzero(x))
+case("one_hot", "classes", exactly([2, 0, 1]), lambda o, t: o.one_hot(t, 4))
+case("one_hot", "to the largest", exactly([[2, 0], [1, 1]]), lambda o, t: o.one_hot(t))
+case("broadcast_to", "columns", normal((2, 1)), lambda o, x: o.broadcast_to(x, (3, 2, 2)))
+case("tile", "both axes", normal((2, 3)), lambda o, x: o.tile(x, (2, 2)))
+case("tile", "new axis", normal((2, 1)), lambda o, x: o.tile(x, (2, 1, 3)))
+case("tile", "last axis", normal((2, 2)), lambda o, x: o.tile(x, (3,)))
+
+# sorting
+for _label, _kw in {"default": {}, "rows": {"dim": 0}, "descending": {"descending": True}}.items():
+    case("sort", _label, distinct((3, 4)), lambda o, x, kw=_kw: o.sort(x, **kw))
+    case("argsort", _label, distinct((3, 4)), lambda o, x, kw=_kw: o.argsort(x, **kw))
+    case("argsort", f"{_label}, ties", integers((2, 9), low=0, high=3),
+         lambda o, x, kw=_kw: o.argsort(x, stable=True, **kw))
+case("sort", "0-d", normal(()), lambda o, x: o.sort(x))
+case("sort", "NaN", fixed(exactly([2.0, np.nan, 1.0])), lambda o, x: o.sort(x, descending=True))
+case("sort", "empty", normal((2, 0)), lambda o, x: o.sort(x))
+case("topk", "largest", distinct((3, 4)), lambda o, x: o.topk(x, 2))
+case("topk", "smallest rows", distinct((4, 3)), lambda o, x: o.topk(x, 3, dim=0, largest=False))
+case("topk", "none", distinct((2, 3)), lambda o, x: o.topk(x, 0))
 
 # products
 PRODUCTS = {

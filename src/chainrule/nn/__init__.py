@@ -21,7 +21,7 @@ from chainrule.nn.layers import (
     Tanh,
     Unflatten,
 )
-from chainrule.nn.loss import CrossEntropyLoss, MSELoss, MultiMarginLoss, NLLLoss
+from chainrule.nn.loss import CrossEntropyLoss, L1Loss, MSELoss, MultiMarginLoss, NLLLoss
 from chainrule.nn.module import Module
 from chainrule.nn.parameter import Buffer, Parameter
 
@@ -36,6 +36,7 @@ __all__ = [
     "Dropout",
     "Flatten",
     "Identity",
+    "L1Loss",
     "LeakyReLU",
     "Linear",
     "LogSoftmax",

@@ -33,6 +33,7 @@ __all__ = [
     "multi_margin_loss",
     "multiclass_svm_loss",
     "nll_loss",
+    "one_hot",
     "pad",
     "relu",
     "sigmoid",
@@ -208,6 +209,11 @@ def softmax(input: Tensor, dim: int, dtype: Any = None) -> Tensor:
 def log_softmax(input: Tensor, dim: int, dtype: Any = None) -> Tensor:
     """y_i = x_i - ln Σ_j e^{x_j} along ``dim``; the input is cast to ``dtype`` first."""
     return ops.log_softmax(input if dtype is None else ops.cast(input, dtype), dim)
+
+
+def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
+    """1 at the class, 0 elsewhere: class numbers (*) -> int64 (*, C); C: the largest + 1."""
+    return ops.one_hot(tensor, num_classes)
 
 
 # -- losses ------------------------------------------------------------------------------------

@@ -81,6 +81,17 @@ class MultiMarginLoss(_Loss):
         return F.multi_margin_loss(input, target, self.p, self.margin, self.weight, self.reduction)
 
 
+class L1Loss(Module):
+    """Mean absolute error: `F.l1_loss`. input and target of one shape."""
+
+    def __init__(self, *, reduction: Reduction = "mean") -> None:
+        super().__init__()
+        self.reduction = reduction
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        return F.l1_loss(input, target, self.reduction)
+
+
 class MSELoss(Module):
     """Mean squared error: `F.mse_loss`. input and target of one shape."""
 

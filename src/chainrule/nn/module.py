@@ -332,6 +332,10 @@ class Module:
         """Convert to float16."""
         return self.to(np.float16)
 
+    def cuda(self, *args: Any, **kwargs: Any) -> Self:
+        """Raises ConfigError: there is no such device."""
+        return self.to("cuda")
+
     def cpu(self) -> Self:
         """This module: the CPU is where it is."""
         return self

@@ -300,6 +300,21 @@ where.vjp(
 )
 
 
+def lerp(start: Array, end: Array, weight: Array) -> Array:
+    """start + w·(end - start): a way from start to end, w = ``weight``."""
+    return add(start, mul(weight, sub(end, start)))
+
+
+def addcmul(x: Array, a: Array, b: Array, value: float = 1) -> Array:
+    """x + value·a·b."""
+    return add(x, mul(a, b), value)
+
+
+def addcdiv(x: Array, a: Array, b: Array, value: float = 1) -> Array:
+    """x + value·a/b."""
+    return add(x, div(a, b), value)
+
+
 # -- functions of one number -------------------------------------------------------------------
 
 
@@ -459,6 +474,14 @@ def gt(a: Array, b: Array) -> Array:
 def ge(a: Array, b: Array) -> Array:
     """a ≥ b, as booleans."""
     return np.greater_equal(a, b)
+
+
+@elementwise(operands=("a", "b"))
+def isclose(
+    a: Array, b: Array, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False
+) -> Array:
+    """|a - b| ≤ atol + rtol·|b|, as booleans. NaN is close to nothing, or to NaN (equal_nan)."""
+    return np.isclose(a, b, rtol, atol, equal_nan)
 
 
 @elementwise

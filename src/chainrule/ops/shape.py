@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from chainrule.errors import DTypeError, ShapeError
 from chainrule.ops.dtypes import promote_types
-from chainrule.ops.elementwise import cast, sum_to
+from chainrule.ops.elementwise import cast, expand, sum_to, where
 from chainrule.ops.op import op
 
 Array = Any
@@ -88,6 +88,20 @@ def unsqueeze(x: Array, dim: int) -> Array:
     """Insert an axis of length one before axis ``dim``."""
     at = _axis(dim, x.ndim + 1)
     return reshape(x, (*x.shape[:at], 1, *x.shape[at:]))
+
+
+def broadcast_to(x: Array, shape: Sequence[int]) -> Array:
+    """As `expand`."""
+    return expand(x, tuple(shape))
+
+
+def tile(x: Array, dims: Sequence[int]) -> Array:
+    """x repeated dims[i] times along axis i, counted from the last; copies add their gradients."""
+    dims = (1,) * (x.ndim - len(dims)) + tuple(dims)
+    shape = (1,) * (len(dims) - x.ndim) + tuple(x.shape)
+    pairs = reshape(x, tuple(n for length in shape for n in (1, length)))
+    copies = expand(pairs, tuple(n for pair in zip(dims, shape, strict=True) for n in pair))
+    return reshape(copies, tuple(d * n for d, n in zip(dims, shape, strict=True)))
 
 
 @op
@@ -202,14 +216,15 @@ def pad(x: Array, pad: Sequence[int], value: float = 0.0) -> Array:
     crop = tuple(
         slice(max(-a, 0), n - max(-b, 0)) for n, (a, b) in zip(x.shape, widths, strict=True)
     )
-    grow = [(max(a, 0), max(b, 0)) for a, b in widths]
     if any(s.stop < s.start for s in crop):
         raise ShapeError(f"pad: {tuple(pad)} crops away more than there is\n  x {x.shape}")
-    if x.ndim == 4 and x.transpose(0, 2, 3, 1).flags.c_contiguous:  # stay channels-last
-        order = (0, 2, 3, 1)
-        inner = np.pad(x[crop].transpose(order), [grow[i] for i in order], constant_values=value)
-        return inner.transpose(0, 3, 1, 2)
-    return np.pad(x[crop], grow, constant_values=value)
+    kept = x[crop]
+    before = [max(a, 0) for a, _ in widths]
+    after = [max(b, 0) for _, b in widths]
+    sides = [sum(n) for n in zip(before, kept.shape, after, strict=True)]
+    y = np.full_like(x, value, shape=sides)  # in x's memory order
+    y[tuple(slice(a, a + n) for a, n in zip(before, kept.shape, strict=True))] = kept
+    return y
 
 
 _pad = pad  # inside a VJP of `pad` that name is the argument
@@ -232,8 +247,11 @@ def getitem(x: Array, index: Index) -> Array:
 
 @op
 def index_add(g: Array, index: Index, shape: tuple[int, ...]) -> Array:
-    """Zeros of ``shape`` to which ``g`` is added at ``index``: the transpose of getitem."""
-    out = np.zeros(shape, g.dtype)
+    """Zeros of ``shape`` to which ``g`` is added at ``index``: the transpose of getitem.
+
+    In g's memory order where both have the same number of axes, as after x[:, :, ::2, ::2].
+    """
+    out = np.zeros_like(g, shape=shape)
     parts = index if isinstance(index, tuple) else (index,)
     if any(isinstance(p, np.ndarray | list) and np.asarray(p).dtype != bool for p in parts):
         np.add.at(out, index, g)  # an entry may be named more than once
@@ -287,16 +305,127 @@ def _trim(x: Array, dim: int, index: Array) -> Array:
     return x[tuple(slice(None) if i == axis else slice(n) for i, n in enumerate(index.shape))]
 
 
+def _grid(dim: int, index: Array) -> tuple[Array, ...]:
+    """The entries that ``index`` names along ``dim``, as an index of NumPy's."""
+    index = np.asarray(index)
+    grid: list[Array] = list(np.ogrid[tuple(slice(n) for n in index.shape)])
+    grid[_axis(dim, index.ndim)] = index
+    return tuple(grid)
+
+
+gather.vjp(x=lambda g, dim, index, x_shape: index_add(g, _grid(dim, index), x_shape))
+
+
+def scatter(x: Array, dim: int, index: Array, src: Array) -> Array:
+    """A copy of x with ``src`` written along one axis: for dim 1, y[i, index[i, j]] = src[i, j].
+
+    src: shaped like index or larger, or a number. Where index names an entry twice, either
+    value may stay.
+    """
+    return index_put(x, _grid(dim, index), _source(index, src))
+
+
+def scatter_add(x: Array, dim: int, index: Array, src: Array) -> Array:
+    """A copy of x with ``src`` added along one axis: for dim 1, y[i, index[i, j]] += src[i, j].
+
+    The transpose of `gather`; an entry named twice receives both.
+    """
+    return x + index_add(_source(index, src), _grid(dim, index), tuple(x.shape))
+
+
+def _source(index: Array, src: Array) -> Array:
+    """``src`` cut to the shape of ``index``."""
+    if isinstance(src, int | float) or tuple(src.shape) == tuple(index.shape):
+        return src
+    return getitem(src, tuple(slice(n) for n in index.shape))
+
+
+def index_select(x: Array, dim: int, index: Array) -> Array:
+    """The slices of x that the integers (I,) in ``index`` name along ``dim``."""
+    return getitem(x, (*(slice(None),) * _axis(dim, x.ndim), np.asarray(index)))
+
+
+def masked_select(x: Array, mask: Array) -> Array:
+    """The elements of x where the mask (of its shape, or broadcast) is true, in a row."""
+    shape = np.broadcast_shapes(x.shape, mask.shape)
+    return getitem(expand(x, shape), np.broadcast_to(np.asarray(mask), shape))
+
+
+def tril(x: Array, diagonal: int = 0) -> Array:
+    """The lower triangle of matrices (..., N, M): entries right of the diagonal become zero.
+
+    diagonal: how far to the right of the main one (negative: left). The gradient is cut alike.
+    """
+    rows, columns = x.shape[-2:]
+    return where(np.tri(rows, columns, diagonal, bool), x, 0)
+
+
+def triu(x: Array, diagonal: int = 0) -> Array:
+    """The upper triangle of matrices (..., N, M): entries left of the diagonal become zero."""
+    rows, columns = x.shape[-2:]
+    return where(np.tri(rows, columns, diagonal - 1, bool), 0, x)
+
+
 @op
-def scatter_add(g: Array, dim: int, index: Array, shape: tuple[int, ...]) -> Array:
-    """Zeros of ``shape`` to which g is added at ``index`` along ``dim``: gather's transpose."""
-    out = np.zeros(shape, g.dtype)
-    axis = _axis(dim, len(shape))
-    grid = list(np.ogrid[tuple(slice(n) for n in index.shape)])
-    grid[axis] = index
-    np.add.at(out, tuple(grid), g)
-    return out
+def nonzero(x: Array) -> Array:
+    """The indices of all nonzero elements: (how many, number of axes)."""
+    return np.argwhere(x)
 
 
-gather.vjp(x=lambda g, dim, index, x_shape: scatter_add(g, dim, index, x_shape))
-scatter_add.vjp(g=lambda u, dim, index: gather(u, dim, index))
+@op
+def one_hot(target: Array, num_classes: int = -1) -> Array:
+    """1 at the class, 0 elsewhere: class numbers (*) -> int64 (*, C). C: one more than the largest.
+
+    Raises DTypeError (not integers), ShapeError (a target that is no class).
+    """
+    if target.dtype.kind not in "iu":
+        raise DTypeError(f"one_hot: target must hold class numbers (integers), got {target.dtype}")
+    classes = int(target.max(initial=-1)) + 1 if num_classes == -1 else num_classes
+    if target.size and not 0 <= target.min() <= target.max() < classes:
+        raise ShapeError(
+            f"one_hot: classes {target.min()} to {target.max()} do not lie in 0 to {classes - 1}"
+        )
+    return (target[..., None] == np.arange(classes)).astype(np.int64)
+
+
+# -- sorting -----------------------------------------------------------------------------------
+
+
+class ValuesAndIndices(NamedTuple):
+    """Chosen elements, and where they were along the axis."""
+
+    values: Array
+    indices: Array
+
+
+@op
+def argsort(x: Array, dim: int = -1, descending: bool = False, stable: bool = True) -> Array:
+    """Where the elements in order lie along ``dim``. Always stable; NaN counts as the largest."""
+    if x.ndim == 0:
+        return np.zeros((), np.int64)
+    if not descending:
+        return np.argsort(x, dim, kind="stable")
+    backwards = np.argsort(np.flip(x, dim), dim, kind="stable")  # so that equal ones keep theirs
+    return np.flip(x.shape[dim] - 1 - backwards, dim)
+
+
+def sort(
+    x: Array, dim: int = -1, descending: bool = False, stable: bool = True
+) -> ValuesAndIndices:
+    """The elements in order along ``dim``, and their indices: see `argsort`."""
+    index = argsort(x, dim, descending, stable)
+    return ValuesAndIndices(gather(x, dim, index) if x.ndim else x, index)
+
+
+def topk(
+    x: Array, k: int, dim: int = -1, largest: bool = True, sorted: bool = True
+) -> ValuesAndIndices:
+    """The k largest (or smallest) elements along ``dim``, best first, and their indices.
+
+    Raises ShapeError where there are fewer than k.
+    """
+    length = x.shape[dim] if x.ndim else 1
+    if not 0 <= k <= length:
+        raise ShapeError(f"topk: k = {k} of {length} elements (dim {dim})\n  x {tuple(x.shape)}")
+    index = narrow(argsort(x, dim, largest), dim, 0, k)
+    return ValuesAndIndices(gather(x, dim, index), index)
