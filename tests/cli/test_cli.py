@@ -77,6 +77,13 @@ def test_from_images_to_predictions_in_processes_of_their_own(divided_images, tm
     assert len(prediction["top"]) == 2
 
 
+def test_training_within_the_folder_of_the_images(tmp_path, monkeypatch):
+    monkeypatch.chdir(make_images(tmp_path / "data"))
+    for _ in range(2):
+        assert run(["train", ".", "--quiet", *QUICK]) == 0
+    assert run(["evaluate", str(next(Path("runs").iterdir()))]) == 0
+
+
 def test_evaluate_prints_tables(trained, images, capsys):
     assert run(["evaluate", str(trained), str(images)]) == 0
     out = capsys.readouterr().out

@@ -40,6 +40,16 @@ def test_litter_is_not_listed(tmp_path: Path):
     assert files.names == ["a/1.png"] and files.folders == {"a"}
 
 
+def test_runs_among_the_images_are_not_listed(tmp_path: Path):
+    for name in ("cat/1.png", "runs/one/last.safetensors", "runs/one/samples/7.png",
+                 "dog/2.png", "dog/run/best.safetensors", "out/best.safetensors"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    files = open_files(tmp_path)
+    assert files.names == ["cat/1.png", "dog/2.png"]
+    assert files.folders == {"cat", "dog"}
+
+
 def test_empty_folders_are_known(tmp_path: Path):
     (tmp_path / "folder" / "empty").mkdir(parents=True)
     with zipfile.ZipFile(tmp_path / "z.zip", "w") as archive:

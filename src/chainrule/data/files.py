@@ -21,6 +21,7 @@ MAX_RATIO = 200
 """Images are compressed already. What shrinks more than this in a zip is empty or an attack."""
 RATIO_MATTERS_FROM = 16 * 2**20
 """Below this size (bytes) a high ratio does no harm."""
+CHECKPOINT = ".safetensors"
 ENCRYPTED = 1
 """Bit of a zip entry's flags."""
 
@@ -32,7 +33,8 @@ class BrokenFileError(Exception):
 class Files:
     """`names`: the paths of all files, `folders`: of all folders, below `root`, '/' between.
 
-    Hidden files and the litter of file browsers (__MACOSX, Thumbs.db) are not listed.
+    Hidden files and the litter of file browsers (__MACOSX, Thumbs.db) are not listed, nor are
+    runs: to train in the folder of the images puts them there.
     """
 
     root: Path
@@ -51,6 +53,7 @@ class FolderFiles(Files):
     def __init__(self, root: Path) -> None:
         self.root, self.names, self.folders = root, [], set()
         seen: set[str] = set()
+        above_runs: set[str] = set()
         for folder, subfolders, names in os.walk(root, onerror=_refuse_folder, followlinks=True):
             real = os.path.realpath(folder)
             if real in seen:  # a link back to a folder above it would be walked for ever
@@ -59,9 +62,17 @@ class FolderFiles(Files):
             seen.add(real)
             subfolders[:] = sorted(name for name in subfolders if not _is_litter([name]))
             prefix = "" if Path(folder) == root else Path(folder).relative_to(root).as_posix() + "/"
+            if prefix and any(name.endswith(CHECKPOINT) for name in names):
+                subfolders.clear()
+                self.folders.discard(prefix[:-1])
+                above_runs.add(prefix[:-1].rpartition("/")[0])
+                continue
             self.folders.update(prefix + name for name in subfolders)
             self.names += [prefix + name for name in names if not _is_litter([name])]
         self.names.sort()
+        listed = [*self.names, *self.folders]
+        self.folders -= {folder for folder in above_runs
+                         if not any(path.startswith(f"{folder}/") for path in listed)}
 
     def read(self, name: str) -> bytes:
         return read_file(self.root / name)
