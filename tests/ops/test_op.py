@@ -36,17 +36,27 @@ def make_scaled() -> Op:
     return scaled
 
 
-def test_an_op_is_registered_and_documented() -> None:
+def test_an_op_is_documented() -> None:
     scaled = make_scaled()
-    assert registry["scaled"] is scaled
     assert scaled.__doc__ == "x · weight · factor."
     assert repr(scaled) == "<op scaled(x, weight, factor)>"
 
 
-def test_a_name_is_given_once() -> None:
-    make_scaled()
-    with pytest.raises(GraphError, match="op 'scaled' is defined twice"):
-        make_scaled()
+def test_the_package_gives_a_name_once() -> None:
+    def another(x: Any) -> Any:
+        return x
+
+    another.__module__ = "chainrule.ops.somewhere"
+    made = op(another, name="another")
+    assert registry["another"] is made
+    with pytest.raises(GraphError, match="op 'another' is defined twice"):
+        op(another, name="another")
+
+
+def test_a_user_may_define_an_op_again_and_leaves_the_registry_alone() -> None:
+    before = dict(registry)
+    assert make_scaled() is not make_scaled()
+    assert registry == before
 
 
 def test_defaults_keywords_and_positions() -> None:
