@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +33,7 @@ from chainrule.training import (
     train,
 )
 from chainrule.training import checkpoint as checkpoint_module
-from chainrule.training.run import best_epoch
+from chainrule.training.run import _new_folder, best_epoch
 from tests.training.pictures import environment, make_images
 
 QUICK = {"model": "softmax", "epochs": 3, "batch_size": 8, "lr": 0.01, "progress": False}
@@ -78,6 +79,13 @@ def test_without_out_each_run_gets_a_folder_of_its_own(images):
     assert first.path != second.path
     assert first.path.parent.name == "runs"
     assert first.path.name.startswith("colours-softmax-2")
+
+
+def test_runs_that_begin_at_once_get_folders_of_their_own(tmp_path):
+    with ThreadPoolExecutor(8) as pool:
+        made = list(pool.map(lambda _: _new_folder(tmp_path / "runs" / "x"), range(50)))
+    assert sorted(made) == sorted((tmp_path / "runs").iterdir())
+    assert len(set(made)) == 50
 
 
 def test_without_test_images_it_says_so(images, capsys):

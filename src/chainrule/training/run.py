@@ -18,7 +18,6 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import asdict, fields, replace
 from datetime import datetime
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -114,10 +113,13 @@ def create_run(config: TrainConfig, name: str, *, overwrite: bool = False) -> Ru
 
     Raises what `check_out` does, and CheckpointError if it cannot be written.
     """
-    path = Path(config.out) if config.out else _unused(f"{name}-{config.model}")
-    check_out(path, overwrite)
+    path = Path(config.out) if config.out else Path("runs")
     try:
-        path.mkdir(parents=True, exist_ok=True)
+        if config.out:
+            check_out(path, overwrite)
+            path.mkdir(parents=True, exist_ok=True)
+        else:
+            path = _new_folder(path / f"{name}-{config.model}-{datetime.now():%Y%m%d-%H%M%S}")
         for name in OWN_FILES:
             (path / name).unlink(missing_ok=True)
     except OSError as error:
@@ -130,16 +132,16 @@ def create_run(config: TrainConfig, name: str, *, overwrite: bool = False) -> Ru
     return Run(path)
 
 
-def _unused(stem: str) -> Path:
-    """A folder in runs/ that does not exist yet."""
-    path = Path("runs") / f"{stem}-{datetime.now():%Y%m%d-%H%M%S}"
-    return next(p for p in _numbered(path) if not p.exists())
-
-
-def _numbered(path: Path) -> Any:
-    yield path
-    for number in count(2):
-        yield path.with_name(f"{path.name}-{number}")
+def _new_folder(path: Path) -> Path:
+    """Make the folder, with a number behind its name if another run, just begun, has that."""
+    numbered, number = path, 1
+    while True:
+        try:
+            numbered.mkdir(parents=True)
+            return numbered
+        except FileExistsError:
+            number += 1
+            numbered = path.with_name(f"{path.name}-{number}")
 
 
 def check_out(path: Path, overwrite: bool) -> None:
