@@ -11,6 +11,7 @@
 Names and semantics are PyTorch's; arrays are NumPy's.
 """
 
+import sys as _sys
 from importlib import import_module as _import_module
 from typing import Any as _Any
 
@@ -170,6 +171,7 @@ int32 = int = _np.dtype(_np.int32)
 int64 = long = _np.dtype(_np.int64)
 bool = _np.dtype(_np.bool_)
 dtype = _np.dtype
+finfo, iinfo = _np.finfo, _np.iinfo
 
 _ROOMS = ("data", "models", "nn", "optim", "training")
 
@@ -178,7 +180,7 @@ def __getattr__(name: str) -> _Any:
     """The rooms above, ``cr.nn`` and so on, imported when they are first asked for."""
     if name in _ROOMS:
         return _import_module(f"{__name__}.{name}")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    raise errors.absent_name(_sys.modules[__name__], name)
 
 
 __version__ = "0.1.0"
@@ -237,6 +239,7 @@ __all__ = [
     "exp",
     "expm1",
     "eye",
+    "finfo",
     "flatten",
     "flip",
     "float",
@@ -257,6 +260,7 @@ __all__ = [
     "greater_equal",
     "gt",
     "half",
+    "iinfo",
     "index_select",
     "inf",
     "inference_mode",

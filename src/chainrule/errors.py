@@ -6,6 +6,8 @@ before any detail. Each class is also the built-in exception a caller would expe
 ``except ValueError`` keeps working.
 """
 
+from types import ModuleType
+
 __all__ = [
     "ChainruleError",
     "CheckpointError",
@@ -16,6 +18,7 @@ __all__ = [
     "GraphError",
     "MissingExtraError",
     "ShapeError",
+    "absent_name",
 ]
 
 
@@ -53,3 +56,13 @@ class DivergenceError(ChainruleError, ArithmeticError):
 
 class MissingExtraError(ChainruleError, ImportError):
     """A command needs an optional dependency; the message names the extra to install."""
+
+
+def absent_name(module: ModuleType, name: str) -> AttributeError:
+    """The error of a module's ``__getattr__``: PyTorch may have the name, we do not."""
+    import difflib
+
+    known = {n.lower(): n for n in dir(module) if not n.startswith("_")}
+    near = [known[n] for n in difflib.get_close_matches(name.lower(), known, n=3, cutoff=0.7)]
+    hint = f"; it has {', '.join(near)}" if near else ""
+    return AttributeError(f"{module.__name__} has no {name}{hint}", name=name, obj=module)

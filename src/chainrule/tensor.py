@@ -108,15 +108,20 @@ def sizes_of(sizes: tuple[Any, ...]) -> tuple[int, ...]:
 class Tensor(Variable):
     """An n-dimensional array that records what is computed from it.
 
-    Construct with `chainrule.tensor`, `chainrule.zeros`, `chainrule.from_numpy`, ... With
-    ``requires_grad`` set, results know how they came about, and ``backward()`` on a number
-    computed from it adds dL/dx to ``x.grad``. ``x.array`` is the NumPy array itself.
+    Construct with `chainrule.tensor`, `chainrule.zeros`, `chainrule.from_numpy`, ...; this
+    class shares an array's memory and copies all else. With ``requires_grad`` set, results
+    know how they came about, and ``backward()`` on a number computed from it adds dL/dx to
+    ``x.grad``. ``x.array`` is the NumPy array itself.
     """
 
     __slots__ = ()
     __array_priority__ = 1000  # array * tensor is a tensor
 
     def __init__(self, data: Any = (), dtype: Any = None, requires_grad: bool = False) -> None:
+        if isinstance(dtype, int):
+            raise DTypeError("Tensor: takes data, not sizes; use chainrule.empty(2, 3) or .zeros")
+        if dtype is None and isinstance(data, list | tuple):
+            dtype = get_default_dtype()  # as PyTorch's; chainrule.tensor keeps integers
         array = as_array(data, dtype)
         self.array = array if isinstance(data, np.ndarray) else array.copy()
         self.node = None

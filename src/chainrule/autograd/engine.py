@@ -52,6 +52,7 @@ def grad(
     grad_outputs: Any = None,
     retain_graph: bool | None = None,
     create_graph: bool = False,
+    only_inputs: bool = True,
     allow_unused: bool = False,
     materialize_grads: bool = False,
 ) -> tuple[Any, ...]:
@@ -59,8 +60,11 @@ def grad(
 
     Leaves every ``.grad`` alone. With create_graph=True the gradients can be differentiated
     again, to any order. An input on which the outputs do not depend is an error, unless
-    allow_unused (None is returned) or materialize_grads (zeros).
+    allow_unused (None is returned) or materialize_grads (zeros). only_inputs can only be
+    True; `backward` adds gradients to all leaves.
     """
+    if not only_inputs:
+        raise GraphError("grad: only_inputs=False is not supported; call backward() instead")
     wanted = _sequence(inputs)
     for i, v in enumerate(wanted):
         if not v.requires_grad:

@@ -1,5 +1,9 @@
 """Modules (state), functional (mathematics), init (first values); PyTorch's names."""
 
+import sys
+from typing import NoReturn
+
+from chainrule.errors import absent_name
 from chainrule.nn import functional, init, utils
 from chainrule.nn.container import ModuleDict, ModuleList, ParameterList, Sequential
 from chainrule.nn.layers import (
@@ -59,3 +63,7 @@ __all__ = [
     "init",
     "utils",
 ]
+
+
+def __getattr__(name: str) -> NoReturn:
+    raise absent_name(sys.modules[__name__], name)

@@ -6,11 +6,12 @@ Nothing is computed here; the formulas and their gradients are in `chainrule.ops
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
 
 from chainrule import ops
-from chainrule.errors import ConfigError
+from chainrule.errors import ConfigError, absent_name
 from chainrule.random import Generator
 from chainrule.tensor import Tensor
 
@@ -285,3 +286,7 @@ def mse_loss(input: Tensor, target: Tensor, reduction: Reduction = "mean") -> Te
 def l1_loss(input: Tensor, target: Tensor, reduction: Reduction = "mean") -> Tensor:
     """|x - t|, elementwise, then reduced."""
     return ops.l1_loss(input, target, reduction)
+
+
+def __getattr__(name: str) -> NoReturn:
+    raise absent_name(sys.modules[__name__], name)

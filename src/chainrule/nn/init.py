@@ -11,11 +11,12 @@ same values (`chainrule.manual_seed`, or a `generator` of your own).
 from __future__ import annotations
 
 import math
-from typing import Any, Literal
+import sys
+from typing import Any, Literal, NoReturn
 
 import numpy as np
 
-from chainrule.errors import ConfigError, ShapeError
+from chainrule.errors import ConfigError, ShapeError, absent_name
 from chainrule.random import Generator, default_generator
 from chainrule.tensor import Tensor
 
@@ -187,3 +188,7 @@ def _fill(tensor: Tensor, values: Any) -> Tensor:
     tensor.array[...] = values
     tensor.version.count += 1
     return tensor
+
+
+def __getattr__(name: str) -> NoReturn:
+    raise absent_name(sys.modules[__name__], name)

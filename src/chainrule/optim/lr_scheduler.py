@@ -8,11 +8,12 @@ one. Call ``step()`` after the epoch (or after every optimizer step, if times ar
 from __future__ import annotations
 
 import math
+import sys
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
-from chainrule.errors import ConfigError
+from chainrule.errors import ConfigError, absent_name
 from chainrule.optim.optimizer import Optimizer
 
 
@@ -321,3 +322,7 @@ class OneCycleLR(LRScheduler):
         if self.anneal_strategy == "linear":
             return start + (end - start) * part
         return end + (start - end) * (1 + math.cos(math.pi * part)) / 2
+
+
+def __getattr__(name: str) -> NoReturn:
+    raise absent_name(sys.modules[__name__], name)

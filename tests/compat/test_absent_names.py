@@ -1,0 +1,47 @@
+"""What PyTorch has and chainrule has not says so, and names what is near."""
+
+import pytest
+
+import chainrule as cr
+from chainrule import nn, optim
+from chainrule.errors import ConfigError, DTypeError
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "message"),
+    [
+        (cr, "fft", r"^chainrule has no fft$"),
+        (cr, "Zeros", r"^chainrule has no Zeros; it has zeros"),
+        (nn, "LSTM", r"^chainrule\.nn has no LSTM$"),
+        (nn, "Relu", r"^chainrule\.nn has no Relu; it has ReLU"),
+        (nn.functional, "max_pool3d", r"^chainrule\.nn\.functional has no .*; it has max_pool2d"),
+        (nn.init, "xavier_normal", r"^chainrule\.nn\.init has no .*; it has xavier_normal_"),
+        (optim, "LBFGS", r"^chainrule\.optim has no LBFGS$"),
+        (optim.lr_scheduler, "CosineLR", r"^chainrule\.optim\.lr_scheduler has no CosineLR"),
+    ],
+)
+def test_absent_names(module, name, message):
+    with pytest.raises(AttributeError, match=message):
+        getattr(module, name)
+    assert not hasattr(module, name)
+
+
+def test_importing_an_absent_name():
+    with pytest.raises(ImportError, match="LSTM"):
+        from chainrule.nn import LSTM  # noqa: F401
+
+
+def test_there_is_one_device():
+    assert not cr.cuda.is_available()
+    for thing in (cr.ones(1), nn.Linear(1, 1)):
+        with pytest.raises(ConfigError, match="CPU only"):
+            thing.cuda()
+        with pytest.raises(ConfigError, match="CPU only"):
+            thing.to("cuda:0")
+        assert thing.to(cr.device("cpu")) is thing
+
+
+def test_the_class_tensor_takes_data():
+    assert cr.Tensor([1, 2]).dtype == cr.float32  # chainrule.tensor([1, 2]) keeps integers
+    with pytest.raises(DTypeError, match=r"not sizes; use chainrule\.empty"):
+        cr.Tensor(2, 3)
