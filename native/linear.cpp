@@ -23,32 +23,17 @@ struct Cut {
   Index tile_cols, col_panels;
 };
 
-Vector load_part(const float* p, Index count) {
-  if (count >= lanes) return load(p);
-  Vector v{};
-  if (count > 0) std::memcpy(&v, p, static_cast<std::size_t>(count) * sizeof(float));
-  return v;
-}
-
-void store_part(float* p, Vector v, Index count) {
-  if (count >= lanes)
-    store(p, v);
-  else if (count > 0)
-    std::memcpy(p, &v, static_cast<std::size_t>(count) * sizeof(float));
-}
-
-// c[r][j] = init[r][j] + sum over k of a[k][r] * b[k][j], for rows r below `rows` and columns j
-// below `cols`; init_step 0 repeats one row, init null is zero.
+// c[r][j] = init[r][j] + sum over k of a[k][r] * b[k][j], a whole tile; init_step 0 repeats one
+// row, init null is zero.
 template <int Rows, int Vectors>
 void tile(const float* a, const float* b, Index depth, const float* init, Index init_step,
-          float* c, Index c_step, Index rows, Index cols) {
+          float* c, Index c_step) {
   Vector acc[Rows][Vectors];
 #pragma GCC unroll 16
   for (int r = 0; r < Rows; ++r)
 #pragma GCC unroll 2
     for (int v = 0; v < Vectors; ++v)
-      acc[r][v] =
-          init && r < rows ? load_part(init + r * init_step + v * lanes, cols - v * lanes) : Vector{};
+      acc[r][v] = init ? load(init + r * init_step + v * lanes) : Vector{};
 
   for (Index k = 0; k < depth; ++k, a += Rows, b += Vectors * lanes) {
     Vector w[Vectors];
@@ -65,12 +50,10 @@ void tile(const float* a, const float* b, Index depth, const float* init, Index 
 #pragma GCC unroll 16
   for (int r = 0; r < Rows; ++r)
 #pragma GCC unroll 2
-    for (int v = 0; v < Vectors; ++v)
-      if (r < rows) store_part(c + r * c_step + v * lanes, acc[r][v], cols - v * lanes);
+    for (int v = 0; v < Vectors; ++v) store(c + r * c_step + v * lanes, acc[r][v]);
 }
 
-using Tile = void (*)(const float*, const float*, Index, const float*, Index, float*, Index, Index,
-                      Index);
+using Tile = void (*)(const float*, const float*, Index, const float*, Index, float*, Index);
 
 template <int Vectors, int Rows = most_rows(Vectors)>
 Tile tile_of(Index rows) {
@@ -124,7 +107,21 @@ void pack(const float* m, Index along, Index down, Index count, Index width, Ind
   }
 }
 
-Cut cut(Index rows, Index cols) {
+// A tile that reaches beyond C, by way of one that does not.
+void edge_tile(Tile multiply, const Cut& cut, const float* a, const float* b, Index depth,
+               const float* init, Index init_step, float* c, Index c_step, Index rows,
+               Index cols) {
+  float whole[16 * 2 * lanes] = {};
+  const std::size_t row_bytes = static_cast<std::size_t>(cols) * sizeof(float);
+  if (init)
+    for (Index r = 0; r < rows; ++r)
+      std::memcpy(whole + r * cut.tile_cols, init + r * init_step, row_bytes);
+  multiply(a, b, depth, whole, cut.tile_cols, whole, cut.tile_cols);
+  for (Index r = 0; r < rows; ++r)
+    std::memcpy(c + r * c_step, whole + r * cut.tile_cols, row_bytes);
+}
+
+Cut cut_into_tiles(Index rows, Index cols) {
   const Index vectors = cols <= lanes ? 1 : 2;
   const Index most = vectors == 1 ? most_rows(1) : most_rows(2);
   const Index row_panels = ceil_div(rows, most);
@@ -141,7 +138,7 @@ Cut cut(Index rows, Index cols) {
 void matrix_product(const Operand& a, const Operand& b, const float* bias, float* c, Index rows,
                     Index cols, Index depth, int threads) {
   if (rows == 0 || cols == 0) return;
-  const Cut size = cut(rows, cols);
+  const Cut size = cut_into_tiles(rows, cols);
   const Tile multiply =
       size.tile_cols == lanes ? tile_of<1>(size.tile_rows) : tile_of<2>(size.tile_rows);
   const Index work = rows * cols * larger<Index>(depth, 1) / work_of_a_thread;
@@ -180,10 +177,15 @@ void matrix_product(const Operand& a, const Operand& b, const float* bias, float
       for (Index p = group * panels_of_a_task; p < end; ++p) {
         const Index row = p * size.tile_rows;
         float* out = c + row * cols + col;
+        const float* a_panel = a_panels + p * size.tile_rows * slice;
+        const float* b_panel = b_panels + col_panel * size.tile_cols * slice;
         const float* init = first > 0 ? out : bias ? bias + col : nullptr;
-        multiply(a_panels + p * size.tile_rows * slice, b_panels + col_panel * size.tile_cols * slice,
-                 slice, init, first > 0 ? cols : 0, out, cols,
-                 smaller(size.tile_rows, rows - row), cols - col);
+        const Index init_step = first > 0 ? cols : 0;
+        if (row + size.tile_rows <= rows && col + size.tile_cols <= cols)
+          multiply(a_panel, b_panel, slice, init, init_step, out, cols);
+        else
+          edge_tile(multiply, size, a_panel, b_panel, slice, init, init_step, out, cols,
+                    smaller(size.tile_rows, rows - row), smaller(size.tile_cols, cols - col));
       }
     });
     first += slice_depth;
