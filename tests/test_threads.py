@@ -19,12 +19,12 @@ def keep_threads(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_quota_of_version_2(tmp_path: Path) -> None:
     (tmp_path / "cpu.max").write_text("150000 100000\n")
-    assert threads._cgroup_quota(tmp_path) == 1.5
+    assert threads._cgroup_quota(tmp_path, tmp_path / "membership") == 1.5
 
 
 def test_no_quota_of_version_2(tmp_path: Path) -> None:
     (tmp_path / "cpu.max").write_text("max 100000\n")
-    assert threads._cgroup_quota(tmp_path) is None
+    assert threads._cgroup_quota(tmp_path, tmp_path / "membership") is None
 
 
 @pytest.mark.parametrize(("quota", "expected"), [("400000", 4.0), ("-1", None)])
@@ -32,11 +32,29 @@ def test_quota_of_version_1(tmp_path: Path, quota: str, expected: float | None) 
     (tmp_path / "cpu").mkdir()
     (tmp_path / "cpu" / "cpu.cfs_quota_us").write_text(quota)
     (tmp_path / "cpu" / "cpu.cfs_period_us").write_text("100000")
-    assert threads._cgroup_quota(tmp_path) == expected
+    assert threads._cgroup_quota(tmp_path, tmp_path / "membership") == expected
+
+
+def test_the_least_quota_of_the_groups_around_counts(tmp_path: Path) -> None:
+    own = tmp_path / "system.slice" / "job.scope"
+    own.mkdir(parents=True)
+    (own / "cpu.max").write_text("400000 100000\n")
+    (own.parent / "cpu.max").write_text("300000 100000\n")
+    (tmp_path / "membership").write_text("0::/system.slice/job.scope\n")
+    assert threads._cgroup_quota(tmp_path, tmp_path / "membership") == 3.0
+
+
+def test_own_group_of_version_1(tmp_path: Path) -> None:
+    own = tmp_path / "cpu" / "docker" / "abc"
+    own.mkdir(parents=True)
+    (own / "cpu.cfs_quota_us").write_text("200000")
+    (own / "cpu.cfs_period_us").write_text("100000")
+    (tmp_path / "membership").write_text("5:memory:/docker/abc\n4:cpu,cpuacct:/docker/abc\n")
+    assert threads._cgroup_quota(tmp_path, tmp_path / "membership") == 2.0
 
 
 def test_no_control_group(tmp_path: Path) -> None:
-    assert threads._cgroup_quota(tmp_path) is None
+    assert threads._cgroup_quota(tmp_path, tmp_path / "membership") is None
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import os
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from chainrule.errors import ConfigError
 
@@ -25,19 +25,44 @@ def available_cpus() -> int:
     return max(1, cpus if quota is None else min(cpus, math.ceil(quota)))
 
 
-def _cgroup_quota(root: Path = Path("/sys/fs/cgroup")) -> float | None:
-    """CPU time per time that the control group allows (v2 ``cpu.max``, v1 ``cfs_quota``)."""
+def _cgroup_quota(
+    root: Path = Path("/sys/fs/cgroup"), membership: Path = Path("/proc/self/cgroup")
+) -> float | None:
+    """The least CPU time per time that this process's control group and those around it allow.
+
+    Version 2 writes it in ``cpu.max``, version 1 in ``cpu.cfs_quota_us`` and ``_period_us``.
+    None: no limit. Source: the kernel's Documentation/admin-guide/cgroup-v2.rst.
+    """
+    quotas = [_quota_in(folder) for folder in _own_cgroups(root, membership)]
+    return min((q for q in quotas if q is not None), default=None)
+
+
+def _own_cgroups(root: Path, membership: Path) -> list[Path]:
+    """The folders of the groups this process is in, and of the groups around them."""
+    folders = [root, root / "cpu"]
     try:
-        quota, period = (root / "cpu.max").read_text().split()
-    except (OSError, ValueError):
-        try:
-            quota = (root / "cpu" / "cpu.cfs_quota_us").read_text().strip()
-            period = (root / "cpu" / "cpu.cfs_period_us").read_text().strip()
-        except OSError:
-            return None
+        lines = membership.read_text().splitlines()
+    except OSError:  # no /proc
+        return folders
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        top = root if controllers == "" else root / "cpu"
+        if controllers == "" or "cpu" in controllers.split(","):
+            own = PurePosixPath(path.lstrip("/"))
+            folders += [top / group for group in (own, *own.parents)]
+    return folders
+
+
+def _quota_in(folder: Path) -> float | None:
+    """CPUs that one group's files allow; None without a limit."""
     try:
+        if (folder / "cpu.max").exists():
+            quota, period = (folder / "cpu.max").read_text().split()
+        else:
+            quota = (folder / "cpu.cfs_quota_us").read_text()
+            period = (folder / "cpu.cfs_period_us").read_text()
         cpus = float(quota) / float(period)
-    except (ValueError, ZeroDivisionError):  # "max": no limit
+    except (OSError, ValueError, ZeroDivisionError):  # no such files, or "max"
         return None
     return cpus if cpus > 0 else None
 
