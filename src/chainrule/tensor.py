@@ -445,6 +445,7 @@ class Tensor(Variable):
     __abs__ = abs = ops.abs
     __and__ = ops.bitwise_and
     __or__ = ops.bitwise_or
+    __xor__ = ops.bitwise_xor
     __invert__ = ops.bitwise_not
     __eq__ = eq = ops.eq
     __ne__ = ne = ops.ne
@@ -452,7 +453,7 @@ class Tensor(Variable):
     __le__ = le = less_equal = ops.le
     __gt__ = gt = greater = ops.gt
     __ge__ = ge = greater_equal = ops.ge
-    mm = bmm = ops.matmul
+    mm = bmm = mv = dot = ops.matmul
 
     def __radd__(self, other: Any) -> Tensor:
         return ops.add(other, self)
@@ -501,6 +502,7 @@ class Tensor(Variable):
     clone = ops.clone
     logical_and = ops.logical_and
     logical_or = ops.logical_or
+    logical_xor = ops.logical_xor
     logical_not = ops.logical_not
     isnan = ops.isnan
     isinf = ops.isinf

@@ -315,10 +315,10 @@ case("relu_backward", "matrix", joined(normal((3, 4)), fixed(normal((3, 4)))),
 for _name in ("eq", "ne", "lt", "le", "gt", "ge"):
     case(_name, "integers", integers((4, 5), (5,)), lambda o, a, b, n=_name: getattr(o, n)(a, b))
     case(_name, "floats", normal((4, 1), (5,)), lambda o, a, b, n=_name: getattr(o, n)(a, b))
-for _name in ("logical_and", "logical_or"):
+for _name in ("logical_and", "logical_or", "logical_xor"):
     case(_name, "mixed", joined(integers((3, 4), low=0, high=2), normal((4,))),
          lambda o, a, b, n=_name: getattr(o, n)(a, b))
-for _name in ("bitwise_and", "bitwise_or"):
+for _name in ("bitwise_and", "bitwise_or", "bitwise_xor"):
     case(_name, "integers", integers((3, 4), (4,)), lambda o, a, b, n=_name: getattr(o, n)(a, b))
     case(_name, "booleans", booleans((3, 4), (4,)), lambda o, a, b, n=_name: getattr(o, n)(a, b))
 case("bitwise_not", "integers", integers((3,)), lambda o, x: o.bitwise_not(x))

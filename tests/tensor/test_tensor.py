@@ -131,7 +131,9 @@ def test_large_tensors_print_short() -> None:
         ("logsumexp", (1,)), ("softmax", (1,)), ("log_softmax", (0,)), ("clamp", (0.5, 1.0)),
         ("flatten", ()), ("unsqueeze", (1,)), ("transpose", (0, 1)), ("squeeze", ()),
         ("maximum", (cr.ones(3),)), ("pow", (2,)), ("sub", (1, 2)), ("norm", (2, 0)),
-        ("sigmoid", ()), ("narrow", (1, 0, 2)),
+        ("sigmoid", ()), ("narrow", (1, 0, 2)), ("cumsum", (1,)), ("tril", ()), ("argsort", (0,)),
+        ("isclose", (0.5, 0.9)), ("index_select", (1, cr.tensor([2, 0]))), ("nonzero", ()),
+        ("scatter", (1, cr.tensor([[2], [0]]), 7.0)), ("lerp", (cr.ones(3), 0.5)),
     ],
 )  # fmt: skip
 def test_method_is_the_function(method: str, arguments: tuple[Any, ...]) -> None:
@@ -183,11 +185,40 @@ def test_where_and_masked_fill() -> None:
     assert x.masked_fill(mask, -1.0).tolist() == [-1, 2, -1]
 
 
+def test_sort_and_topk_by_name() -> None:
+    x = cr.tensor([[3.0, 1.0, 2.0]], requires_grad=True)
+    best = x.topk(2)
+    assert best.values.tolist() == [[3, 2]] and best.indices.tolist() == [[0, 2]]
+    values, indices = x.sort(descending=True, stable=True)
+    assert values.tolist() == [[3, 2, 1]] and indices.tolist() == [[0, 2, 1]]
+    best.values.sum().backward()
+    assert x.grad.tolist() == [[1, 0, 1]]
+
+
+def test_closeness() -> None:
+    a, b = cr.tensor([1.0, 2.0], requires_grad=True), cr.tensor([1.0, 2.0 + 1e-6])
+    assert cr.allclose(a, b) and a.allclose(b)
+    assert not cr.allclose(a, b, rtol=0, atol=1e-8)
+    assert not cr.equal(a, b) and cr.equal(a, a.detach())
+    assert not cr.equal(cr.ones(2), cr.ones(1, 2))
+    nan = cr.tensor([np.nan])
+    assert cr.allclose(nan, nan, equal_nan=True) and not cr.allclose(nan, nan)
+
+
+def test_repetition_takes_sizes_apart_or_together() -> None:
+    x = cr.tensor([[1, 2]])
+    assert x.repeat(2, 2).tolist() == x.repeat((2, 2)).tolist() == [[1, 2, 1, 2]] * 2
+    assert x.tile(2).tolist() == [[1, 2, 1, 2]]
+    assert x.broadcast_to(2, 2).tolist() == [[1, 2], [1, 2]]
+    assert x.ravel().tolist() == [1, 2]
+
+
 def test_logic_and_comparison() -> None:
     a, b = cr.tensor([True, True, False]), cr.tensor([True, False, False])
     assert (a & b).tolist() == [True, False, False]
     assert (a | b).tolist() == [True, True, False]
     assert (~a).tolist() == [False, False, True]
+    assert (a ^ b).tolist() == [False, True, False]
     assert (cr.tensor([1, 2]) != cr.tensor([1, 3])).tolist() == [False, True]
     assert (cr.tensor([6]) & 3).tolist() == [2]
 
@@ -208,7 +239,13 @@ def test_logic_and_comparison() -> None:
         (lambda x: x.neg_().relu_(), [0, 0]),
         (lambda x: x.masked_fill_(x > 2, -1.0), [1, -1]),
         (lambda x: x.exp_(), [np.e, np.e**4]), (lambda x: x.tanh_(), np.tanh([1, 4])),
-        (lambda x: x.sigmoid_(), 1 / (1 + np.exp([-1, -4]))),
+        (lambda x: x.sigmoid_(), 1 / (1 + np.exp([-1, -4]))), (lambda x: x.log_(), np.log([1, 4])),
+        (lambda x: x.lerp_(cr.tensor([3.0, 0.0]), 0.25), [1.5, 3]),
+        (lambda x: x.addcmul_(x, x, value=0.5), [1.5, 12]),
+        (lambda x: x.addcdiv_(cr.ones(2), x, value=-2), [-1, 3.5]),
+        (lambda x: x.scatter_(0, cr.tensor([1]), cr.tensor([9.0])), [1, 9]),
+        (lambda x: x.scatter_(0, cr.tensor([0]), value=-1), [-1, 4]),
+        (lambda x: x.scatter_add_(0, cr.tensor([1, 1]), cr.ones(2)), [1, 6]),
     ],
 )  # fmt: skip
 def test_in_place_methods(change: Any, expected: Any) -> None:
@@ -252,6 +289,13 @@ def test_data_is_outside_the_graph() -> None:
 @pytest.mark.parametrize(
     ("f", "error", "message"),
     [
+        (lambda: cr.ones(3).topk(4), ShapeError, r"topk: k = 4 of 3 elements \(dim -1\)\n  x \("),
+        (lambda: cr.ones(3).narrow(0, 2, 2), ShapeError,
+         r"narrow: entries 2 to 3 do not lie in 0 to 2 \(dim 0\)"),
+        (lambda: cr.ones(3).chunk(0), ShapeError, r"chunk: .* at least 1, got 0"),
+        (lambda: cr.nn.functional.one_hot(cr.ones(2)), DTypeError, r"one_hot: .*got float32"),
+        (lambda: cr.nn.functional.one_hot(cr.tensor([1, 3]), 3), ShapeError,
+         r"one_hot: classes 1 to 3 do not lie in 0 to 2"),
         (lambda: cr.ones(2) + cr.ones(3), ShapeError,
          r"add: shapes do not broadcast.*\n  a \(2,\); b \(3,\)"),
         (lambda: cr.ones(2, requires_grad=True) * np.ones((2, 3)), ShapeError,

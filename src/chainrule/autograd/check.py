@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from chainrule.autograd.engine import grad
-from chainrule.autograd.graph import Variable, grad_mode
+from chainrule.autograd.graph import Variable
+from chainrule.autograd.mode import enable_grad, no_grad
 from chainrule.errors import DTypeError, GraphError
 
 
@@ -78,11 +79,8 @@ def gradcheck(
     given, checked = _inputs(inputs)
 
     def weighted(k: int, weights: Any) -> float:
-        before, grad_mode.enabled = grad_mode.enabled, False
-        try:
+        with no_grad():
             return float(np.sum(_outputs(func(*given))[k].array * weights))
-        finally:
-            grad_mode.enabled = before
 
     outputs = _outputs(func(*given))
     for k, y in enumerate(outputs):
@@ -154,15 +152,12 @@ def gradgradcheck(
             seeds.append(seed)
 
     def first_derivatives(*args: Any) -> tuple[Any, ...]:
-        before, grad_mode.enabled = grad_mode.enabled, True  # the numerical side needs it too
-        try:
+        with enable_grad():  # the numerical side needs it too
             outputs = [y for y in _outputs(func(*args[: len(given)])) if y.requires_grad]
             return grad(
                 outputs, [args[i] for i in checked], args[len(given) :],
                 create_graph=True, materialize_grads=True,
             )  # fmt: skip
-        finally:
-            grad_mode.enabled = before
 
     return not seeds or gradcheck(
         first_derivatives, [*given, *seeds], eps, atol, rtol, raise_exception

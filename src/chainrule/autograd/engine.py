@@ -16,7 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.autograd.graph import Node, Variable, grad_mode
+from chainrule.autograd.graph import Node, Variable
+from chainrule.autograd.mode import set_grad_enabled
 from chainrule.errors import GraphError, ShapeError
 from chainrule.ops.elementwise import cast
 
@@ -166,8 +167,7 @@ def _sweep(
     arrivals = _Arrivals(create_graph)
     found: dict[int, Any] = {}
 
-    before, grad_mode.enabled = grad_mode.enabled, create_graph
-    try:
+    with set_grad_enabled(create_graph):
         for root, seed in zip(roots, seeds, strict=True):
             arrivals.add(root, seed, seed)
         for node in nodes:
@@ -194,8 +194,6 @@ def _sweep(
                 _accumulate(leaf, g, create_graph, borrowed=not private)
             else:
                 found[key] = g
-    finally:
-        grad_mode.enabled = before
     return found
 
 

@@ -497,6 +497,12 @@ def logical_or(a: Array, b: Array) -> Array:
 
 
 @elementwise
+def logical_xor(a: Array, b: Array) -> Array:
+    """True where one of both is nonzero."""
+    return np.logical_xor(a, b)
+
+
+@elementwise
 def logical_not(x: Array) -> Array:
     """True where x is zero."""
     return np.logical_not(x)
@@ -512,6 +518,12 @@ def bitwise_and(a: Array, b: Array) -> Array:
 def bitwise_or(a: Array, b: Array) -> Array:
     """a | b for booleans and integers."""
     return np.bitwise_or(a, b)
+
+
+@elementwise
+def bitwise_xor(a: Array, b: Array) -> Array:
+    """a ^ b for booleans and integers."""
+    return np.bitwise_xor(a, b)
 
 
 @elementwise

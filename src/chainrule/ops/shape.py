@@ -179,6 +179,8 @@ def split(x: Array, split_size_or_sections: int | Sequence[int], dim: int = 0) -
 
 def chunk(x: Array, chunks: int, dim: int = 0) -> tuple[Array, ...]:
     """Cut along ``dim`` into at most ``chunks`` pieces of equal size (the last shorter)."""
+    if chunks < 1:
+        raise ShapeError(f"chunk: the number of pieces must be at least 1, got {chunks}")
     length = x.shape[_axis(dim, x.ndim)]
     return split(x, -(-length // chunks) if length else [0] * chunks, dim)
 
@@ -191,9 +193,16 @@ def unbind(x: Array, dim: int = 0) -> tuple[Array, ...]:
 
 
 def narrow(x: Array, dim: int, start: int, length: int) -> Array:
-    """The ``length`` entries from ``start`` on along ``dim``."""
-    lead = (slice(None),) * _axis(dim, x.ndim)
-    return getitem(x, (*lead, slice(start, start + length)))
+    """The ``length`` entries from ``start`` on along ``dim``; a negative start counts back."""
+    axis = _axis(dim, x.ndim)
+    total = x.shape[axis]
+    first = start + total if start < 0 else start
+    if not 0 <= first <= first + length <= total:
+        raise ShapeError(
+            f"narrow: entries {start} to {start + length - 1} do not lie in 0 to {total - 1} "
+            f"(dim {dim})\n  x {tuple(x.shape)}"
+        )
+    return getitem(x, (*(slice(None),) * axis, slice(first, first + length)))
 
 
 # -- padding -----------------------------------------------------------------------------------

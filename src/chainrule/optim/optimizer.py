@@ -9,6 +9,7 @@ import numpy as np
 
 from chainrule.autograd import enable_grad
 from chainrule.errors import CheckpointError, ConfigError, DTypeError
+from chainrule.nn.module import clear_grad
 from chainrule.tensor import Tensor
 
 Array = np.ndarray[Any, Any]
@@ -85,8 +86,7 @@ class Optimizer:
         """Forget the gradients, or fill them with zeros."""
         for group in self.param_groups:
             for p in group["params"]:
-                if p.grad is not None:
-                    p.grad = None if set_to_none else Tensor(np.zeros_like(p.grad.array))
+                clear_grad(p, set_to_none)
 
     def _check(self, group: Group) -> None:
         """Raise ConfigError for impossible settings."""
