@@ -7,6 +7,7 @@ way PyTorch's callers write them (``x.view(2, -1)``) and calls one.
 from __future__ import annotations
 
 import builtins
+import operator
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Self
@@ -100,9 +101,12 @@ def _index(index: Any) -> Any:
 
 def sizes_of(sizes: tuple[Any, ...]) -> tuple[int, ...]:
     """Sizes written apart, or as one sequence."""
-    if len(sizes) == 1 and not isinstance(sizes[0], int | np.integer):
+    if len(sizes) == 1 and isinstance(sizes[0], Sequence | np.ndarray):
         sizes = tuple(sizes[0])
-    return tuple(int(n) for n in sizes)
+    try:
+        return tuple(operator.index(n) for n in sizes)
+    except TypeError:
+        raise DTypeError(f"sizes must be whole numbers, got {sizes}") from None
 
 
 class Tensor(Variable):

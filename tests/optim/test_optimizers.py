@@ -244,8 +244,12 @@ def test_impossible_settings(make, message):
 
 
 def test_what_is_not_a_list_of_tensors():
-    with pytest.raises(DTypeError, match=r"params must be a list of tensors or dicts, got a Ten"):
+    with pytest.raises(
+        DTypeError, match=r"params must be a list .* got a Parameter; pass \[tensor\]"
+    ):
         optim.SGD(nn.Parameter(cr.ones(2)))
+    with pytest.raises(DTypeError, match=r"got a Linear; pass .* module\.parameters"):
+        optim.SGD(nn.Linear(1, 1))
     with pytest.raises(DTypeError, match=r"can only optimize tensors, got float"):
         optim.SGD([1.0])
 

@@ -34,7 +34,9 @@ from collections.abc import Callable, Container, Sequence
 from types import MethodType
 from typing import Any, NamedTuple
 
-from chainrule.errors import GraphError
+import numpy as np
+
+from chainrule.errors import GraphError, ShapeError
 
 registry: dict[str, Op] = {}
 """The package's own ops by name; the contract tests run over it."""
@@ -48,6 +50,13 @@ class Recorded:
     def __apply_op__(self, op: Op, args: tuple[Any, ...]) -> tuple[Any, Any]:
         """Compute ``op(*args)``, record it, and return (result, aux)."""
         raise NotImplementedError
+
+
+def no_such_axis(name: str, dim: Any, ndim: Any) -> ShapeError:
+    """The error for an axis that the argument of op ``name`` does not have."""
+    return ShapeError(
+        f"{name}: there is no dim {dim}; with {ndim} axes, dims go from {-ndim} to {ndim - 1}"
+    )
 
 
 class VJP(NamedTuple):
@@ -132,7 +141,10 @@ class Op:
 
     def compute(self, args: Sequence[Any]) -> tuple[Any, Any]:
         """(result, aux) on plain arrays."""
-        result = self.forward(*args)
+        try:
+            result = self.forward(*args)
+        except np.exceptions.AxisError as e:
+            raise no_such_axis(self.name, e.axis, e.ndim) from None
         return result if self.has_aux else (result, None)
 
     def _bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
@@ -243,7 +255,8 @@ def op(
     made = kind(
         forward, aux=aux, view=view, variadic=variadic, name=name or forward.__name__.strip("_")
     )
-    if forward.__module__.split(".")[0] == __name__.split(".")[0]:  # a user's may be redefined
+    module = forward.__module__ or ""  # None for code run by exec()
+    if module.split(".")[0] == __name__.split(".")[0]:  # a user's may be redefined
         if made.name in registry:
             raise GraphError(f"op '{made.name}' is defined twice; give one of them another name")
         registry[made.name] = made

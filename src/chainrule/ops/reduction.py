@@ -102,8 +102,9 @@ def mean(x: Array, dim: Dim = None, keepdim: bool = False) -> Array:
     check_float("mean", x)
     if x.dtype == np.float16:  # whose sum may overflow where the mean does not
         return cast(mean(cast(x, np.float32), dim, keepdim), np.float16)
+    total = sum(x, dim, keepdim)
     n = _count(x.shape, dim)
-    return sum(x, dim, keepdim) * (1 / n if n else float("nan"))
+    return total * (1 / n if n else float("nan"))
 
 
 def _count(shape: tuple[int, ...], dim: Dim) -> int:
@@ -128,8 +129,8 @@ def var(
         dim, unbiased = None, dim
     if unbiased is not None:
         correction = int(unbiased)
-    freedom = _count(x.shape, dim) - correction
     total = sum(square(x - mean(x, dim, keepdim=True)), dim, keepdim)
+    freedom = _count(x.shape, dim) - correction
     return total * (1 / freedom if freedom > 0 else float("nan"))
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from chainrule.errors import DTypeError, ShapeError
 from chainrule.ops.dtypes import promote_types
 from chainrule.ops.elementwise import cast, expand, sum_to, where
-from chainrule.ops.op import op
+from chainrule.ops.op import no_such_axis, op
 
 Array = Any
 
@@ -43,7 +43,7 @@ reshape.vjp(x=lambda g, x_shape: reshape(g, x_shape))
 @op(view=True)
 def permute(x: Array, dims: Sequence[int]) -> Array:
     """Reorder the axes: axis i of the result is axis dims[i] of x."""
-    if sorted(_axis(d, x.ndim) for d in dims) != list(range(x.ndim)):
+    if sorted(_axis("permute", d, x.ndim) for d in dims) != list(range(x.ndim)):
         raise ShapeError(f"permute: dims {tuple(dims)} do not name each axis once\n  x {x.shape}")
     return x.transpose(dims)
 
@@ -53,9 +53,11 @@ permute.vjp(x=lambda g, dims: permute(g, tuple(np.argsort([d % g.ndim for d in d
 
 def transpose(x: Array, dim0: int, dim1: int) -> Array:
     """Swap two axes."""
+    if x.ndim == 0:
+        return permute(x, ())
     order = list(range(x.ndim))
-    if order:
-        order[dim0], order[dim1] = order[dim1], order[dim0]
+    a, b = _axis("transpose", dim0, x.ndim), _axis("transpose", dim1, x.ndim)
+    order[a], order[b] = b, a
     return permute(x, tuple(order))
 
 
@@ -63,15 +65,18 @@ def flatten(x: Array, start_dim: int = 0, end_dim: int = -1) -> Array:
     """Join the axes start_dim ... end_dim into one."""
     if x.ndim == 0:
         return reshape(x, (1,))
-    start, end = _axis(start_dim, x.ndim), _axis(end_dim, x.ndim)
+    start, end = _axis("flatten", start_dim, x.ndim), _axis("flatten", end_dim, x.ndim)
     if start > end:
         raise ShapeError(f"flatten: start_dim {start_dim} comes after end_dim {end_dim}")
     joined = math.prod(x.shape[start : end + 1])
     return reshape(x, (*x.shape[:start], joined, *x.shape[end + 1 :]))
 
 
-def _axis(dim: int, ndim: int) -> int:
-    return int(np.lib.array_utils.normalize_axis_index(dim, ndim))
+def _axis(name: str, dim: int, ndim: int) -> int:
+    """``dim`` counted from the front."""
+    if not -ndim <= dim < ndim:
+        raise no_such_axis(name, dim, ndim)
+    return int(dim % ndim)
 
 
 def squeeze(x: Array, dim: int | Sequence[int] | None = None) -> Array:
@@ -80,13 +85,13 @@ def squeeze(x: Array, dim: int | Sequence[int] | None = None) -> Array:
         drop = range(x.ndim)
     else:
         dims = (dim,) if isinstance(dim, int) else dim
-        drop = [_axis(d, max(x.ndim, 1)) for d in dims]  # type: ignore[assignment]
+        drop = [_axis("squeeze", d, max(x.ndim, 1)) for d in dims]  # type: ignore[assignment]
     return reshape(x, tuple(n for i, n in enumerate(x.shape) if n != 1 or i not in drop))
 
 
 def unsqueeze(x: Array, dim: int) -> Array:
     """Insert an axis of length one before axis ``dim``."""
-    at = _axis(dim, x.ndim + 1)
+    at = _axis("unsqueeze", dim, x.ndim + 1)
     return reshape(x, (*x.shape[:at], 1, *x.shape[at:]))
 
 
@@ -143,7 +148,7 @@ def _one_dtype(name: str, tensors: Sequence[Array]) -> list[Array]:
 def _cat(tensors: Sequence[Array], dim: int) -> Array:
     """Concatenate arrays of one dtype. The gradient is cut where the arrays meet."""
     shapes = [t.shape for t in tensors]
-    axis = _axis(dim, len(shapes[0]))
+    axis = _axis("cat", dim, len(shapes[0]))
     rest = {(*s[:axis], *s[axis + 1 :]) for s in shapes}
     if len({len(s) for s in shapes}) > 1 or len(rest) > 1:
         raise ShapeError(f"cat: shapes must agree except along dim {dim}, got {shapes}")
@@ -154,7 +159,7 @@ def _cat(tensors: Sequence[Array], dim: int) -> Array:
 
 
 def _cat_vjp(g: Array, tensors_shape: Sequence[tuple[int, ...]], dim: int) -> list[Array]:
-    axis = _axis(dim, g.ndim)
+    axis = _axis("cat", dim, g.ndim)
     ends = np.cumsum([s[axis] for s in tensors_shape]).tolist()
     starts = [0, *ends[:-1]]
     return [narrow(g, axis, a, b - a) for a, b in zip(starts, ends, strict=True)]
@@ -165,7 +170,7 @@ _cat.vjp(tensors=_cat_vjp)
 
 def split(x: Array, split_size_or_sections: int | Sequence[int], dim: int = 0) -> tuple[Array, ...]:
     """Cut along ``dim`` into pieces of one size (the last may be shorter) or of given sizes."""
-    length = x.shape[_axis(dim, x.ndim)]
+    length = x.shape[_axis("split", dim, x.ndim)]
     sizes = split_size_or_sections
     if isinstance(sizes, int):
         if sizes <= 0:
@@ -181,20 +186,20 @@ def chunk(x: Array, chunks: int, dim: int = 0) -> tuple[Array, ...]:
     """Cut along ``dim`` into at most ``chunks`` pieces of equal size (the last shorter)."""
     if chunks < 1:
         raise ShapeError(f"chunk: the number of pieces must be at least 1, got {chunks}")
-    length = x.shape[_axis(dim, x.ndim)]
+    length = x.shape[_axis("chunk", dim, x.ndim)]
     return split(x, -(-length // chunks) if length else [0] * chunks, dim)
 
 
 def unbind(x: Array, dim: int = 0) -> tuple[Array, ...]:
     """The slices along ``dim``, without that axis."""
-    axis = _axis(dim, x.ndim)
+    axis = _axis("unbind", dim, x.ndim)
     lead = (slice(None),) * axis
     return tuple(getitem(x, (*lead, i)) for i in range(x.shape[axis]))
 
 
 def narrow(x: Array, dim: int, start: int, length: int) -> Array:
     """The ``length`` entries from ``start`` on along ``dim``; a negative start counts back."""
-    axis = _axis(dim, x.ndim)
+    axis = _axis("narrow", dim, x.ndim)
     total = x.shape[axis]
     first = start + total if start < 0 else start
     if not 0 <= first <= first + length <= total:
@@ -302,7 +307,7 @@ def gather(x: Array, dim: int, index: Array) -> Array:
 
 def _trim(x: Array, dim: int, index: Array) -> Array:
     """x cut to the lengths of index in every axis but ``dim``."""
-    axis = _axis(dim, x.ndim)
+    axis = _axis("gather", dim, x.ndim)
     fits = x.ndim == index.ndim and all(
         m <= n for i, (m, n) in enumerate(zip(index.shape, x.shape, strict=True)) if i != axis
     )
@@ -318,7 +323,7 @@ def _grid(dim: int, index: Array) -> tuple[Array, ...]:
     """The entries that ``index`` names along ``dim``, as an index of NumPy's."""
     index = np.asarray(index)
     grid: list[Array] = list(np.ogrid[tuple(slice(n) for n in index.shape)])
-    grid[_axis(dim, index.ndim)] = index
+    grid[_axis("scatter", dim, index.ndim)] = index
     return tuple(grid)
 
 
@@ -351,12 +356,18 @@ def _source(index: Array, src: Array) -> Array:
 
 def index_select(x: Array, dim: int, index: Array) -> Array:
     """The slices of x that the integers (I,) in ``index`` name along ``dim``."""
-    return getitem(x, (*(slice(None),) * _axis(dim, x.ndim), np.asarray(index)))
+    return getitem(x, (*(slice(None),) * _axis("index_select", dim, x.ndim), np.asarray(index)))
 
 
 def masked_select(x: Array, mask: Array) -> Array:
     """The elements of x where the mask (of its shape, or broadcast) is true, in a row."""
-    shape = np.broadcast_shapes(x.shape, mask.shape)
+    try:
+        shape = np.broadcast_shapes(x.shape, mask.shape)
+    except ValueError:
+        raise ShapeError(
+            f"masked_select: the mask must have x's shape, or broadcast with it\n  x {x.shape}; "
+            f"mask {mask.shape}"
+        ) from None
     return getitem(expand(x, shape), np.broadcast_to(np.asarray(mask), shape))
 
 
@@ -365,14 +376,19 @@ def tril(x: Array, diagonal: int = 0) -> Array:
 
     diagonal: how far to the right of the main one (negative: left). The gradient is cut alike.
     """
-    rows, columns = x.shape[-2:]
-    return where(np.tri(rows, columns, diagonal, bool), x, 0)
+    return where(_lower("tril", x, diagonal), x, 0)
 
 
 def triu(x: Array, diagonal: int = 0) -> Array:
     """The upper triangle of matrices (..., N, M): entries left of the diagonal become zero."""
-    rows, columns = x.shape[-2:]
-    return where(np.tri(rows, columns, diagonal - 1, bool), 0, x)
+    return where(_lower("triu", x, diagonal - 1), 0, x)
+
+
+def _lower(name: str, x: Array, diagonal: int) -> Array:
+    """Where the lower triangle of x's matrices is."""
+    if x.ndim < 2:
+        raise ShapeError(f"{name}: x needs at least two axes\n  x {tuple(x.shape)}")
+    return np.tri(x.shape[-2], x.shape[-1], diagonal, bool)
 
 
 @op
@@ -433,7 +449,7 @@ def topk(
 
     Raises ShapeError where there are fewer than k.
     """
-    length = x.shape[dim] if x.ndim else 1
+    length = x.shape[_axis("topk", dim, x.ndim)] if x.ndim else 1
     if not 0 <= k <= length:
         raise ShapeError(f"topk: k = {k} of {length} elements (dim {dim})\n  x {tuple(x.shape)}")
     index = narrow(argsort(x, dim, largest), dim, 0, k)

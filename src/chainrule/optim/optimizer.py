@@ -9,7 +9,7 @@ import numpy as np
 
 from chainrule.autograd import enable_grad
 from chainrule.errors import CheckpointError, ConfigError, DTypeError
-from chainrule.nn.module import clear_grad
+from chainrule.nn.module import Module, clear_grad
 from chainrule.tensor import Tensor
 
 Array = np.ndarray[Any, Any]
@@ -29,9 +29,10 @@ class Optimizer:
     """
 
     def __init__(self, params: Params, defaults: Group) -> None:
-        if isinstance(params, Tensor):
+        if isinstance(params, Tensor | Module):
             raise DTypeError(
-                f"{type(self).__name__}: params must be a list of tensors or dicts, got a Tensor"
+                f"{type(self).__name__}: params must be a list of tensors or dicts, "
+                f"got a {type(params).__name__}; pass [tensor] or module.parameters()"
             )
         self.defaults = defaults
         self.param_groups: list[Group] = []
