@@ -101,7 +101,7 @@ def _index(index: Any) -> Any:
 
 def sizes_of(sizes: tuple[Any, ...]) -> tuple[int, ...]:
     """Sizes written apart, or as one sequence."""
-    if len(sizes) == 1 and isinstance(sizes[0], Sequence | np.ndarray):
+    if len(sizes) == 1 and isinstance(sizes[0], tuple | list | np.ndarray):
         sizes = tuple(sizes[0])
     try:
         return tuple(operator.index(n) for n in sizes)

@@ -244,9 +244,7 @@ def test_impossible_settings(make, message):
 
 
 def test_what_is_not_a_list_of_tensors():
-    with pytest.raises(
-        DTypeError, match=r"params must be a list .* got a Parameter; pass \[tensor\]"
-    ):
+    with pytest.raises(DTypeError, match=r"must be a list .* got a Parameter; pass \[tensor\]"):
         optim.SGD(nn.Parameter(cr.ones(2)))
     with pytest.raises(DTypeError, match=r"got a Linear; pass .* module\.parameters"):
         optim.SGD(nn.Linear(1, 1))

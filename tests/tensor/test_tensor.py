@@ -289,6 +289,10 @@ def test_data_is_outside_the_graph() -> None:
 @pytest.mark.parametrize(
     ("f", "error", "message"),
     [
+        (lambda: cr.nn.functional.cross_entropy(cr.ones(2, 3), [0, 1]), DTypeError,
+         r"cross_entropy: target must be a tensor or an array, got list"),
+        (lambda: cr.nn.functional.multi_margin_loss(cr.ones(2, 3), (0, 1)), DTypeError,
+         r"multi_margin_loss: target must be a tensor"),
         (lambda: cr.ones(2, 3).sum(5), ShapeError,
          r"sum: there is no dim 5; with 2 axes, dims go from -2 to 1"),
         (lambda: cr.ones(2, 3).mean(-3), ShapeError, r"sum: there is no dim -3"),

@@ -32,6 +32,7 @@ def reduce(loss: Array, reduction: Reduction) -> Array:
 
 def _check_labels(name: str, scores: Array, target: Any, ignore_index: int | None = None) -> Any:
     """The labels as an integer array, each of them a class of ``scores`` (N, C, *)."""
+    _check_target(name, target)
     expected = (scores.shape[0], *scores.shape[2:]) if scores.ndim > 1 else ()
     if scores.dtype.kind != "f":
         raise DTypeError(f"{name}: scores must be floats, got {scores.dtype}")
@@ -54,6 +55,13 @@ def _check_labels(name: str, scores: Array, target: Any, ignore_index: int | Non
                 f"numbered 0 to {classes - 1}"
             )
     return labels
+
+
+def _check_target(name: str, target: Any) -> None:
+    if not hasattr(target, "dtype"):
+        raise DTypeError(
+            f"{name}: target must be a tensor or an array, got {type(target).__name__}"
+        )
 
 
 # -- cross entropy -----------------------------------------------------------------------------
@@ -79,6 +87,7 @@ def cross_entropy(
     """
     if not 0 <= label_smoothing <= 1:
         raise ConfigError(f"cross_entropy: label_smoothing must lie in 0..1, got {label_smoothing}")
+    _check_target("cross_entropy", target)
     if target.dtype.kind == "f":
         return _cross_entropy_of_distribution(input, target, weight, reduction, label_smoothing)
     labels = _check_labels("cross_entropy", input, target, ignore_index)
@@ -221,6 +230,7 @@ def multiclass_svm_loss(
 
 
 def _hinge(name: str, scores: Array, target: Any, p: int, margin: float, weight: Array) -> Array:
+    _check_target(name, target)
     labels = _check_labels(name, scores, target.reshape(-1) if target.ndim == 0 else target)
     if scores.ndim != 2:
         raise ShapeError(f"{name}: scores must be (N, C), got {tuple(scores.shape)}")
