@@ -1,7 +1,7 @@
 """Modules (state), functional (mathematics), init (first values); PyTorch's names."""
 
 import sys
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from chainrule.errors import absent_name
 from chainrule.nn import functional, init, utils
@@ -65,5 +65,7 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> NoReturn:
-    raise absent_name(sys.modules[__name__], name)
+if not TYPE_CHECKING:  # a type checker knows what there is
+
+    def __getattr__(name: str) -> NoReturn:
+        raise absent_name(sys.modules[__name__], name)

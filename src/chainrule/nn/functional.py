@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from chainrule import ops
 from chainrule.errors import ConfigError, absent_name
@@ -288,5 +288,7 @@ def l1_loss(input: Tensor, target: Tensor, reduction: Reduction = "mean") -> Ten
     return ops.l1_loss(input, target, reduction)
 
 
-def __getattr__(name: str) -> NoReturn:
-    raise absent_name(sys.modules[__name__], name)
+if not TYPE_CHECKING:  # a type checker knows what there is
+
+    def __getattr__(name: str) -> NoReturn:
+        raise absent_name(sys.modules[__name__], name)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 import sys
-from typing import Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 import numpy as np
 
@@ -190,5 +190,7 @@ def _fill(tensor: Tensor, values: Any) -> Tensor:
     return tensor
 
 
-def __getattr__(name: str) -> NoReturn:
-    raise absent_name(sys.modules[__name__], name)
+if not TYPE_CHECKING:  # a type checker knows what there is
+
+    def __getattr__(name: str) -> NoReturn:
+        raise absent_name(sys.modules[__name__], name)

@@ -1,7 +1,7 @@
 """Update rules and schedules; PyTorch's names and state_dict layout."""
 
 import sys
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from chainrule.errors import absent_name
 from chainrule.optim import lr_scheduler
@@ -12,5 +12,7 @@ from chainrule.optim.sgd import SGD
 __all__ = ["SGD", "Adam", "AdamW", "Optimizer", "lr_scheduler"]
 
 
-def __getattr__(name: str) -> NoReturn:
-    raise absent_name(sys.modules[__name__], name)
+if not TYPE_CHECKING:  # a type checker knows what there is
+
+    def __getattr__(name: str) -> NoReturn:
+        raise absent_name(sys.modules[__name__], name)

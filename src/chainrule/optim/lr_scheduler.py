@@ -11,7 +11,7 @@ import math
 import sys
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from chainrule.errors import ConfigError, absent_name
 from chainrule.optim.optimizer import Optimizer
@@ -324,5 +324,7 @@ class OneCycleLR(LRScheduler):
         return end + (start - end) * (1 + math.cos(math.pi * part)) / 2
 
 
-def __getattr__(name: str) -> NoReturn:
-    raise absent_name(sys.modules[__name__], name)
+if not TYPE_CHECKING:  # a type checker knows what there is
+
+    def __getattr__(name: str) -> NoReturn:
+        raise absent_name(sys.modules[__name__], name)
