@@ -156,10 +156,13 @@ def orthogonal_(tensor: Tensor, gain: float = 1, generator: Generator | None = N
     return _fill(tensor, gain * (q if rows >= columns else q.T).reshape(tensor.shape))
 
 
-def fan_in_bound(weight: Tensor) -> float:
-    """1/√fan_in: PyTorch's layers draw weights and biases from U(-1/√fan_in, 1/√fan_in)."""
-    fan_in, _ = _fans("fan_in_bound", weight)
-    return 1 / math.sqrt(fan_in) if fan_in else 0.0
+def fan_in_uniform_(weight: Tensor, bias: Tensor | None) -> None:
+    """U(-b, b) with b = 1/√fan_in for both, as PyTorch's linear and convolution layers start."""
+    fan_in, _ = _fans("fan_in_uniform_", weight)
+    bound = 1 / math.sqrt(fan_in) if fan_in else 0.0
+    uniform_(weight, -bound, bound)
+    if bias is not None:
+        uniform_(bias, -bound, bound)
 
 
 def _fans(name: str, tensor: Tensor) -> tuple[int, int]:

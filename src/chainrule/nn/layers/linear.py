@@ -55,10 +55,7 @@ class Linear(Module):
 
     def reset_parameters(self) -> None:
         """Draw the initial values anew."""
-        bound = init.fan_in_bound(self.weight)
-        init.uniform_(self.weight, -bound, bound)
-        if self.bias is not None:
-            init.uniform_(self.bias, -bound, bound)
+        init.fan_in_uniform_(self.weight, self.bias)
 
     def forward(self, input: Tensor) -> Tensor:
         return F.linear(input, self.weight, self.bias)
