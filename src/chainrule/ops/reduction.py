@@ -15,6 +15,7 @@ import numpy as np
 from chainrule.errors import DTypeError, ShapeError
 from chainrule.ops.elementwise import (
     abs,
+    add_up,
     cast,
     clone,
     eq,
@@ -57,21 +58,8 @@ def sum(x: Array, dim: Dim = None, keepdim: bool = False) -> Array:
     """
     axes = _axes(dim, x.ndim)
     if x.dtype == np.float16:  # its 11 bits would stop counting at 2048
-        return _add_up(x, axes, keepdim, np.float32).astype(np.float16)
-    return _add_up(x, axes, keepdim, np.int64 if x.dtype.kind in "bui" else x.dtype)
-
-
-def _add_up(x: Array, axes: tuple[int, ...], keepdim: bool, dtype: Any) -> Array:
-    """Sum one axis after the other, the outermost in memory first.
-
-    NumPy's joint sum over axes around one that is kept (a bias gradient, say) takes up to
-    twenty times as long, and its longer chains of additions round worse.
-    """
-    if 1 < len(axes) < x.ndim:
-        for axis in sorted(axes, key=lambda a: -abs(x.strides[a])):
-            x = x.sum(axis=axis, keepdims=True, dtype=dtype)
-        return x if keepdim else x.squeeze(axes)
-    return x.sum(axis=axes, keepdims=keepdim, dtype=dtype)
+        return add_up(x, axes, keepdim, np.float32).astype(np.float16)
+    return add_up(x, axes, keepdim, np.int64 if x.dtype.kind in "bui" else x.dtype)
 
 
 sum.vjp(x=lambda g, x_shape, dim: expand(reshape(g, _kept(x_shape, dim)), x_shape))
