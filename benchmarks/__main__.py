@@ -49,6 +49,7 @@ def alternate(
 
 def import_seconds(module: str, rounds: int = 5) -> float:
     """Median seconds that a fresh interpreter needs for ``import module``, over its start."""
+
     def run(code: str) -> float:
         start = time.perf_counter()
         subprocess.run([sys.executable, "-c", code], check=True)

@@ -9,6 +9,7 @@ before any detail. Each class is also the built-in exception a caller would expe
 from types import ModuleType
 
 __all__ = [
+    "AxisError",
     "ChainruleError",
     "CheckpointError",
     "ConfigError",
@@ -28,6 +29,10 @@ class ChainruleError(Exception):
 
 class ShapeError(ChainruleError, ValueError):
     """Shapes of arguments do not fit each other or the operation."""
+
+
+class AxisError(ShapeError, IndexError):
+    """An axis that a tensor does not have."""
 
 
 class DTypeError(ChainruleError, TypeError):

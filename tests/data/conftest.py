@@ -20,8 +20,13 @@ def no_data_folders_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 def save_image() -> Callable[..., Path]:
     """save_image(path, mode="RGB", size=(8, 8), seed=0) writes a random image (size: W, H)."""
 
-    def save(path: Path, mode: str = "RGB", size: tuple[int, int] = (8, 8), seed: int = 0,
-             **options: object) -> Path:
+    def save(
+        path: Path,
+        mode: str = "RGB",
+        size: tuple[int, int] = (8, 8),
+        seed: int = 0,
+        **options: object,
+    ) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         rng = np.random.default_rng(seed)
         pixels = rng.integers(0, 256, (size[1], size[0], 3), np.uint8)

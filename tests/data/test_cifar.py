@@ -53,7 +53,8 @@ def check(splits: data.Splits, images: np.ndarray, labels: np.ndarray) -> None:
     expected = np.lexsort(images.reshape(count, -1).T)
     np.testing.assert_array_equal(seen[key], images[expected])
     np.testing.assert_array_equal(
-        np.concatenate([splits.train.labels, splits.val.labels])[key], labels[expected])
+        np.concatenate([splits.train.labels, splits.val.labels])[key], labels[expected]
+    )
 
 
 def test_binary_archive(tmp_path: Path, cifar10):
@@ -89,8 +90,11 @@ def test_python_version(tmp_path: Path, cifar10, packed):
 
 def test_cifar100_takes_the_fine_label(tmp_path: Path):
     images, labels, content = batch(6, label_bytes=2)
-    tar(tmp_path / "cifar-100-binary.tar.gz", "cifar-100-binary",
-        {"train.bin": content, "test.bin": content})
+    tar(
+        tmp_path / "cifar-100-binary.tar.gz",
+        "cifar-100-binary",
+        {"train.bin": content, "test.bin": content},
+    )
     splits = data.load("cifar100", data_dir=tmp_path, val_fraction=0.3)
     np.testing.assert_array_equal(splits.test.labels, labels)
     np.testing.assert_array_equal(splits.test.images, images)
@@ -101,8 +105,9 @@ def test_cifar100_python_version(tmp_path: Path):
     images, labels, _ = batch(6)
     for name in ("train", "test"):
         (tmp_path / name).write_bytes(as_pickle(images, labels, b"fine_labels"))
-    np.testing.assert_array_equal(data.load("cifar100", data_dir=tmp_path, val_fraction=0.3)
-                                  .test.labels, labels)
+    np.testing.assert_array_equal(
+        data.load("cifar100", data_dir=tmp_path, val_fraction=0.3).test.labels, labels
+    )
 
 
 class Attack:
@@ -125,11 +130,17 @@ def test_a_pickle_cannot_run_code(tmp_path: Path):
     assert not target.exists()
 
 
-@pytest.mark.parametrize("content", [
-    pickle.dumps({b"data": np.zeros((1, 3072)), b"labels": [0]}, protocol=3),
-    pickle.dumps({b"data": np.zeros((1, 3071), np.uint8), b"labels": [0]}, protocol=3),
-    pickle.dumps([1, 2]), b"", b"not a pickle",
-], ids=["float64", "wrong size", "list", "empty", "text"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        pickle.dumps({b"data": np.zeros((1, 3072)), b"labels": [0]}, protocol=3),
+        pickle.dumps({b"data": np.zeros((1, 3071), np.uint8), b"labels": [0]}, protocol=3),
+        pickle.dumps([1, 2]),
+        b"",
+        b"not a pickle",
+    ],
+    ids=["float64", "wrong size", "list", "empty", "text"],
+)
 def test_broken_pickles(tmp_path: Path, content):
     (tmp_path / "train").write_bytes(content)
     with pytest.raises(DataError, match="train"):

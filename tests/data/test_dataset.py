@@ -58,15 +58,18 @@ def test_mean_std_without_contrast_or_images():
         flat.subset([]).mean_std()
 
 
-@pytest.mark.parametrize("images, labels, classes, message", [
-    (IMAGES.astype(np.float32), LABELS, None, r"must be uint8 .* got float32 \(600, 5, 4, 3\)"),
-    (IMAGES[0, 0], LABELS[:5], None, r"got uint8 \(4, 3\)"),
-    (IMAGES.transpose(0, 3, 1, 2)[..., :2], LABELS, None, "must be uint8"),
-    (IMAGES, LABELS[:-1], None, r"600 images need labels of shape \(600,\), got \(599,\)"),
-    (IMAGES, LABELS.astype(float), None, "whole numbers, got float64"),
-    (IMAGES, LABELS, ("a", "b"), "range from 0 to 2, but there are 2 classes"),
-    (IMAGES, LABELS - 1, ("a", "b", "c"), "range from -1 to 1"),
-])
+@pytest.mark.parametrize(
+    "images, labels, classes, message",
+    [
+        (IMAGES.astype(np.float32), LABELS, None, r"must be uint8 .* got float32 \(600, 5, 4, 3\)"),
+        (IMAGES[0, 0], LABELS[:5], None, r"got uint8 \(4, 3\)"),
+        (IMAGES.transpose(0, 3, 1, 2)[..., :2], LABELS, None, "must be uint8"),
+        (IMAGES, LABELS[:-1], None, r"600 images need labels of shape \(600,\), got \(599,\)"),
+        (IMAGES, LABELS.astype(float), None, "whole numbers, got float64"),
+        (IMAGES, LABELS, ("a", "b"), "range from 0 to 2, but there are 2 classes"),
+        (IMAGES, LABELS - 1, ("a", "b", "c"), "range from -1 to 1"),
+    ],
+)
 def test_arrays_that_do_not_fit(images, labels, classes, message):
     with pytest.raises(DataError, match=message):
         ImageDataset.from_arrays(images, labels, classes)

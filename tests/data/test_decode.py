@@ -43,13 +43,21 @@ class StoredFiles(Files):
 
 def bomb(width: int = 100_000, height: int = 100_000) -> bytes:
     """A PNG of a few bytes that claims to be enormous."""
-    def chunk(kind: bytes, content: bytes) -> bytes:
-        return (struct.pack(">I", len(content)) + kind + content
-                + struct.pack(">I", zlib.crc32(kind + content)))
 
-    return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0,
-                                                             0, 0))
-            + chunk(b"IDAT", zlib.compress(bytes(100))) + chunk(b"IEND", b""))
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return (
+            struct.pack(">I", len(content))
+            + kind
+            + content
+            + struct.pack(">I", zlib.crc32(kind + content))
+        )
+
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
+        + chunk(b"IDAT", zlib.compress(bytes(100)))
+        + chunk(b"IEND", b"")
+    )
 
 
 def test_rgb_and_grey_come_as_they_are():
@@ -116,11 +124,19 @@ def test_floating_point_images_are_refused():
         decode(encode(np.zeros((4, 4), np.float32), "TIFF"))
 
 
-@pytest.mark.parametrize("orientation, upright", [
-    (1, lambda a: a), (2, lambda a: a[:, ::-1]), (3, lambda a: a[::-1, ::-1]),
-    (4, lambda a: a[::-1]), (5, lambda a: a.swapaxes(0, 1)),
-    (6, lambda a: np.rot90(a, -1)), (7, lambda a: np.rot90(a, 2).swapaxes(0, 1)),
-    (8, lambda a: np.rot90(a))])
+@pytest.mark.parametrize(
+    "orientation, upright",
+    [
+        (1, lambda a: a),
+        (2, lambda a: a[:, ::-1]),
+        (3, lambda a: a[::-1, ::-1]),
+        (4, lambda a: a[::-1]),
+        (5, lambda a: a.swapaxes(0, 1)),
+        (6, lambda a: np.rot90(a, -1)),
+        (7, lambda a: np.rot90(a, 2).swapaxes(0, 1)),
+        (8, lambda a: np.rot90(a)),
+    ],
+)
 def test_exif_orientation(orientation, upright):
     exif = Image.Exif()
     exif[0x0112] = orientation
@@ -163,16 +179,20 @@ def test_an_animation_gives_its_first_frame():
     assert decode(stream.getvalue())[0, 0].tolist() == [255, 0, 0]
 
 
-@pytest.mark.parametrize("content, reason", [
-    (b"", "empty file"),
-    (b"this is text, renamed .png", "not an image file"),
-    (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n", "not an image file"),
-    (bomb(), "decompression bomb"),
-    (bomb(10_000, 10_000), "decompression bomb: 10000 x 10000 pixels"),
-    (encode(RNG.integers(0, 256, (64, 64, 3), np.uint8), "JPEG")[:1500], "truncated"),
-    (encode(RNG.integers(0, 256, (64, 64, 3), np.uint8))[:1500], "damaged"),
-    (bomb(50, 50), "damaged"),
-], ids=["empty", "text", "eps", "bomb", "half-bomb", "jpeg", "png", "no pixels"])
+@pytest.mark.parametrize(
+    "content, reason",
+    [
+        (b"", "empty file"),
+        (b"this is text, renamed .png", "not an image file"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n", "not an image file"),
+        (bomb(), "decompression bomb"),
+        (bomb(10_000, 10_000), "decompression bomb: 10000 x 10000 pixels"),
+        (encode(RNG.integers(0, 256, (64, 64, 3), np.uint8), "JPEG")[:1500], "truncated"),
+        (encode(RNG.integers(0, 256, (64, 64, 3), np.uint8))[:1500], "damaged"),
+        (bomb(50, 50), "damaged"),
+    ],
+    ids=["empty", "text", "eps", "bomb", "half-bomb", "jpeg", "png", "no pixels"],
+)
 def test_broken_files_give_a_reason(content, reason, recwarn):
     with pytest.raises(BrokenFileError, match=reason):
         decode_file(content, None, None)
@@ -186,8 +206,9 @@ def test_good_pixels_survive_bad_metadata():
 
 def targets(**contents: bytes) -> Target:
     files = StoredFiles(contents)
-    return decode_all(files, files.names, choose_target(files, files.names, None, None),
-                      memory_limit=2**30).target
+    return decode_all(
+        files, files.names, choose_target(files, files.names, None, None), memory_limit=2**30
+    ).target
 
 
 def test_automatic_size_and_channels():
@@ -210,10 +231,17 @@ TARGET = Target((8, 8), 3)
 def test_decode_all_keeps_order_and_names_what_it_skips():
     contents = GOOD | {"005.png": b"text", "149.png": b""}
     seen = []
-    decoded = decode_all(StoredFiles(contents), sorted(contents), TARGET, memory_limit=2**30,
-                         progress=lambda *args: seen.append(args))
+    decoded = decode_all(
+        StoredFiles(contents),
+        sorted(contents),
+        TARGET,
+        memory_limit=2**30,
+        progress=lambda *args: seen.append(args),
+    )
     assert [(item.name, item.reason) for item in decoded.skipped] == [
-        ("005.png", "not an image file"), ("149.png", "empty file")]
+        ("005.png", "not an image file"),
+        ("149.png", "empty file"),
+    ]
     assert decoded.kept.tolist() == [n for n in range(150) if n not in (5, 149)]
     expected = [decode(contents[f"{n:03}.png"]) for n in decoded.kept]
     np.testing.assert_array_equal(decoded.images, expected)
@@ -225,8 +253,7 @@ def test_strict_stops_at_the_first():
     contents = GOOD | {"005.png": b"text", "100.png": b""}
     before = threading.active_count()
     with pytest.raises(DataError, match=r"cannot read 005.png in set: not an image file"):
-        decode_all(StoredFiles(contents), sorted(contents), TARGET, memory_limit=2**30,
-                   strict=True)
+        decode_all(StoredFiles(contents), sorted(contents), TARGET, memory_limit=2**30, strict=True)
     assert threading.active_count() == before
 
 
@@ -254,10 +281,12 @@ def test_what_does_not_fit_is_decoded_on_access():
 
 def test_refit_does_what_decoding_does():
     image = RNG.integers(0, 256, (20, 30, 3), np.uint8)
-    np.testing.assert_array_equal(refit(image[None], (8, 8), 1)[0],
-                                  decode(encode(image), (8, 8), 1))
-    np.testing.assert_array_equal(refit(GREY[None, ..., None], None, 3)[0],
-                                  decode(encode(GREY), None, 3))
+    np.testing.assert_array_equal(
+        refit(image[None], (8, 8), 1)[0], decode(encode(image), (8, 8), 1)
+    )
+    np.testing.assert_array_equal(
+        refit(GREY[None, ..., None], None, 3)[0], decode(encode(GREY), None, 3)
+    )
 
 
 @pytest.mark.parametrize("size", [0, -1, (8,), (8, 0), 2.5, (8, 8, 3)])

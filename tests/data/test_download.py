@@ -43,7 +43,7 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(rest)))
         self.end_headers()
         if self.path == "/breaks":
-            rest = rest[:len(CONTENT) // 3]
+            rest = rest[: len(CONTENT) // 3]
         self.wfile.write(rest)
 
     def log_message(self, *_):

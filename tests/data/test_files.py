@@ -12,8 +12,9 @@ from chainrule.data.files import BrokenFileError, open_files
 from chainrule.errors import DataError
 
 
-def make_zip(path: Path, entries: dict[str, bytes],
-             compression: int = zipfile.ZIP_DEFLATED) -> Path:
+def make_zip(
+    path: Path, entries: dict[str, bytes], compression: int = zipfile.ZIP_DEFLATED
+) -> Path:
     with zipfile.ZipFile(path, "w", compression) as archive:
         for name, content in entries.items():
             archive.writestr(name, content)
@@ -25,8 +26,10 @@ def test_folder_and_zip_list_and_read_the_same(tmp_path: Path):
     for name, content in entries.items():
         (tmp_path / "folder" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "folder" / name).write_bytes(content)
-    for files in (open_files(tmp_path / "folder"), open_files(make_zip(tmp_path / "z.zip",
-                                                                       entries))):
+    for files in (
+        open_files(tmp_path / "folder"),
+        open_files(make_zip(tmp_path / "z.zip", entries)),
+    ):
         assert files.names == sorted(entries)
         assert files.folders == {"cat", "cat/deep", "dog"}
         assert {name: files.read(name) for name in files.names} == entries
@@ -34,15 +37,27 @@ def test_folder_and_zip_list_and_read_the_same(tmp_path: Path):
 
 
 def test_litter_is_not_listed(tmp_path: Path):
-    entries = {"a/1.png": b"", ".git/2.png": b"", "__MACOSX/a/._1.png": b"", "a/Thumbs.db": b"",
-               "a/.DS_Store": b"", "a/desktop.ini": b""}
+    entries = {
+        "a/1.png": b"",
+        ".git/2.png": b"",
+        "__MACOSX/a/._1.png": b"",
+        "a/Thumbs.db": b"",
+        "a/.DS_Store": b"",
+        "a/desktop.ini": b"",
+    }
     files = open_files(make_zip(tmp_path / "z.zip", entries))
     assert files.names == ["a/1.png"] and files.folders == {"a"}
 
 
 def test_runs_among_the_images_are_not_listed(tmp_path: Path):
-    for name in ("cat/1.png", "runs/one/last.safetensors", "runs/one/samples/7.png",
-                 "dog/2.png", "dog/run/best.safetensors", "out/best.safetensors"):
+    for name in (
+        "cat/1.png",
+        "runs/one/last.safetensors",
+        "runs/one/samples/7.png",
+        "dog/2.png",
+        "dog/run/best.safetensors",
+        "out/best.safetensors",
+    ):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     files = open_files(tmp_path)
@@ -58,8 +73,10 @@ def test_empty_folders_are_known(tmp_path: Path):
     assert open_files(tmp_path / "z.zip").folders == {"empty"}
 
 
-@pytest.mark.parametrize("name", ["../x.png", "a/../../x.png", "/etc/x.png", "C:/x.png",
-                                  "..\\x.png", "C:\\x.png", "a/.."])
+@pytest.mark.parametrize(
+    "name",
+    ["../x.png", "a/../../x.png", "/etc/x.png", "C:/x.png", "..\\x.png", "C:\\x.png", "a/.."],
+)
 def test_an_entry_that_climbs_out_refuses_the_zip(tmp_path: Path, name):
     path = make_zip(tmp_path / "z.zip", {"a/1.png": b"", name: b""})
     with pytest.raises(DataError, match="climbs out of the zip") as caught:
@@ -168,8 +185,9 @@ def test_linked_class_folders_are_followed(tmp_path: Path):
 
 
 def test_any_damage_to_a_zip_is_a_named_error(tmp_path: Path):
-    whole = make_zip(tmp_path / "z.zip", {f"c{n}/x.png": b"content" * 9 for n in range(3)}
-                     ).read_bytes()
+    whole = make_zip(
+        tmp_path / "z.zip", {f"c{n}/x.png": b"content" * 9 for n in range(3)}
+    ).read_bytes()
     rng = random.Random(0)
     refused = broken = 0
     for _ in range(300):

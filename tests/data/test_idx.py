@@ -10,8 +10,11 @@ from chainrule.errors import DataError
 
 
 def idx(array: np.ndarray) -> bytes:
-    return (bytes([0, 0, 8, array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape)
-            + array.tobytes())
+    return (
+        bytes([0, 0, 8, array.ndim])
+        + struct.pack(f">{array.ndim}I", *array.shape)
+        + array.tobytes()
+    )
 
 
 @pytest.mark.parametrize("pack", [bytes, gzip.compress], ids=["plain", "gzip"])
@@ -27,16 +30,19 @@ def test_reads_what_was_written(tmp_path: Path, pack, shape):
 WHOLE = idx(np.zeros((2, 3), np.uint8))
 
 
-@pytest.mark.parametrize("content, message", [
-    (b"<html>no such file</html>", "not an idx file"),
-    (b"", "not an idx file"),
-    (b"\0\0\x0d\x01\0\0\0\0", "type 0x0d"),
-    (WHOLE[:6], "truncated inside its header"),
-    (WHOLE[:-1], "6 bytes, but holds 5"),
-    (WHOLE + b"x", "6 bytes, but holds 7"),
-    (gzip.compress(WHOLE)[:-12], "cannot read"),
-    (b"\x1f\x8bnot gzip at all", "cannot read"),
-])
+@pytest.mark.parametrize(
+    "content, message",
+    [
+        (b"<html>no such file</html>", "not an idx file"),
+        (b"", "not an idx file"),
+        (b"\0\0\x0d\x01\0\0\0\0", "type 0x0d"),
+        (WHOLE[:6], "truncated inside its header"),
+        (WHOLE[:-1], "6 bytes, but holds 5"),
+        (WHOLE + b"x", "6 bytes, but holds 7"),
+        (gzip.compress(WHOLE)[:-12], "cannot read"),
+        (b"\x1f\x8bnot gzip at all", "cannot read"),
+    ],
+)
 def test_broken_files_are_named(tmp_path: Path, content, message):
     (tmp_path / "broken-idx").write_bytes(content)
     with pytest.raises(DataError, match=message) as caught:

@@ -43,9 +43,18 @@ def test_batches_of_images():
     assert not images.requires_grad
 
 
-@pytest.mark.parametrize("count, size, drop, expected", [
-    (50, 16, False, 4), (50, 16, True, 3), (48, 16, False, 3), (48, 16, True, 3), (0, 16, False, 0),
-    (5, 16, False, 1), (5, 16, True, 0)])
+@pytest.mark.parametrize(
+    "count, size, drop, expected",
+    [
+        (50, 16, False, 4),
+        (50, 16, True, 3),
+        (48, 16, False, 3),
+        (48, 16, True, 3),
+        (0, 16, False, 0),
+        (5, 16, False, 1),
+        (5, 16, True, 0),
+    ],
+)
 def test_length(count, size, drop, expected):
     loader = DataLoader(DATASET.subset(range(count)), size, drop_last=drop)
     assert len(loader) == expected == len(list(loader))
@@ -59,8 +68,11 @@ def test_shuffling_visits_each_image_once_in_an_order_of_its_own_each_epoch():
     assert len({tuple(epoch.tolist()) for epoch in epochs}) == 3
 
 
-@pytest.mark.parametrize("options", [
-    {"workers": 1}, {"workers": 4}, {"prefetch": 1}, {"prefetch": 0}, {"prefetch": 100}], ids=str)
+@pytest.mark.parametrize(
+    "options",
+    [{"workers": 1}, {"workers": 4}, {"prefetch": 1}, {"prefetch": 0}, {"prefetch": 100}],
+    ids=str,
+)
 def test_bits_do_not_depend_on_threads(options):
     def jitter(images, rng):
         time.sleep(float(np.random.default_rng().random()) * 0.003)
@@ -128,8 +140,9 @@ def slow(images, rng):
 def test_breaking_off_leaves_no_threads_and_makes_no_more_batches():
     before = threading.active_count()
     calls = []
-    loader = DataLoader(DATASET, 1, transform=lambda x, rng: calls.append(1) or slow(x, rng),
-                        workers=3)
+    loader = DataLoader(
+        DATASET, 1, transform=lambda x, rng: calls.append(1) or slow(x, rng), workers=3
+    )
     for _ in loader:
         break
     assert threading.active_count() == before
@@ -195,7 +208,9 @@ def test_tensor_dataset_with_transform():
     dataset = TensorDataset(cr.arange(6), cr.arange(6))
     loader = DataLoader(dataset, 3, transform=lambda x, rng: x * 10)
     assert [(x.tolist(), y.tolist()) for x, y in loader] == [
-        ([0, 10, 20], [0, 1, 2]), ([30, 40, 50], [3, 4, 5])]
+        ([0, 10, 20], [0, 1, 2]),
+        ([30, 40, 50], [3, 4, 5]),
+    ]
 
 
 def test_items_of_different_shapes():
@@ -203,8 +218,10 @@ def test_items_of_different_shapes():
         list(DataLoader([np.zeros(2), np.zeros(3)], 2))
 
 
-@pytest.mark.parametrize("settings", [{"batch_size": 0}, {"batch_size": 1.5}, {"prefetch": -1},
-                                      {"workers": 0}, {"seed": -1}])
+@pytest.mark.parametrize(
+    "settings",
+    [{"batch_size": 0}, {"batch_size": 1.5}, {"prefetch": -1}, {"workers": 0}, {"seed": -1}],
+)
 def test_impossible_settings(settings):
     with pytest.raises(ConfigError, match=next(iter(settings))):
         DataLoader(DATASET, **settings)

@@ -78,15 +78,16 @@ def test_a_labels_file(make_folder):
 def test_the_seed_decides_which_images_validate(make_folder):
     root = make_folder({"a": 20, "b": 20})
     same(data.load(root, seed=3).val, data.load(root, seed=3).val)
-    assert not np.array_equal(data.load(root, seed=3).val.images,
-                              data.load(root, seed=4).val.images)
+    assert not np.array_equal(
+        data.load(root, seed=3).val.images, data.load(root, seed=4).val.images
+    )
     assert len(data.load(root, val_fraction=0.25).val) == 10
 
 
 def test_broken_images_among_good_ones_are_named_skipped_and_counted(make_folder, save_image):
     root = make_folder({"a": 6, "b": 6})
     whole = save_image(root / "a" / "photo.jpg", size=(64, 64)).read_bytes()
-    (root / "a" / "photo.jpg").write_bytes(whole[:len(whole) // 2])
+    (root / "a" / "photo.jpg").write_bytes(whole[: len(whole) // 2])
     (root / "b" / "text.png").write_text("not a picture")
     (root / "b" / "bomb.png").write_bytes(bomb())
     (root / "b" / "notes.txt").write_text("other files do not count as broken")
@@ -115,15 +116,20 @@ def test_mostly_broken(make_folder):
         data.load(root)
 
 
-@pytest.mark.parametrize("folders, message", [
-    ({"only": 3}, "one class only, only"),
-    ({"a": 3, "b": 0}, "no images in the class folder b"),
-    ({}, "no images in"),
-    ({"test/a": 3, "test/b": 3}, "has test but no train folder"),
-    ({"train/a": 3, "train/b": 3, "val/a": 1, "val/c": 1},
-     r"\(val\) has classes that the training images lack: c; the training classes are a, b"),
-    ({"a": 1, "b": 1}, "one image per class"),
-])
+@pytest.mark.parametrize(
+    "folders, message",
+    [
+        ({"only": 3}, "one class only, only"),
+        ({"a": 3, "b": 0}, "no images in the class folder b"),
+        ({}, "no images in"),
+        ({"test/a": 3, "test/b": 3}, "has test but no train folder"),
+        (
+            {"train/a": 3, "train/b": 3, "val/a": 1, "val/c": 1},
+            r"\(val\) has classes that the training images lack: c; the training classes are a, b",
+        ),
+        ({"a": 1, "b": 1}, "one image per class"),
+    ],
+)
 def test_folders_that_cannot_be_trained_on(make_folder, tmp_path, folders, message):
     root = make_folder(folders)
     root.mkdir(exist_ok=True)
@@ -180,16 +186,21 @@ def test_a_set_larger_than_the_limit_is_decoded_on_access(make_folder, pack):
     for part in ("train", "val", "test"):
         same(getattr(eager, part), getattr(lazy, part))
     assert eager.train.mean_std() == lazy.train.mean_std()
-    for (x, y), (u, v) in zip(data.DataLoader(eager.train, 5, shuffle=True, seed=1),
-                              data.DataLoader(lazy.train, 5, shuffle=True, seed=1), strict=True):
+    for (x, y), (u, v) in zip(
+        data.DataLoader(eager.train, 5, shuffle=True, seed=1),
+        data.DataLoader(lazy.train, 5, shuffle=True, seed=1),
+        strict=True,
+    ):
         np.testing.assert_array_equal(x.numpy(), u.numpy())
         np.testing.assert_array_equal(y.numpy(), v.numpy())
 
 
 def test_progress_counts_all_parts(make_folder):
     seen = []
-    data.load(make_folder({"train/a": 3, "train/b": 3, "test/a": 2}),
-              progress=lambda *args: seen.append(args))
+    data.load(
+        make_folder({"train/a": 3, "train/b": 3, "test/a": 2}),
+        progress=lambda *args: seen.append(args),
+    )
     assert seen == [("decode", 6, 8), ("decode", 8, 8)]
 
 
@@ -268,8 +279,9 @@ def test_real_cifar_zip(real_data):
     path = real_data / "cifar10-jpg.zip"
     if not path.is_file():
         pytest.skip(f"no cifar10-jpg.zip in {real_data}")
-    part = data.load_split(path, classes=data.DATASETS["cifar10"].classes, image_size=32,
-                           channels=3)
+    part = data.load_split(
+        path, classes=data.DATASETS["cifar10"].classes, image_size=32, channels=3
+    )
     assert np.bincount(part.labels).tolist() == [1000] * 10 and part.skipped == ()
     with zipfile.ZipFile(path) as archive:
         last = Image.open(io.BytesIO(archive.read("test/truck/0999.jpg")))

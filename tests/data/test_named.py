@@ -28,8 +28,12 @@ def no_network(monkeypatch):
 
 def write_idx_files(folder: Path, compressed: bool = True, train: int = 20, test: int = 5) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    arrays = [RNG.integers(0, 256, (train, 28, 28), np.uint8), np.arange(train) % 10,
-              RNG.integers(0, 256, (test, 28, 28), np.uint8), np.arange(test) % 10]
+    arrays = [
+        RNG.integers(0, 256, (train, 28, 28), np.uint8),
+        np.arange(train) % 10,
+        RNG.integers(0, 256, (test, 28, 28), np.uint8),
+        np.arange(test) % 10,
+    ]
     for name, array in zip(IDX_NAMES, arrays, strict=True):
         content = idx(array.astype(np.uint8))
         if compressed:
@@ -38,9 +42,17 @@ def write_idx_files(folder: Path, compressed: bool = True, train: int = 20, test
             (folder / name.removesuffix(".gz")).write_bytes(content)
 
 
-@pytest.mark.parametrize("name, found", [
-    ("MNIST", "mnist"), ("fashion_mnist", "fashion-mnist"), ("FashionMNIST", "fashion-mnist"),
-    ("cifar-10", "cifar10"), ("CIFAR100", "cifar100"), ("Digits", "digits")])
+@pytest.mark.parametrize(
+    "name, found",
+    [
+        ("MNIST", "mnist"),
+        ("fashion_mnist", "fashion-mnist"),
+        ("FashionMNIST", "fashion-mnist"),
+        ("cifar-10", "cifar10"),
+        ("CIFAR100", "cifar100"),
+        ("Digits", "digits"),
+    ],
+)
 def test_names_are_forgiving(name, found):
     assert find_named(name).name == found
 
@@ -62,12 +74,14 @@ def test_digits_test_set_does_not_depend_on_the_seed():
     np.testing.assert_array_equal(first.test.images, second.test.images)
     assert not np.array_equal(first.val.images, second.val.images)
     assert hashlib.md5(first.test.images.tobytes()).hexdigest() == (
-        "f59e21bebee708e8ac105907a85d9a92")  # changing it would change everyone's results
+        "f59e21bebee708e8ac105907a85d9a92"
+    )  # changing it would change everyone's results
 
 
 def test_digits_are_scikit_learns():
     datasets = pytest.importorskip(
-        "sklearn.datasets", reason="needs the extra: pip install 'chainrule[classic]'")
+        "sklearn.datasets", reason="needs the extra: pip install 'chainrule[classic]'"
+    )
     splits = data.load("digits")
     parts = (splits.train, splits.val, splits.test)
     theirs = datasets.load_digits()
@@ -77,9 +91,12 @@ def test_digits_are_scikit_learns():
         return rows[np.lexsort(rows.T)]
 
     np.testing.assert_array_equal(
-        in_order(np.concatenate([part.images for part in parts]),
-                 np.concatenate([part.labels for part in parts])),
-        in_order(np.rint(theirs.images * 255 / 16).astype(np.uint8), theirs.target))
+        in_order(
+            np.concatenate([part.images for part in parts]),
+            np.concatenate([part.labels for part in parts]),
+        ),
+        in_order(np.rint(theirs.images * 255 / 16).astype(np.uint8), theirs.target),
+    )
 
 
 def test_the_digits_say_where_they_are_from():
@@ -153,7 +170,8 @@ def test_real_mnist(real_data: Path):
     assert (len(splits.train) + len(splits.val), len(splits.test)) == (60_000, 10_000)
     np.testing.assert_array_equal(splits.test.labels[:5], [7, 2, 1, 0, 4])
     whole = data.ImageDataset.from_arrays(
-        np.concatenate([splits.train.images, splits.val.images]), np.zeros(60_000, int))
+        np.concatenate([splits.train.images, splits.val.images]), np.zeros(60_000, int)
+    )
     (mean,), (std,) = whole.mean_std()
     assert (round(mean, 4), round(std, 4)) == (0.1307, 0.3081)  # the published numbers
 

@@ -20,17 +20,16 @@ def test_a_partition_with_the_promised_counts(labels, fraction, seed):
 def test_same_seed_same_split_other_seed_other_split():
     labels = np.repeat(np.arange(3), 50)
     assert np.array_equal(stratified_split(labels, 0.1, 0)[1], stratified_split(labels, 0.1, 0)[1])
-    assert not np.array_equal(stratified_split(labels, 0.1, 0)[1],
-                              stratified_split(labels, 0.1, 1)[1])
+    assert not np.array_equal(
+        stratified_split(labels, 0.1, 0)[1], stratified_split(labels, 0.1, 1)[1]
+    )
 
 
 def test_known_split_stays():
     """Changing this would change everyone's validation images."""
-    np.testing.assert_array_equal(stratified_split([0, 0, 0, 0, 1, 1, 1, 1], 0.5, 0)[1],
-                                  [0, 2, 4, 7])
-
-
-
+    np.testing.assert_array_equal(
+        stratified_split([0, 0, 0, 0, 1, 1, 1, 1], 0.5, 0)[1], [0, 2, 4, 7]
+    )
 
 
 @pytest.mark.parametrize("fraction, seed", [(0, 0), (1, 0), (-0.1, 0), (0.1, -1)])

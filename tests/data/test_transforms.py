@@ -33,8 +33,12 @@ def test_crop_shifts_each_image_on_its_own():
     padded = np.pad(IMAGES, ((0, 0), (2, 2), (2, 2), (0, 0)))
     places = []
     for image, original in zip(out, padded, strict=True):
-        found = [(top, left) for top in range(5) for left in range(5)
-                 if np.array_equal(image, original[top:top + 6, left:left + 5])]
+        found = [
+            (top, left)
+            for top in range(5)
+            for left in range(5)
+            if np.array_equal(image, original[top : top + 6, left : left + 5])
+        ]
         assert len(found) == 1
         places += found
     assert len(set(places)) > 15  # of 25
@@ -55,8 +59,9 @@ def test_flip_mirrors_about_half():
     np.testing.assert_array_equal(RandomHorizontalFlip(0)(IMAGES, rng()), IMAGES)
 
 
-@pytest.mark.parametrize("transform", [RandomCrop(2), RandomHorizontalFlip(),
-                                       Normalize([0.5] * 3, [0.5] * 3)], ids=repr)
+@pytest.mark.parametrize(
+    "transform", [RandomCrop(2), RandomHorizontalFlip(), Normalize([0.5] * 3, [0.5] * 3)], ids=repr
+)
 def test_the_input_is_left_alone_and_the_seed_decides(transform):
     before = IMAGES.copy()
     first, second = transform(IMAGES, rng(1)), transform(IMAGES, rng(1))
@@ -80,11 +85,14 @@ def test_config_round_trip():
     assert repr(again) == repr(chain) and "RandomCrop(padding=2)" in repr(chain)
 
 
-@pytest.mark.parametrize("step, message", [
-    ({"name": "rotate"}, "unknown name 'rotate'; known: normalize"),
-    ({}, "unknown name None"),
-    ({"name": "random_crop", "size": 3}, "random_crop does not take these settings"),
-])
+@pytest.mark.parametrize(
+    "step, message",
+    [
+        ({"name": "rotate"}, "unknown name 'rotate'; known: normalize"),
+        ({}, "unknown name None"),
+        ({"name": "random_crop", "size": 3}, "random_crop does not take these settings"),
+    ],
+)
 def test_unknown_config(step, message):
     with pytest.raises(ConfigError, match=message):
         from_config([step])

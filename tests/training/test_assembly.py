@@ -64,7 +64,9 @@ def test_the_optimizer_is_the_one_asked_for(name, rule):
 
 def test_the_loss_is_the_one_asked_for():
     scores, labels = cr.tensor([[2.0, 0.0, 1.5]]), cr.tensor([0])
-    assert build_loss(config(loss="multi_margin"), training=True)(scores, labels).item() == pytest.approx(0.5)
+    assert build_loss(config(loss="multi_margin"), training=True)(
+        scores, labels
+    ).item() == pytest.approx(0.5)
     hard = build_loss(config(), training=True)(scores, labels).item()
     assert hard == pytest.approx(np.log(np.exp([2, 0, 1.5]).sum()) - 2, rel=1e-6)
     smoothed = config(label_smoothing=0.1)

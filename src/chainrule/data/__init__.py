@@ -1,10 +1,10 @@
 """Datasets: images from folders, zips and official files, to batches of tensors.
 
-    splits = data.load("cifar10")                       # or a folder, or a .zip
-    mean, std = splits.train.mean_std()
-    loader = data.DataLoader(splits.train, 128, shuffle=True, transform=data.Compose(
-        [data.RandomCrop(4), data.RandomHorizontalFlip(), data.Normalize(mean, std)]))
-    for images, labels in loader: ...
+splits = data.load("cifar10")                       # or a folder, or a .zip
+mean, std = splits.train.mean_std()
+loader = data.DataLoader(splits.train, 128, shuffle=True, transform=data.Compose(
+    [data.RandomCrop(4), data.RandomHorizontalFlip(), data.Normalize(mean, std)]))
+for images, labels in loader: ...
 """
 
 from chainrule.data.dataset import ImageDataset, TensorDataset

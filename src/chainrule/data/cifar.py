@@ -27,8 +27,9 @@ PIXELS = 32 * 32 * 3
 Arrays = tuple[NDArray[np.uint8], NDArray[np.int64]]
 
 
-def read_cifar(path: Path, train: tuple[str, ...], test: tuple[str, ...],
-               label_bytes: int) -> tuple[Arrays, Arrays]:
+def read_cifar(
+    path: Path, train: tuple[str, ...], test: tuple[str, ...], label_bytes: int
+) -> tuple[Arrays, Arrays]:
     """Training and test arrays: images (N, 32, 32, 3) and labels (N,), in the files' order.
 
     path: the folder of the extracted archive, or the archive itself (.tar.gz or .tar), which is
@@ -78,7 +79,8 @@ def _parse_binary(content: bytes, label_bytes: int, name: str) -> Arrays:
     if not content or len(content) % record:
         raise DataError(
             f"cifar: {name} has {len(content)} bytes, not a multiple of the record of {record}; "
-            "get the file again")
+            "get the file again"
+        )
     records = np.frombuffer(content, np.uint8).reshape(-1, record)
     return records[:, label_bytes:], records[:, label_bytes - 1].astype(np.int64)
 
@@ -94,7 +96,8 @@ def _parse_pickle(content: bytes, name: str) -> Arrays:
     except Exception as error:  # a hostile or broken pickle may raise anything at all
         raise DataError(
             f"cifar: {name} is not a batch of the python version "
-            f"({type(error).__name__}: {error}); get the official archive again") from error
+            f"({type(error).__name__}: {error}); get the official archive again"
+        ) from error
 
 
 class _ArrayDescription:

@@ -27,18 +27,27 @@ class ImageDataset:
     Raises DataError if labels do not fit the images or the classes.
     """
 
-    def __init__(self, images: Pixels | LazyImages, labels: ArrayLike, classes: Sequence[str], *,
-                 skipped: Sequence[Skipped] = (), indices: NDArray[np.int64] | None = None) -> None:
+    def __init__(
+        self,
+        images: Pixels | LazyImages,
+        labels: ArrayLike,
+        classes: Sequence[str],
+        *,
+        skipped: Sequence[Skipped] = (),
+        indices: NDArray[np.int64] | None = None,
+    ) -> None:
         self._images = images
         self._indices = indices
-        self.labels = _checked_labels(labels, len(images) if indices is None else len(indices),
-                                      len(classes))
+        self.labels = _checked_labels(
+            labels, len(images) if indices is None else len(indices), len(classes)
+        )
         self.classes = tuple(classes)
         self.skipped = tuple(skipped)
 
     @classmethod
-    def from_arrays(cls, images: ArrayLike, labels: ArrayLike,
-                    classes: Sequence[str] | None = None) -> ImageDataset:
+    def from_arrays(
+        cls, images: ArrayLike, labels: ArrayLike, classes: Sequence[str] | None = None
+    ) -> ImageDataset:
         """A dataset over images uint8 (N, H, W) or (N, H, W, C) and integer labels (N,).
 
         classes: their names; by default "0", "1", ... up to the largest label.
@@ -50,7 +59,8 @@ class ImageDataset:
         if pixels.dtype != np.uint8 or pixels.ndim != 4 or pixels.shape[3] not in (1, 3):
             raise DataError(
                 f"ImageDataset: images must be uint8 of shape (N, H, W), (N, H, W, 1) or "
-                f"(N, H, W, 3), got {pixels.dtype} {np.shape(images)}")
+                f"(N, H, W, 3), got {pixels.dtype} {np.shape(images)}"
+            )
         if classes is None:
             classes = [str(label) for label in range(int(np.max(labels, initial=-1)) + 1)]
         return cls(pixels, labels, classes)
@@ -108,7 +118,7 @@ class ImageDataset:
         values = int(np.prod(self.image_shape))
         total, squares = np.zeros(values), np.zeros(values)
         for start in range(0, len(chosen), STATISTICS_BLOCK):
-            images, _ = self.gather(chosen[start:start + STATISTICS_BLOCK])
+            images, _ = self.gather(chosen[start : start + STATISTICS_BLOCK])
             block = images.reshape(len(images), -1).astype(np.float32)
             total += block.sum(axis=0)
             squares += np.einsum("nv,nv->v", block, block)
@@ -117,13 +127,14 @@ class ImageDataset:
         mean = total.reshape(-1, channels).sum(axis=0) / count
         variance = squares.reshape(-1, channels).sum(axis=0) / count - mean**2
         std = np.sqrt(np.maximum(variance, 0)) / 255
-        return (tuple(float(m) for m in mean / 255),
-                tuple(float(s) if s > 0 else 1.0 for s in std))
+        return (tuple(float(m) for m in mean / 255), tuple(float(s) if s > 0 else 1.0 for s in std))
 
     def __repr__(self) -> str:
         height, width, channels = self.image_shape
-        return (f"ImageDataset({len(self)} images, {height}x{width}x{channels}, "
-                f"{len(self.classes)} classes{', decoded on access' if self.lazy else ''})")
+        return (
+            f"ImageDataset({len(self)} images, {height}x{width}x{channels}, "
+            f"{len(self.classes)} classes{', decoded on access' if self.lazy else ''})"
+        )
 
 
 def _checked_labels(labels: ArrayLike, count: int, classes: int) -> NDArray[np.int64]:
@@ -131,11 +142,14 @@ def _checked_labels(labels: ArrayLike, count: int, classes: int) -> NDArray[np.i
     if array.size and not np.issubdtype(array.dtype, np.integer):
         raise DataError(f"ImageDataset: labels must be whole numbers, got {array.dtype}")
     if array.shape != (count,):
-        raise DataError(f"ImageDataset: {count} images need labels of shape ({count},), "
-                        f"got {array.shape}")
+        raise DataError(
+            f"ImageDataset: {count} images need labels of shape ({count},), got {array.shape}"
+        )
     if array.size and not 0 <= array.min() <= array.max() < classes:
-        raise DataError(f"ImageDataset: labels range from {array.min()} to {array.max()}, "
-                        f"but there are {classes} classes (0 to {classes - 1})")
+        raise DataError(
+            f"ImageDataset: labels range from {array.min()} to {array.max()}, "
+            f"but there are {classes} classes (0 to {classes - 1})"
+        )
     return array.astype(np.int64)
 
 
@@ -147,8 +161,10 @@ class TensorDataset:
 
     def __init__(self, *tensors: Tensor | NDArray[Any]) -> None:
         if not tensors or len({len(tensor) for tensor in tensors}) > 1:
-            raise ShapeError("TensorDataset: needs tensors of one length, got lengths "
-                             f"{[len(tensor) for tensor in tensors]}")
+            raise ShapeError(
+                "TensorDataset: needs tensors of one length, got lengths "
+                f"{[len(tensor) for tensor in tensors]}"
+            )
         self.tensors = tensors
         self._arrays = [as_array(tensor) for tensor in tensors]
 

@@ -80,11 +80,15 @@ def checked_size(image_size: int | Sequence[int] | None) -> Size | None:
     """`image_size` as (height, width): S means (S, S). Raises ConfigError if it is neither."""
     if image_size is None:
         return None
-    size = (image_size, image_size) if isinstance(image_size, int) else (
-        tuple(image_size) if isinstance(image_size, Sequence) else ())
+    size = (
+        (image_size, image_size)
+        if isinstance(image_size, int)
+        else (tuple(image_size) if isinstance(image_size, Sequence) else ())
+    )
     if len(size) != 2 or not all(isinstance(side, int) and side >= 1 for side in size):
-        raise ConfigError(f"data: image_size must be a number of pixels or (height, width), "
-                          f"got {image_size!r}")
+        raise ConfigError(
+            f"data: image_size must be a number of pixels or (height, width), got {image_size!r}"
+        )
     return size[0], size[1]
 
 
@@ -112,8 +116,9 @@ def decode(content: bytes, size: Size | None = None, channels: int | None = None
 def _decode_to(content: bytes, target: Target) -> Pixels:
     image = _open(content, target.size)
     if target.assume_size and (image.height, image.width) != target.size:
-        raise _AssumptionError(Target((DEFAULT_SIZE, DEFAULT_SIZE), target.channels,
-                                      assume_grey=target.assume_grey))
+        raise _AssumptionError(
+            Target((DEFAULT_SIZE, DEFAULT_SIZE), target.channels, assume_grey=target.assume_grey)
+        )
     if target.assume_grey and image.mode not in GREY_MODES:
         raise _AssumptionError(Target(target.size, 3, assume_size=target.assume_size))
     return _convert(image, target.size, target.channels)
@@ -127,8 +132,9 @@ def _open(content: bytes, size: Size | None) -> Image.Image:
         image: Image.Image = Image.open(io.BytesIO(content), formats=FORMATS)
         limit = Image.MAX_IMAGE_PIXELS
         if limit is not None and image.width * image.height > limit:
-            raise BrokenFileError(f"decompression bomb: {image.width} x {image.height} pixels, "
-                                  f"more than {limit}")
+            raise BrokenFileError(
+                f"decompression bomb: {image.width} x {image.height} pixels, more than {limit}"
+            )
         if size is not None:
             image.draft(None, (2 * max(size), 2 * max(size)))  # libjpeg scales while it decodes
         image.load()
@@ -192,8 +198,9 @@ def refit(images: Pixels, size: Size | None, channels: int | None) -> Pixels:
     return out
 
 
-def choose_target(files: Files, names: Iterable[str], size: Size | None,
-                  channels: int | None) -> Target:
+def choose_target(
+    files: Files, names: Iterable[str], size: Size | None, channels: int | None
+) -> Target:
     """The target for a set of images, from what the caller wants and its first good image."""
     if size is not None and channels is not None:
         return Target(size, channels)
@@ -208,7 +215,9 @@ def choose_target(files: Files, names: Iterable[str], size: Size | None,
         return Target(
             size or (natural if keep else (DEFAULT_SIZE, DEFAULT_SIZE)),
             channels or (1 if grey else 3),
-            assume_size=keep, assume_grey=channels is None and grey)
+            assume_size=keep,
+            assume_grey=channels is None and grey,
+        )
     return Target(size or (DEFAULT_SIZE, DEFAULT_SIZE), channels or 3)
 
 
@@ -235,8 +244,10 @@ class LazyImages:
             try:
                 out[position] = _decode_to(self._files.read(name), self._target)
             except BrokenFileError as error:  # it was whole when the dataset was loaded
-                raise DataError(f"data: {name} in {self._files.root} has become unreadable: "
-                                f"{error}; load the dataset again") from error
+                raise DataError(
+                    f"data: {name} in {self._files.root} has become unreadable: "
+                    f"{error}; load the dataset again"
+                ) from error
         return out
 
 
@@ -250,8 +261,15 @@ class Decoded:
     target: Target
 
 
-def decode_all(files: Files, names: list[str], target: Target, *, memory_limit: int,
-               strict: bool = False, progress: Progress | None = None) -> Decoded:
+def decode_all(
+    files: Files,
+    names: list[str],
+    target: Target,
+    *,
+    memory_limit: int,
+    strict: bool = False,
+    progress: Progress | None = None,
+) -> Decoded:
     """Decode each image once, in parallel threads (Pillow lets go of the GIL).
 
     If all fit into `memory_limit` bytes the pixels are kept, else they are only checked, and
@@ -265,8 +283,14 @@ def decode_all(files: Files, names: list[str], target: Target, *, memory_limit: 
             target = contradiction.target
 
 
-def _decode_all(files: Files, names: list[str], target: Target, memory_limit: int, strict: bool,
-                progress: Progress | None) -> Decoded:
+def _decode_all(
+    files: Files,
+    names: list[str],
+    target: Target,
+    memory_limit: int,
+    strict: bool,
+    progress: Progress | None,
+) -> Decoded:
     fits = len(names) * int(np.prod(target.shape)) <= memory_limit
     images = np.empty((len(names), *target.shape), np.uint8) if fits else None
 
@@ -289,8 +313,10 @@ def _decode_all(files: Files, names: list[str], target: Target, memory_limit: in
                 skipped |= {number: Skipped(names[number], why) for number, why in broken}
                 if strict and skipped:
                     first = next(iter(skipped.values()))
-                    raise DataError(f"data: cannot read {first.name} in {files.root}: "
-                                    f"{first.reason}; replace it, or allow it to be skipped")
+                    raise DataError(
+                        f"data: cannot read {first.name} in {files.root}: "
+                        f"{first.reason}; replace it, or allow it to be skipped"
+                    )
                 if progress:
                     progress("decode", min(done * CHUNK, len(names)), len(names))
         except BaseException:
@@ -316,8 +342,10 @@ def _threads_for(files: Files, names: list[str]) -> int:
 def _refuse_mostly_broken(files: Files, total: int, skipped: list[Skipped]) -> None:
     if 2 * len(skipped) > total:
         shown = ", ".join(f"{item.name} ({item.reason})" for item in skipped[:3])
-        raise DataError(f"data: {len(skipped)} of {total} images in {files.root} cannot be read: "
-                        f"{shown}; is this the right folder?")
+        raise DataError(
+            f"data: {len(skipped)} of {total} images in {files.root} cannot be read: "
+            f"{shown}; is this the right folder?"
+        )
 
 
 def _compact(images: Pixels, kept: NDArray[np.int64]) -> Pixels:
@@ -326,7 +354,7 @@ def _compact(images: Pixels, kept: NDArray[np.int64]) -> Pixels:
         for position, number in enumerate(kept):
             if position != number:
                 images[position] = images[number]
-    return images[:len(kept)]
+    return images[: len(kept)]
 
 
 @contextmanager

@@ -21,8 +21,9 @@ def cache_folder() -> Path:
     return Path(os.environ.get("CHAINRULE_CACHE") or pooch.os_cache("chainrule"))
 
 
-def fetch(name: str, md5: str, urls: Sequence[str], folder: Path,
-          progress: Progress | None = None) -> Path:
+def fetch(
+    name: str, md5: str, urls: Sequence[str], folder: Path, progress: Progress | None = None
+) -> Path:
     """The path of the file `name` in `folder`, downloaded first if it is not there already.
 
     urls: where to find it, tried in order. md5: what it must be, whoever delivers it.
@@ -43,16 +44,21 @@ def fetch(name: str, md5: str, urls: Sequence[str], folder: Path,
         except ValueError:  # pooch's word for a wrong checksum
             reasons.append(f"{url}: wrong content (checksum)")
         except OSError as error:
-            raise DataError(f"download: cannot write {folder / name}: {error.strerror or error}; "
-                            "make room, or name another folder in CHAINRULE_CACHE") from error
+            raise DataError(
+                f"download: cannot write {folder / name}: {error.strerror or error}; "
+                "make room, or name another folder in CHAINRULE_CACHE"
+            ) from error
     raise DataError(f"download: no mirror delivered {name}\n  " + "\n  ".join(reasons))
 
 
 def _short(error: Exception) -> str:
     text = str(error)
-    for sign, meaning in (("NameResolution", "no network or unknown host"),
-                          ("timed out", "timed out"), ("refused", "connection refused"),
-                          ("Network is unreachable", "no network")):
+    for sign, meaning in (
+        ("NameResolution", "no network or unknown host"),
+        ("timed out", "timed out"),
+        ("refused", "connection refused"),
+        ("Network is unreachable", "no network"),
+    ):
         if sign in text:
             return meaning
     return text.split("\n")[0][:200]

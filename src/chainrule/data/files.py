@@ -71,16 +71,21 @@ class FolderFiles(Files):
             self.names += [prefix + name for name in names if not _is_litter([name])]
         self.names.sort()
         listed = [*self.names, *self.folders]
-        self.folders -= {folder for folder in above_runs
-                         if not any(path.startswith(f"{folder}/") for path in listed)}
+        self.folders -= {
+            folder
+            for folder in above_runs
+            if not any(path.startswith(f"{folder}/") for path in listed)
+        }
 
     def read(self, name: str) -> bytes:
         return read_file(self.root / name)
 
 
 def _refuse_folder(error: OSError) -> None:
-    raise DataError(f"data: cannot read the folder {error.filename}: {error.strerror}; "
-                    "allow it, or move it elsewhere") from error
+    raise DataError(
+        f"data: cannot read the folder {error.filename}: {error.strerror}; "
+        "allow it, or move it elsewhere"
+    ) from error
 
 
 def read_file(path: Path) -> bytes:
@@ -101,8 +106,9 @@ class ZipFiles(Files):
         except PermissionError as error:
             raise DataError(f"data: cannot read {root}: {error.strerror}") from error
         except Exception as error:  # a damaged directory makes zipfile raise almost anything
-            raise DataError(f"data: {root} is not a complete zip file ({error}); "
-                            "copy or download it again") from error
+            raise DataError(
+                f"data: {root} is not a complete zip file ({error}); copy or download it again"
+            ) from error
         self._lock = threading.Lock()
         try:
             self._list()
@@ -128,10 +134,12 @@ class ZipFiles(Files):
         entry = self._entries[name]
         if entry.file_size > MAX_FILE_BYTES:
             raise BrokenFileError(f"larger than {MAX_FILE_BYTES // 2**20} MB")
-        if (entry.file_size > RATIO_MATTERS_FROM
-                and entry.file_size > MAX_RATIO * max(entry.compress_size, 1)):
+        if entry.file_size > RATIO_MATTERS_FROM and entry.file_size > MAX_RATIO * max(
+            entry.compress_size, 1
+        ):
             raise BrokenFileError(
-                f"decompression bomb: {entry.compress_size} bytes grow to {entry.file_size}")
+                f"decompression bomb: {entry.compress_size} bytes grow to {entry.file_size}"
+            )
         if entry.flag_bits & ENCRYPTED:
             raise BrokenFileError("encrypted; make a zip without a password")
         try:
@@ -145,8 +153,10 @@ class ZipFiles(Files):
 
 
 def _is_litter(parts: Iterable[str]) -> bool:
-    return any(part.startswith(".") or part.lower() in ("__macosx", "thumbs.db", "desktop.ini")
-               for part in parts)
+    return any(
+        part.startswith(".") or part.lower() in ("__macosx", "thumbs.db", "desktop.ini")
+        for part in parts
+    )
 
 
 def _refuse_escape(entry: zipfile.ZipInfo, root: Path) -> str:
@@ -159,8 +169,10 @@ def _refuse_escape(entry: zipfile.ZipInfo, root: Path) -> str:
         problem = "is a symbolic link"
     else:
         return name
-    raise DataError(f"data: {root} is refused: its entry {entry.orig_filename!r} {problem}; "
-                    "make the zip again from plain files")
+    raise DataError(
+        f"data: {root} is refused: its entry {entry.orig_filename!r} {problem}; "
+        "make the zip again from plain files"
+    )
 
 
 def open_files(path: Path) -> Files:
@@ -169,5 +181,7 @@ def open_files(path: Path) -> Files:
         return FolderFiles(path)
     if path.suffix.lower() == ".zip" or zipfile.is_zipfile(path):
         return ZipFiles(path)
-    raise DataError(f"data: {path} is neither a folder nor a .zip; "
-                    "give a folder or a zip of images sorted into class folders")
+    raise DataError(
+        f"data: {path} is neither a folder nor a .zip; "
+        "give a folder or a zip of images sorted into class folders"
+    )

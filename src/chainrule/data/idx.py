@@ -37,8 +37,9 @@ def read_maybe_gzipped(path: Path) -> bytes:
         content = path.read_bytes()
         return gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content
     except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"idx: cannot read {path}: {error or 'truncated'}; get the file again"
-                        ) from error
+        raise DataError(
+            f"idx: cannot read {path}: {error or 'truncated'}; get the file again"
+        ) from error
 
 
 def parse_idx(content: bytes, name: str) -> NDArray[np.uint8]:
@@ -55,5 +56,6 @@ def parse_idx(content: bytes, name: str) -> NDArray[np.uint8]:
     if len(content) - start != math.prod(shape):
         raise DataError(
             f"idx: {name} declares shape {shape}, {math.prod(shape)} bytes, "
-            f"but holds {len(content) - start}; get the file again")
+            f"but holds {len(content) - start}; get the file again"
+        )
     return np.frombuffer(content, np.uint8, offset=start).reshape(shape)

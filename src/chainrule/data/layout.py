@@ -19,12 +19,34 @@ from dataclasses import dataclass
 from chainrule.data.files import BrokenFileError, Files
 from chainrule.errors import DataError
 
-IMAGE_SUFFIXES = frozenset([
-    ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp",
-    ".ppm", ".pgm", ".pbm", ".pnm"])
+IMAGE_SUFFIXES = frozenset(
+    [
+        ".jpg",
+        ".jpeg",
+        ".jpe",
+        ".jfif",
+        ".png",
+        ".bmp",
+        ".gif",
+        ".tif",
+        ".tiff",
+        ".webp",
+        ".ppm",
+        ".pgm",
+        ".pbm",
+        ".pnm",
+    ]
+)
 
-PART_NAMES = {"train": "train", "training": "train", "val": "val", "valid": "val",
-              "validation": "val", "test": "test", "testing": "test"}
+PART_NAMES = {
+    "train": "train",
+    "training": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "test": "test",
+    "testing": "test",
+}
 
 LABELS_FILE = "labels.csv"
 
@@ -62,9 +84,11 @@ def read_layout(files: Files) -> Layout:
     tables = {name for name in files.names if name.rsplit("/", 1)[-1] == LABELS_FILE}
     ignored = len(files.names) - len(images) - len(tables)
     if not images:
-        raise DataError(f"data: no images in {files.root}; " + (
-            f"it has files of other kinds: {_listed(files.names)}" if ignored else "it is empty")
-            + f" (known: {' '.join(sorted(IMAGE_SUFFIXES))})")
+        raise DataError(
+            f"data: no images in {files.root}; "
+            + (f"it has files of other kinds: {_listed(files.names)}" if ignored else "it is empty")
+            + f" (known: {' '.join(sorted(IMAGE_SUFFIXES))})"
+        )
     root = _below_wrapping_folder(files.folders, images, tables)
     parts = {
         part: _read_part(files, images, folder)
@@ -80,7 +104,7 @@ def _is_image(name: str) -> bool:
 
 def _children(folders: Iterable[str], root: str) -> list[str]:
     """Names of the folders directly in `root` ('' or 'a/b/')."""
-    below = (folder[len(root):] for folder in folders if folder.startswith(root))
+    below = (folder[len(root) :] for folder in folders if folder.startswith(root))
     return sorted(name for name in below if name and "/" not in name)
 
 
@@ -99,34 +123,45 @@ def _below_wrapping_folder(folders: set[str], images: list[str], tables: set[str
 
 
 def _directly_in(images: list[str], root: str) -> list[str]:
-    return [name for name in images if name.startswith(root) and "/" not in name[len(root):]]
+    return [name for name in images if name.startswith(root) and "/" not in name[len(root) :]]
 
 
 def _find_parts(files: Files, images: list[str], tables: set[str], root: str) -> dict[str, str]:
     """Folder ('a/b/') of each part; {"all": root} where the images are not divided."""
     children = _children(files.folders, root)
     named = [name for name in children if name.lower() in PART_NAMES]
-    divided = [name for name in named if _children(files.folders, f"{root}{name}/")
-               or f"{root}{name}/{LABELS_FILE}" in tables]
+    divided = [
+        name
+        for name in named
+        if _children(files.folders, f"{root}{name}/") or f"{root}{name}/{LABELS_FILE}" in tables
+    ]
     if root + LABELS_FILE in tables or not named:
         return {"all": root}
     if not divided:  # classes may be called so ("train", "plane"), but not all of them
         if len(named) == len(children):
             raise DataError(
                 f"data: {files.root} has images directly in {_listed(named)}; "
-                f"sort them into class folders there, or put a {LABELS_FILE} beside them")
+                f"sort them into class folders there, or put a {LABELS_FILE} beside them"
+            )
         return {"all": root}
-    stray = [name for name in children if name not in named
-             and any(image.startswith(f"{root}{name}/") for image in images)]
+    stray = [
+        name
+        for name in children
+        if name not in named and any(image.startswith(f"{root}{name}/") for image in images)
+    ]
     if stray:
-        raise DataError(f"data: {files.root} has images in {_listed(stray)} beside "
-                        f"{_listed(named)}; move them into one of these")
+        raise DataError(
+            f"data: {files.root} has images in {_listed(stray)} beside "
+            f"{_listed(named)}; move them into one of these"
+        )
     parts: dict[str, str] = {}
     for name in named:
         part = PART_NAMES[name.lower()]
         if part in parts:
-            raise DataError(f"data: {files.root} has two folders for the {part} images, "
-                            f"{parts[part]} and {root}{name}/; keep one")
+            raise DataError(
+                f"data: {files.root} has two folders for the {part} images, "
+                f"{parts[part]} and {root}{name}/; keep one"
+            )
         parts[part] = f"{root}{name}/"
     return parts
 
@@ -139,16 +174,21 @@ def _read_part(files: Files, images: list[str], folder: str) -> Part:
     classes = _children(files.folders, folder)
     loose = _directly_in(inside, folder)
     if loose and classes:
-        raise DataError(f"data: {len(loose)} images lie in {where} beside its class folders "
-                        f"({_listed(loose)}); move each into the folder of its class")
+        raise DataError(
+            f"data: {len(loose)} images lie in {where} beside its class folders "
+            f"({_listed(loose)}); move each into the folder of its class"
+        )
     if loose:
-        raise DataError(f"data: {len(loose)} images lie in {where} without a class; sort them into "
-                        f"class folders, or add {LABELS_FILE} with the columns file,label")
-    labels = [name[len(folder):].split("/", 1)[0] for name in inside]
+        raise DataError(
+            f"data: {len(loose)} images lie in {where} without a class; sort them into "
+            f"class folders, or add {LABELS_FILE} with the columns file,label"
+        )
+    labels = [name[len(folder) :].split("/", 1)[0] for name in inside]
     empty = sorted(set(classes) - set(labels))
     if empty:
-        raise DataError(f"data: no images in the class folder {_listed(empty)} of {where}; "
-                        "fill it or remove it")
+        raise DataError(
+            f"data: no images in the class folder {_listed(empty)} of {where}; fill it or remove it"
+        )
     return Part(inside, labels)
 
 
@@ -162,8 +202,9 @@ def _read_table(files: Files, images: list[str], folder: str) -> Part:
     rows = csv.DictReader(io.StringIO(text, newline=""), skipinitialspace=True)
     header = list(rows.fieldnames or [])
     if "file" not in header or "label" not in header:
-        raise DataError(f"data: {path} begins with {','.join(header)!r}; "
-                        "its first line must be file,label")
+        raise DataError(
+            f"data: {path} begins with {','.join(header)!r}; its first line must be file,label"
+        )
     labels: dict[str, str] = {}
     for line, row in enumerate(_rows(rows, path), 2):
         name = folder + (row["file"] or "").strip().replace("\\", "/").removeprefix("./")
@@ -171,17 +212,22 @@ def _read_table(files: Files, images: list[str], folder: str) -> Part:
         if not label:
             raise DataError(f"data: {path} line {line} has no label for {row['file']!r}")
         if labels.setdefault(name, label) != label:
-            raise DataError(f"data: {path} gives {row['file']!r} two labels, "
-                            f"{labels[name]!r} and {label!r}; keep one")
+            raise DataError(
+                f"data: {path} gives {row['file']!r} two labels, "
+                f"{labels[name]!r} and {label!r}; keep one"
+            )
     known = set(images)
     missing = [name for name in labels if name not in known]
     unlabelled = [name for name in images if name not in labels]
     if missing or unlabelled:
         problems = [f"{len(missing)} rows name no image there ({_listed(missing)})"] * bool(missing)
         problems += [f"{len(unlabelled)} images have no row ({_listed(unlabelled)})"] * bool(
-            unlabelled)
-        raise DataError(f"data: {path} does not match the images beside it: "
-                        f"{' and '.join(problems)}; correct the table or the folder")
+            unlabelled
+        )
+        raise DataError(
+            f"data: {path} does not match the images beside it: "
+            f"{' and '.join(problems)}; correct the table or the folder"
+        )
     return Part(images, [labels[name] for name in images])
 
 

@@ -46,18 +46,32 @@ class DataLoader:
     where the loader is iterated.
     """
 
-    def __init__(self, dataset: Dataset, batch_size: int = 64, shuffle: bool = False,
-                 transform: Transform | None = None, *, seed: int | None = None,
-                 generator: Generator | None = None, drop_last: bool = False,
-                 prefetch: int = 4, workers: int | None = None) -> None:
+    def __init__(
+        self,
+        dataset: Dataset,
+        batch_size: int = 64,
+        shuffle: bool = False,
+        transform: Transform | None = None,
+        *,
+        seed: int | None = None,
+        generator: Generator | None = None,
+        drop_last: bool = False,
+        prefetch: int = 4,
+        workers: int | None = None,
+    ) -> None:
         if workers is None:
             lazy = isinstance(dataset, ImageDataset) and dataset.lazy
             workers = available_cpus() if lazy else 1
-        for name, value, least in (("batch_size", batch_size, 1), ("prefetch", prefetch, 0),
-                                   ("workers", workers, 1), ("seed", seed or 0, 0)):
+        for name, value, least in (
+            ("batch_size", batch_size, 1),
+            ("prefetch", prefetch, 0),
+            ("workers", workers, 1),
+            ("seed", seed or 0, 0),
+        ):
             if not isinstance(value, (int, np.integer)) or value < least:
-                raise ConfigError(f"DataLoader: {name} must be a whole number of at least {least}, "
-                                  f"got {value!r}")
+                raise ConfigError(
+                    f"DataLoader: {name} must be a whole number of at least {least}, got {value!r}"
+                )
         if seed is None:
             seed = int((generator or default_generator).rng.integers(2**63))
         self.dataset, self.batch_size, self.shuffle = dataset, batch_size, shuffle
@@ -119,7 +133,7 @@ class DataLoader:
 
     def _make(self, epoch: int, number: int, order: NDArray[np.int64]) -> Any:
         """Batch `number` of an epoch as arrays: a pure function of its arguments and the seed."""
-        chosen = order[number * self.batch_size:(number + 1) * self.batch_size]
+        chosen = order[number * self.batch_size : (number + 1) * self.batch_size]
         batch = _gather(self.dataset, chosen)
         first = batch[0] if isinstance(batch, tuple) else batch
         if self.transform is not None:
@@ -148,8 +162,10 @@ def _stack(values: Any) -> NDArray[Any]:
         return np.stack(arrays)
     except ValueError as error:
         shapes = sorted({array.shape for array in arrays})
-        raise DataError(f"DataLoader: cannot stack items of different shapes {shapes[:4]}; "
-                        "make them equal in the dataset") from error
+        raise DataError(
+            f"DataLoader: cannot stack items of different shapes {shapes[:4]}; "
+            "make them equal in the dataset"
+        ) from error
 
 
 def _as_tensors(batch: Any) -> Tensor | tuple[Tensor, ...]:

@@ -52,10 +52,18 @@ class Splits:
         return self.train.image_shape
 
 
-def load(source: str | Path, *, data_dir: str | Path | None = None,
-         image_size: int | tuple[int, int] | None = None, channels: int | None = None,
-         val_fraction: float = 0.1, seed: int = 0, strict: bool = False,
-         memory_limit: int | None = None, progress: Progress | None = None) -> Splits:
+def load(
+    source: str | Path,
+    *,
+    data_dir: str | Path | None = None,
+    image_size: int | tuple[int, int] | None = None,
+    channels: int | None = None,
+    val_fraction: float = 0.1,
+    seed: int = 0,
+    strict: bool = False,
+    memory_limit: int | None = None,
+    progress: Progress | None = None,
+) -> Splits:
     """Training, validation and test images of a dataset.
 
     source: "digits", "mnist", "fashion-mnist", "cifar10", "cifar100", or the path of a folder or
@@ -82,10 +90,18 @@ def load(source: str | Path, *, data_dir: str | Path | None = None,
         reader.close_unless_lazy()
 
 
-def load_split(source: str | Path, split: str = "test", *, classes: Sequence[str],
-               image_size: int | tuple[int, int], channels: int,
-               data_dir: str | Path | None = None, strict: bool = False,
-               memory_limit: int | None = None, progress: Progress | None = None) -> ImageDataset:
+def load_split(
+    source: str | Path,
+    split: str = "test",
+    *,
+    classes: Sequence[str],
+    image_size: int | tuple[int, int],
+    channels: int,
+    data_dir: str | Path | None = None,
+    strict: bool = False,
+    memory_limit: int | None = None,
+    progress: Progress | None = None,
+) -> ImageDataset:
     """One split of a dataset with the classes, size and channels that a model was trained with.
 
     split: "train" or "test", for folders also "val". A folder that is not divided into these is
@@ -107,15 +123,17 @@ def load_split(source: str | Path, split: str = "test", *, classes: Sequence[str
         layout = read_layout(files)
         part = layout.parts.get(split) or layout.parts.get("all")
         if part is None:
-            raise DataError(f"data: {files.root} has no {split} folder; "
-                            f"it has {', '.join(layout.parts)}")
+            raise DataError(
+                f"data: {files.root} has no {split} folder; it has {', '.join(layout.parts)}"
+            )
         return reader.read(part, classes, split)
     finally:
         reader.close_unless_lazy()
 
 
-def load_image(path: str | Path, image_size: int | tuple[int, int] | None = None,
-               channels: int | None = None) -> Pixels:
+def load_image(
+    path: str | Path, image_size: int | tuple[int, int] | None = None, channels: int | None = None
+) -> Pixels:
     """One image file as uint8 (H, W, C), decoded, scaled and cropped as `load` does it.
 
     Raises DataError if it is missing or cannot be read.
@@ -125,8 +143,9 @@ def load_image(path: str | Path, image_size: int | tuple[int, int] | None = None
         raise DataError(f"data: {path} is a folder; name an image file")
     if not path.exists():
         near = " or ".join(_near(path))
-        raise DataError(f"data: there is no image {path}" + (
-            f"; did you mean {near}?" if near else ""))
+        raise DataError(
+            f"data: there is no image {path}" + (f"; did you mean {near}?" if near else "")
+        )
     try:
         content = read_file(path)
         return decode_file(content, checked_size(image_size), checked_channels(channels))
@@ -134,12 +153,19 @@ def load_image(path: str | Path, image_size: int | tuple[int, int] | None = None
         raise DataError(f"data: cannot read the image {path}: {error}") from error
 
 
-def _load_named(named: NamedDataset, data_dir: str | Path | None, size: Size | None,
-                channels: int | None, val_fraction: float, seed: int,
-                progress: Progress | None) -> Splits:
+def _load_named(
+    named: NamedDataset,
+    data_dir: str | Path | None,
+    size: Size | None,
+    channels: int | None,
+    val_fraction: float,
+    seed: int,
+    progress: Progress | None,
+) -> Splits:
     train, test = (
         ImageDataset(refit(images, size, channels), labels, named.classes)
-        for images, labels in read_named(named, data_dir, progress))
+        for images, labels in read_named(named, data_dir, progress)
+    )
     kept, held = stratified_split(train.labels, val_fraction, seed)
     return Splits(train.subset(kept), train.subset(held), test, named.classes, named.name)
 
@@ -149,8 +175,10 @@ def _load_files(files: Files, reader: _PartReader, val_fraction: float, seed: in
     first = _training_part(files, layout)
     classes = first.classes
     if len(classes) < 2:
-        raise DataError(f"data: {files.root} has one class only, {classes[0]}; "
-                        "a classifier needs at least two class folders")
+        raise DataError(
+            f"data: {files.root} has one class only, {classes[0]}; "
+            "a classifier needs at least two class folders"
+        )
     others = {name: part for name, part in layout.parts.items() if part is not first}
     for name, part in others.items():  # before the long work begins
         _label_numbers(f"{files.root} ({name})", part.classes, classes)
@@ -163,11 +191,14 @@ def _load_files(files: Files, reader: _PartReader, val_fraction: float, seed: in
     if val is None:
         kept, held = stratified_split(train.labels, val_fraction, seed)
         if not len(held):
-            raise DataError(f"data: {files.root} has one image per class, none to validate with; "
-                            "add images or a val folder")
+            raise DataError(
+                f"data: {files.root} has one image per class, none to validate with; "
+                "add images or a val folder"
+            )
         train, val = train.subset(kept), train.subset(held)
-    return Splits(train, val, read.get("test"), classes, _name_of(files.root), skipped,
-                  layout.ignored)
+    return Splits(
+        train, val, read.get("test"), classes, _name_of(files.root), skipped, layout.ignored
+    )
 
 
 def _name_of(root: Path) -> str:
@@ -177,8 +208,10 @@ def _name_of(root: Path) -> str:
 def _training_part(files: Files, layout: Layout) -> Part:
     part = layout.parts.get("train") or layout.parts.get("all")
     if part is None:
-        raise DataError(f"data: {files.root} has {' and '.join(layout.parts)} but no train folder; "
-                        "add one, or give a folder of class folders")
+        raise DataError(
+            f"data: {files.root} has {' and '.join(layout.parts)} but no train folder; "
+            "add one, or give a folder of class folders"
+        )
     return part
 
 
@@ -186,17 +219,21 @@ def _refuse_lost_classes(files: Files, train: ImageDataset) -> None:
     counts = np.bincount(train.labels, minlength=len(train.classes))
     lost = [name for name, count in zip(train.classes, counts, strict=True) if not count]
     if lost:
-        raise DataError(f"data: no readable image of class {', '.join(lost)} in {files.root}; "
-                        f"the first that failed: {train.skipped[0].name} "
-                        f"({train.skipped[0].reason})")
+        raise DataError(
+            f"data: no readable image of class {', '.join(lost)} in {files.root}; "
+            f"the first that failed: {train.skipped[0].name} "
+            f"({train.skipped[0].reason})"
+        )
 
 
 def _label_numbers(where: str, found: Sequence[str], classes: Sequence[str]) -> np.ndarray:
     """Number in `classes` of each class found. Raises DataError naming both sets if one is new."""
     unknown = [name for name in found if name not in classes]
     if unknown:
-        raise DataError(f"data: {where} has classes that the training images lack: "
-                        f"{_shown(unknown)}; the training classes are {_shown(classes)}")
+        raise DataError(
+            f"data: {where} has classes that the training images lack: "
+            f"{_shown(unknown)}; the training classes are {_shown(classes)}"
+        )
     return np.array([list(classes).index(name) for name in found], np.int64)
 
 
@@ -207,8 +244,15 @@ def _shown(names: Sequence[str], limit: int = 12) -> str:
 class _PartReader:
     """Decodes part after part of one source to the same target, within one memory limit."""
 
-    def __init__(self, files: Files, size: Size | None, channels: int | None, strict: bool,
-                 memory_limit: int | None, progress: Progress | None) -> None:
+    def __init__(
+        self,
+        files: Files,
+        size: Size | None,
+        channels: int | None,
+        strict: bool,
+        memory_limit: int | None,
+        progress: Progress | None,
+    ) -> None:
         self.files, self.size, self.channels = files, size, channels
         self.strict, self.progress = strict, progress
         self.memory = default_memory_limit() if memory_limit is None else memory_limit
@@ -220,9 +264,13 @@ class _PartReader:
         numbers = _label_numbers(f"{self.files.root} ({where})", part.classes, classes)
         label_of = dict(zip(part.classes, numbers.tolist(), strict=True))
         decoded = decode_all(
-            self.files, part.names,
+            self.files,
+            part.names,
             choose_target(self.files, part.names, self.size, self.channels),
-            memory_limit=self.memory, strict=self.strict, progress=self._tell)
+            memory_limit=self.memory,
+            strict=self.strict,
+            progress=self._tell,
+        )
         self.size, self.channels = decoded.target.size, decoded.target.channels
         self.done += len(part.names)
         if isinstance(decoded.images, np.ndarray):
@@ -230,8 +278,9 @@ class _PartReader:
         else:
             self.lazy = True
         labels = [label_of[part.labels[number]] for number in decoded.kept]
-        return ImageDataset(decoded.images, np.array(labels, np.int64), classes,
-                            skipped=decoded.skipped)
+        return ImageDataset(
+            decoded.images, np.array(labels, np.int64), classes, skipped=decoded.skipped
+        )
 
     def close_unless_lazy(self) -> None:
         if not self.lazy:
@@ -248,9 +297,14 @@ def _existing(source: str | Path) -> Path:
     if path.exists():
         return path
     near = _near(path) + difflib.get_close_matches(str(source).lower(), DATASETS, n=2)
-    raise DataError(f"data: {source} does not exist; " + (
-        f"did you mean {' or '.join(near)}?" if near else
-        f"give a folder, a .zip or one of {', '.join(DATASETS)}"))
+    raise DataError(
+        f"data: {source} does not exist; "
+        + (
+            f"did you mean {' or '.join(near)}?"
+            if near
+            else f"give a folder, a .zip or one of {', '.join(DATASETS)}"
+        )
+    )
 
 
 def _near(path: Path) -> list[str]:

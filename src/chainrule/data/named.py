@@ -62,8 +62,9 @@ def find_named(source: object) -> NamedDataset | None:
     return next((entry for entry in DATASETS.values() if _key(entry.name) == key), None)
 
 
-def read_named(dataset: NamedDataset, data_dir: str | Path | None = None,
-               progress: Progress | None = None) -> tuple[Arrays, Arrays]:
+def read_named(
+    dataset: NamedDataset, data_dir: str | Path | None = None, progress: Progress | None = None
+) -> tuple[Arrays, Arrays]:
     """Training and test arrays of a named dataset.
 
     data_dir: read the official files there (or in data_dir/NAME), without any network; by default
@@ -78,8 +79,9 @@ def _key(name: str) -> str:
     return re.sub(r"[-_ ]", "", name.lower())
 
 
-def _digits(dataset: NamedDataset, data_dir: Path | None,
-            progress: Progress | None) -> tuple[Arrays, Arrays]:
+def _digits(
+    dataset: NamedDataset, data_dir: Path | None, progress: Progress | None
+) -> tuple[Arrays, Arrays]:
     folder = Path(__file__).parent / "digits"
     images = read_idx(folder / "images-idx3-ubyte.gz")[..., None]
     labels = read_idx(folder / "labels-idx1-ubyte.gz").astype(np.int64)
@@ -87,38 +89,49 @@ def _digits(dataset: NamedDataset, data_dir: Path | None,
     return (images[train], labels[train]), (images[test], labels[test])
 
 
-def _idx_pairs(dataset: NamedDataset, data_dir: Path | None,
-               progress: Progress | None) -> tuple[Arrays, Arrays]:
+def _idx_pairs(
+    dataset: NamedDataset, data_dir: Path | None, progress: Progress | None
+) -> tuple[Arrays, Arrays]:
     train_images, train_labels, test_images, test_labels = (
-        _idx_file(dataset, name, data_dir, progress) for name in dataset.md5)
+        _idx_file(dataset, name, data_dir, progress) for name in dataset.md5
+    )
     return _paired(dataset, train_images, train_labels), _paired(dataset, test_images, test_labels)
 
 
-def _idx_file(dataset: NamedDataset, name: str, data_dir: Path | None,
-              progress: Progress | None) -> NDArray[np.uint8]:
+def _idx_file(
+    dataset: NamedDataset, name: str, data_dir: Path | None, progress: Progress | None
+) -> NDArray[np.uint8]:
     names = (name, name.removesuffix(".gz"))
     path = _find(dataset, data_dir, names) or _download(dataset, data_dir, name, progress)
     content = read_maybe_gzipped(path)
     # MNIST and Fashion-MNIST call their files the same. The label files tell them apart.
     owner = _LABELS_OF.get(hashlib.md5(content, usedforsecurity=False).hexdigest(), dataset.name)
     if owner != dataset.name:
-        raise DataError(f"data: {path} belongs to {owner}, not to {dataset.name}; "
-                        f"put the files of {dataset.name} into {path.parent / dataset.name}")
+        raise DataError(
+            f"data: {path} belongs to {owner}, not to {dataset.name}; "
+            f"put the files of {dataset.name} into {path.parent / dataset.name}"
+        )
     return parse_idx(content, str(path))
 
 
 def _paired(dataset: NamedDataset, images: NDArray[np.uint8], labels: NDArray[np.uint8]) -> Arrays:
     if images.ndim != 3 or labels.shape != images.shape[:1]:
-        raise DataError(f"data: the images {images.shape} and labels {labels.shape} of "
-                        f"{dataset.name} do not belong together; get the four files again")
+        raise DataError(
+            f"data: the images {images.shape} and labels {labels.shape} of "
+            f"{dataset.name} do not belong together; get the four files again"
+        )
     return images[..., None], labels.astype(np.int64)
 
 
-def _cifar(dataset: NamedDataset, data_dir: Path | None,
-           progress: Progress | None) -> tuple[Arrays, Arrays]:
+def _cifar(
+    dataset: NamedDataset, data_dir: Path | None, progress: Progress | None
+) -> tuple[Arrays, Arrays]:
     for archive in dataset.archives:
-        path = _find(dataset, data_dir, (archive.folder, archive.name,
-                                         archive.name.removesuffix(".gz"), archive.train[0]))
+        path = _find(
+            dataset,
+            data_dir,
+            (archive.folder, archive.name, archive.name.removesuffix(".gz"), archive.train[0]),
+        )
         if path is not None:
             break
     else:
@@ -142,27 +155,38 @@ def _find(dataset: NamedDataset, data_dir: Path | None, names: tuple[str, ...]) 
     return None
 
 
-def _download(dataset: NamedDataset, data_dir: Path | None, name: str,
-              progress: Progress | None) -> Path:
+def _download(
+    dataset: NamedDataset, data_dir: Path | None, name: str, progress: Progress | None
+) -> Path:
     """The file from the cache or a mirror; DataError if data_dir forbids the network."""
     files = ", ".join(dataset.md5)
     if data_dir is not None:
-        raise DataError(f"data: {dataset.name} lacks {name}; "
-                        f"put {files} into {data_dir / dataset.name}")
+        raise DataError(
+            f"data: {dataset.name} lacks {name}; put {files} into {data_dir / dataset.name}"
+        )
     try:
-        return fetch(name, dataset.md5[name], [mirror + name for mirror in dataset.mirrors],
-                     cache_folder() / dataset.name, progress)
+        return fetch(
+            name,
+            dataset.md5[name],
+            [mirror + name for mirror in dataset.mirrors],
+            cache_folder() / dataset.name,
+            progress,
+        )
     except DataError as error:
         first, *details = str(error).splitlines()
-        raise DataError("\n".join([
+        advice = (
             f"data: cannot get {dataset.name} ({first}); without a network, put {files} into a "
-            f"folder DIR/{dataset.name} and name DIR with --data-dir or CHAINRULE_DATA",
-            *details])) from error
+            f"folder DIR/{dataset.name} and name DIR with --data-dir or CHAINRULE_DATA"
+        )
+        raise DataError("\n".join([advice, *details])) from error
 
 
 _DIGIT_NAMES = tuple("0123456789")
 
-_CIFAR100_CLASSES = tuple(re.findall(r"\w+", """
+_CIFAR100_CLASSES = tuple(
+    re.findall(
+        r"\w+",
+        """
     apple aquarium_fish baby bear beaver bed bee beetle bicycle bottle bowl boy bridge bus butterfly
     camel can castle caterpillar cattle chair chimpanzee clock cloud cockroach couch crab crocodile
     cup dinosaur dolphin elephant flatfish forest fox girl hamster house kangaroo keyboard lamp
@@ -170,7 +194,9 @@ _CIFAR100_CLASSES = tuple(re.findall(r"\w+", """
     oak_tree orange orchid otter palm_tree pear pickup_truck pine_tree plain plate poppy porcupine
     possum rabbit raccoon ray road rocket rose sea seal shark shrew skunk skyscraper snail snake
     spider squirrel streetcar sunflower sweet_pepper table tank telephone television tiger tractor
-    train trout tulip turtle wardrobe whale willow_tree wolf woman worm"""))
+    train trout tulip turtle wardrobe whale willow_tree wolf woman worm""",
+    )
+)
 
 _TORONTO = ("https://www.cs.toronto.edu/~kriz/", "https://cave.cs.toronto.edu/kriz/")
 
@@ -182,58 +208,106 @@ _LABELS_OF = {
     "15d484375f8d13e6eb1aabb0c3f46965": "fashion-mnist",
 }
 
-DATASETS = {entry.name: entry for entry in (
-    # Alpaydin & Kaynak 1998, DOI 10.24432/C50P49; inside the package, see digits/README.md.
-    NamedDataset("digits", _DIGIT_NAMES, _digits, md5={}),
-    # LeCun, Bottou, Bengio & Haffner 1998, "Gradient-based learning applied to document
-    # recognition".
-    NamedDataset(
-        "mnist", _DIGIT_NAMES, _idx_pairs,
-        md5={
-            "train-images-idx3-ubyte.gz": "f68b3c2dcbeaaa9fbdd348bbdeb94873",
-            "train-labels-idx1-ubyte.gz": "d53e105ee54ea40749a09fcbcd1e9432",
-            "t10k-images-idx3-ubyte.gz": "9fb629c4189551a2d022fa330f9573f3",
-            "t10k-labels-idx1-ubyte.gz": "ec29112dd5afa0611ce80d1b7f02629c",
-        },
-        mirrors=("https://ossci-datasets.s3.amazonaws.com/mnist/",
-                 "https://storage.googleapis.com/cvdf-datasets/mnist/"),
-        folders=("MNIST/raw", "MNIST")),
-    # Xiao, Rasul & Vollgraf 2017, arXiv:1708.07747.
-    NamedDataset(
-        "fashion-mnist",
-        ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag",
-         "Ankle boot"),
-        _idx_pairs,
-        md5={
-            "train-images-idx3-ubyte.gz": "8d4fb7e6c68d591d4c3dfef9ec88bf0d",
-            "train-labels-idx1-ubyte.gz": "25c81989df183df01b3e8a0aad5dffbe",
-            "t10k-images-idx3-ubyte.gz": "bef4ecab320f06d8554ea6380940ec79",
-            "t10k-labels-idx1-ubyte.gz": "bb300cfdad3c16e7a12a480ee83cd310",
-        },
-        mirrors=("http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
-                 "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/"
-                 "fashion/"),
-        folders=("FashionMNIST/raw", "FashionMNIST", "fashion")),
-    # Krizhevsky 2009, "Learning multiple layers of features from tiny images".
-    NamedDataset(
-        "cifar10",
-        ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"),
-        _cifar,
-        md5={"cifar-10-binary.tar.gz": "c32a1d4ab5d03f1284b67883e8d87530"},
-        mirrors=_TORONTO,
-        folders=("cifar-10", "CIFAR10"),
-        archives=(
-            Archive("cifar-10-binary.tar.gz", "cifar-10-batches-bin",
-                    tuple(f"data_batch_{n}.bin" for n in range(1, 6)), ("test_batch.bin",)),
-            Archive("cifar-10-python.tar.gz", "cifar-10-batches-py",
-                    tuple(f"data_batch_{n}" for n in range(1, 6)), ("test_batch",)))),
-    NamedDataset(
-        "cifar100", _CIFAR100_CLASSES, _cifar,
-        md5={"cifar-100-binary.tar.gz": "03b5dce01913d631647c71ecec9e9cb8"},
-        mirrors=_TORONTO,
-        folders=("cifar-100", "CIFAR100"),
-        archives=(
-            Archive("cifar-100-binary.tar.gz", "cifar-100-binary", ("train.bin",), ("test.bin",)),
-            Archive("cifar-100-python.tar.gz", "cifar-100-python", ("train",), ("test",))),
-        label_bytes=2),
-)}
+DATASETS = {
+    entry.name: entry
+    for entry in (
+        # Alpaydin & Kaynak 1998, DOI 10.24432/C50P49; inside the package, see digits/README.md.
+        NamedDataset("digits", _DIGIT_NAMES, _digits, md5={}),
+        # LeCun, Bottou, Bengio & Haffner 1998, "Gradient-based learning applied to document
+        # recognition".
+        NamedDataset(
+            "mnist",
+            _DIGIT_NAMES,
+            _idx_pairs,
+            md5={
+                "train-images-idx3-ubyte.gz": "f68b3c2dcbeaaa9fbdd348bbdeb94873",
+                "train-labels-idx1-ubyte.gz": "d53e105ee54ea40749a09fcbcd1e9432",
+                "t10k-images-idx3-ubyte.gz": "9fb629c4189551a2d022fa330f9573f3",
+                "t10k-labels-idx1-ubyte.gz": "ec29112dd5afa0611ce80d1b7f02629c",
+            },
+            mirrors=(
+                "https://ossci-datasets.s3.amazonaws.com/mnist/",
+                "https://storage.googleapis.com/cvdf-datasets/mnist/",
+            ),
+            folders=("MNIST/raw", "MNIST"),
+        ),
+        # Xiao, Rasul & Vollgraf 2017, arXiv:1708.07747.
+        NamedDataset(
+            "fashion-mnist",
+            (
+                "T-shirt/top",
+                "Trouser",
+                "Pullover",
+                "Dress",
+                "Coat",
+                "Sandal",
+                "Shirt",
+                "Sneaker",
+                "Bag",
+                "Ankle boot",
+            ),
+            _idx_pairs,
+            md5={
+                "train-images-idx3-ubyte.gz": "8d4fb7e6c68d591d4c3dfef9ec88bf0d",
+                "train-labels-idx1-ubyte.gz": "25c81989df183df01b3e8a0aad5dffbe",
+                "t10k-images-idx3-ubyte.gz": "bef4ecab320f06d8554ea6380940ec79",
+                "t10k-labels-idx1-ubyte.gz": "bb300cfdad3c16e7a12a480ee83cd310",
+            },
+            mirrors=(
+                "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
+                "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/"
+                "fashion/",
+            ),
+            folders=("FashionMNIST/raw", "FashionMNIST", "fashion"),
+        ),
+        # Krizhevsky 2009, "Learning multiple layers of features from tiny images".
+        NamedDataset(
+            "cifar10",
+            (
+                "airplane",
+                "automobile",
+                "bird",
+                "cat",
+                "deer",
+                "dog",
+                "frog",
+                "horse",
+                "ship",
+                "truck",
+            ),
+            _cifar,
+            md5={"cifar-10-binary.tar.gz": "c32a1d4ab5d03f1284b67883e8d87530"},
+            mirrors=_TORONTO,
+            folders=("cifar-10", "CIFAR10"),
+            archives=(
+                Archive(
+                    "cifar-10-binary.tar.gz",
+                    "cifar-10-batches-bin",
+                    tuple(f"data_batch_{n}.bin" for n in range(1, 6)),
+                    ("test_batch.bin",),
+                ),
+                Archive(
+                    "cifar-10-python.tar.gz",
+                    "cifar-10-batches-py",
+                    tuple(f"data_batch_{n}" for n in range(1, 6)),
+                    ("test_batch",),
+                ),
+            ),
+        ),
+        NamedDataset(
+            "cifar100",
+            _CIFAR100_CLASSES,
+            _cifar,
+            md5={"cifar-100-binary.tar.gz": "03b5dce01913d631647c71ecec9e9cb8"},
+            mirrors=_TORONTO,
+            folders=("cifar-100", "CIFAR100"),
+            archives=(
+                Archive(
+                    "cifar-100-binary.tar.gz", "cifar-100-binary", ("train.bin",), ("test.bin",)
+                ),
+                Archive("cifar-100-python.tar.gz", "cifar-100-python", ("train",), ("test",)),
+            ),
+            label_bytes=2,
+        ),
+    )
+}

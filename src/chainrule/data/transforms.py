@@ -48,20 +48,25 @@ class Normalize:
     def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
         self.mean, self.std = tuple(map(float, mean)), tuple(map(float, std))
         if len(self.mean) != len(self.std) or not self.mean or min(self.std) <= 0:
-            raise ConfigError("Normalize: mean and std need one number per channel each, "
-                              f"std above 0, got mean {self.mean}, std {self.std}")
+            raise ConfigError(
+                "Normalize: mean and std need one number per channel each, "
+                f"std above 0, got mean {self.mean}, std {self.std}"
+            )
 
     def __call__(self, images: Batch, rng: np.random.Generator | None = None) -> Batch:
         channels = images.shape[-1]
         if channels != len(self.mean):
-            raise ShapeError(f"Normalize: mean and std are for {len(self.mean)} channels, "
-                             f"the images have {channels}\n  images {images.shape} = (N, H, W, C)")
+            raise ShapeError(
+                f"Normalize: mean and std are for {len(self.mean)} channels, "
+                f"the images have {channels}\n  images {images.shape} = (N, H, W, C)"
+            )
         mean, std = np.array(self.mean), np.array(self.std)
         # Tiled over a row, so that NumPy's inner loop is a row long and not 1 or 3 pixels.
         repeats = images.shape[-2]
         rows = images.reshape(*images.shape[:-2], repeats * channels)
-        out = np.multiply(rows, np.tile(1 / (255 * std), repeats).astype(np.float32),
-                          dtype=np.float32)
+        out = np.multiply(
+            rows, np.tile(1 / (255 * std), repeats).astype(np.float32), dtype=np.float32
+        )
         out -= np.tile(mean / std, repeats).astype(np.float32)
         return out.reshape(images.shape)
 
@@ -88,11 +93,11 @@ class RandomCrop:
         count, height, width, channels = images.shape
         p = self.padding
         padded = np.zeros((count, height + 2 * p, width + 2 * p, channels), images.dtype)
-        padded[:, p:p + height, p:p + width] = images
+        padded[:, p : p + height, p : p + width] = images
         tops, lefts = rng.integers(0, 2 * p + 1, (2, count)).tolist()
         out = np.empty_like(images)
         for image, (top, left) in enumerate(zip(tops, lefts, strict=True)):
-            out[image] = padded[image, top:top + height, left:left + width]
+            out[image] = padded[image, top : top + height, left : left + width]
         return out
 
     def to_config(self) -> dict[str, Any]:
@@ -141,6 +146,7 @@ def from_config(steps: Sequence[Mapping[str, Any]]) -> Compose:
         try:
             transforms.append(_BY_NAME[name](**settings))
         except TypeError as error:
-            raise ConfigError(f"transforms: {name} does not take these settings: {settings}"
-                              ) from error
+            raise ConfigError(
+                f"transforms: {name} does not take these settings: {settings}"
+            ) from error
     return Compose(transforms)

@@ -36,7 +36,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from chainrule.errors import GraphError, ShapeError
+from chainrule.errors import AxisError, GraphError
 
 registry: dict[str, Op] = {}
 """The package's own ops by name; the contract tests run over it."""
@@ -52,9 +52,9 @@ class Recorded:
         raise NotImplementedError
 
 
-def no_such_axis(name: str, dim: Any, ndim: Any) -> ShapeError:
+def no_such_axis(name: str, dim: Any, ndim: Any) -> AxisError:
     """The error for an axis that the argument of op ``name`` does not have."""
-    return ShapeError(
+    return AxisError(
         f"{name}: there is no dim {dim}; with {ndim} axes, dims go from {-ndim} to {ndim - 1}"
     )
 

@@ -176,7 +176,9 @@ def evaluate_dataset(
         top = np.argsort(-scores.array, axis=1, kind="stable")[:, :5]
         in_top += int((top == labels.array[:, None]).any(axis=1).sum())
 
-    tally = evaluate_batches(checkpoint.model, build_loss(config, training=False), loader, each=count)
+    tally = evaluate_batches(
+        checkpoint.model, build_loss(config, training=False), loader, each=count
+    )
     return Report(
         data=data,
         split=split,
