@@ -2,9 +2,11 @@
 
     pip install ".[parity]" && python -m benchmarks
 
-Both sides run in one process, in turn, on the same data and the same number of threads, after
-two warm-up steps; the ratio is the median of the ratios of neighbouring steps, so that a
-machine whose speed drifts does not decide. Peer: PyTorch in its faster memory layout.
+Both sides run in one process, in turn, on the same data and the same number of threads: a few
+steps of the one, a few of the other. The ratio is the median of the ratios of neighbouring
+turns, so that a machine whose speed drifts does not decide. The first steps of a turn do not
+count: the threads of the side before spin for a while and take a core from them. Peer:
+PyTorch in its faster memory layout.
 """
 
 from __future__ import annotations
@@ -23,28 +25,31 @@ from typing import Any
 
 from benchmarks.steps import CASES
 
+WARM_UP, COUNTED = 3, 5  # steps of a turn
+
 
 def alternate(
     ours: Callable[[], Any], theirs: Sequence[Callable[[], Any]], rounds: int
 ) -> dict[str, float]:
     """Median milliseconds of each side, and the median ratio to the fastest of the others."""
-    for f in (ours, *theirs) * 2:
-        f()
-    times: list[list[float]] = []
-    for _ in range(rounds):
-        row = []
-        for f in (ours, *theirs):
-            start = time.perf_counter()
-            f()
-            row.append((time.perf_counter() - start) * 1e3)
-        times.append(row)
-    medians = [statistics.median(column) for column in zip(*times, strict=True)]
+    turns = [[turn(f) for f in (ours, *theirs)] for _ in range(rounds)]
+    medians = [statistics.median(column) for column in zip(*turns, strict=True)]
     best = min(range(1, len(medians)), key=medians.__getitem__)
     return {
         "chainrule_ms": medians[0],
         "torch_ms": medians[best],
-        "ratio": statistics.median(row[0] / row[best] for row in times),
+        "ratio": statistics.median(row[0] / row[best] for row in turns),
     }
+
+
+def turn(step: Callable[[], Any]) -> float:
+    """Median milliseconds of a few steps in a row."""
+    times = []
+    for _ in range(WARM_UP + COUNTED):
+        start = time.perf_counter()
+        step()
+        times.append((time.perf_counter() - start) * 1e3)
+    return statistics.median(times[WARM_UP:])
 
 
 def import_seconds(module: str, rounds: int = 5) -> float:
@@ -83,7 +88,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("cases", nargs="*", choices=[[], *CASES], help="default: all")
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     options = parser.parse_args()
 
@@ -100,7 +105,7 @@ def main() -> None:
         "threads": options.threads,
         "steps": {},
     }
-    print(f"training step, {options.threads} threads, median of {options.rounds} alternating runs")
+    print(f"training step, {options.threads} threads, median of {options.rounds} turns")
     for name in options.cases or CASES:
         ours, theirs = CASES[name]()
         figures = result["steps"][name] = alternate(ours, theirs, options.rounds)
