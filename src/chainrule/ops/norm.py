@@ -108,7 +108,7 @@ def _batch_norm_vjp(
     if isinstance(g, np.ndarray):
         return kernels.batch_norm_backward(g, x, weight, *aux, eps)
     # on Tensors: the formula above, with μ and σ² again functions of x
-    axes = (0, *range(2, x.ndim))
+    axes = _all_but_channels(x)
     centred = x - mean(x, axes, keepdim=True)
     inverse = rsqrt(mean(square(centred), axes, keepdim=True) + eps)
     normal = centred * inverse
@@ -128,8 +128,8 @@ def scale_shift(x: Array, scale: Array, shift: Array) -> Array:
     return kernels.scale_shift(x, scale, shift)
 
 
-def _all_but_channels(g: Array) -> tuple[int, ...]:
-    return (0, *range(2, g.ndim))
+def _all_but_channels(x: Array) -> tuple[int, ...]:
+    return (0, *range(2, x.ndim))
 
 
 scale_shift.vjp(

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from chainrule.errors import DTypeError, ShapeError
+from chainrule.kernels.summation import add_up
 from chainrule.ops.elementwise import (
     abs,
-    add_up,
     cast,
     clone,
     eq,

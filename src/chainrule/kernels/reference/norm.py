@@ -3,6 +3,7 @@
 import numpy as np
 
 from chainrule.kernels.reference.precision import half_in_single
+from chainrule.kernels.summation import add_up
 
 __all__ = ["batch_norm", "batch_norm_backward", "scale_shift"]
 
@@ -74,12 +75,5 @@ def _count(x: np.ndarray) -> int:
 
 
 def _channel_sum(x: np.ndarray) -> np.ndarray:
-    """Sum over every axis but 1, one axis at a time.
-
-    Partial sums per axis keep float32 accurate (three short sums instead of one over a
-    million terms), and rows first makes NumPy's inner loop long in channels-last memory.
-    """
-    if x.ndim > 3:
-        x = x.sum(axis=2)
-    x = x.sum(axis=0)
-    return x.reshape(x.shape[0], -1).sum(axis=1) if x.ndim > 1 else x
+    """Sum over every axis but 1."""
+    return add_up(x, (0, *range(2, x.ndim)), False, x.dtype)
