@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 
 COLOURS = {"blue": (30, 40, 200), "green": (40, 180, 60), "red": (210, 50, 40)}
@@ -43,3 +44,25 @@ def chainrule(
         text=True,
         timeout=120,
     )
+
+
+@pytest.fixture(autouse=True)
+def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs are written below the working directory."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("CHAINRULE_DATA", raising=False)
+
+
+@pytest.fixture(scope="session")
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of class folders."""
+    return make_images(tmp_path_factory.mktemp("data") / "colours")
+
+
+@pytest.fixture(scope="session")
+def divided_images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with train/ and test/."""
+    root = tmp_path_factory.mktemp("data") / "divided"
+    make_images(root / "train")
+    make_images(root / "test", count=3)
+    return root
