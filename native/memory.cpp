@@ -16,7 +16,12 @@ namespace {
 
 constexpr std::size_t alignment = 64;
 [[maybe_unused]] constexpr std::size_t huge_page = std::size_t{2} << 20;
-constexpr std::size_t most_kept = std::size_t{1} << 30;
+#ifdef CHAINRULE_SANITIZE
+constexpr bool exact = true;  // a sanitizer sees no misuse of memory that is kept or rounded up
+#else
+constexpr bool exact = false;
+#endif
+constexpr std::size_t most_kept = exact ? 0 : std::size_t{1} << 30;
 
 struct Kept {
   std::mutex mutex;
@@ -31,6 +36,7 @@ Kept& kept() {
 
 // Sizes in steps of an eighth of a power of two, so that a block fits its next user.
 std::size_t size_class(std::size_t bytes) {
+  if (exact) return bytes;
   if (bytes <= 4096) return 4096;
   const std::size_t step = std::bit_floor(bytes - 1) / 8;
   return (bytes + step - 1) / step * step;
@@ -43,10 +49,11 @@ void* allocate(std::size_t size) {
 #ifdef _WIN32
   void* header = _aligned_malloc(size + alignment, alignment);
 #else
-  const bool huge = size >= huge_page;
+  const bool huge = !exact && size >= huge_page;
   const std::size_t unit = huge ? huge_page : alignment;
-  const std::size_t total = (size + alignment + unit - 1) / unit * unit;
-  void* header = std::aligned_alloc(unit, total);
+  const std::size_t total = huge ? (size + alignment + unit - 1) / unit * unit : size + alignment;
+  void* header = nullptr;
+  if (posix_memalign(&header, unit, total) != 0) header = nullptr;
 #ifdef __linux__
   if (header && huge) madvise(header, total, MADV_HUGEPAGE);
 #endif
