@@ -209,6 +209,11 @@ void max_pool2d_backward(Input g, Taps index, Output dx, Pair kernel, Pair strid
   active().max_pool2d_backward(p, g.data(), index.data(), dx.data(), threads);
 }
 
+double multiply_adds(std::ptrdiff_t steps, int threads) {
+  require(steps >= 0 && threads >= 1 && threads <= 4096, "multiply_adds: steps or threads");
+  return active().multiply_adds(steps, threads);
+}
+
 }  // namespace
 
 NB_MODULE(_native, m) {
@@ -245,4 +250,5 @@ NB_MODULE(_native, m) {
   m.def("max_pool2d_backward", &max_pool2d_backward, "g"_a.noconvert(), "index"_a.noconvert(),
         "dx"_a.noconvert(), "kernel"_a, "stride"_a, "padding"_a, "dilation"_a, "threads"_a,
         ReleaseGil());
+  m.def("multiply_adds", &multiply_adds, "steps"_a, "threads"_a, ReleaseGil());
 }

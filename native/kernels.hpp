@@ -65,6 +65,9 @@ struct Kernels {
   void (*max_pool2d)(const Pool&, const float* x, float* y, std::uint8_t* index, int threads);
   void (*max_pool2d_backward)(const Pool&, const float* g, const std::uint8_t* index, float* dx,
                               int threads);
+  // No kernel, but their measure: `steps` rounds of independent multiply-adds in registers on
+  // each thread. Returns how many floating-point operations were done.
+  double (*multiply_adds)(std::ptrdiff_t steps, int threads);
 };
 
 }  // namespace chainrule

@@ -2,6 +2,7 @@
 #include "conv.hpp"
 #include "linear.hpp"
 #include "norm.hpp"
+#include "peak.hpp"
 #include "pool.hpp"
 
 #define CHAINRULE_NAME_(isa) #isa
@@ -23,6 +24,7 @@ const Kernels kernels = {
     .scale_shift = scale_shift,
     .max_pool2d = max_pool2d,
     .max_pool2d_backward = max_pool2d_backward,
+    .multiply_adds = multiply_adds,
 };
 
 }  // namespace chainrule::CHAINRULE_ISA

@@ -66,6 +66,14 @@ def choose_instruction_set(name: str) -> None:
         )
 
 
+def multiply_adds(steps: int, threads: int) -> float:
+    """Multiply and add in registers, ``steps`` rounds on each thread; how many operations.
+
+    Timed, it is the peak of the instruction set in use, which benchmarks set kernels against.
+    """
+    return float(_native.multiply_adds(steps, threads))
+
+
 if os.environ.get(ISA_VARIABLE):
     choose_instruction_set(os.environ[ISA_VARIABLE])
 
