@@ -144,13 +144,19 @@ const float* data_or_null(const std::optional<Input>& vector, std::ptrdiff_t cha
   return vector->data();
 }
 
-void batch_norm(Input x, std::optional<Input> weight, std::optional<Input> bias, float eps,
-                Output y, Output mean, Output var, int threads) {
+void moments(Input x, Output mean, Output var, int threads) {
   const auto [rows, channels] = rows_of(x);
-  require(x.size() == y.size(), "batch_norm: x and y differ in size");
   require_vectors(channels, mean, var);
-  active().batch_norm(x.data(), data_or_null(weight, channels), data_or_null(bias, channels), eps,
-                      rows, channels, y.data(), mean.data(), var.data(), threads);
+  active().moments(x.data(), rows, channels, mean.data(), var.data(), threads);
+}
+
+void normalise(Input x, Input mean, Input var, std::optional<Input> weight,
+               std::optional<Input> bias, float eps, Output y, int threads) {
+  const auto [rows, channels] = rows_of(x);
+  require(x.size() == y.size(), "normalise: x and y differ in size");
+  require_vectors(channels, mean, var);
+  active().normalise(x.data(), mean.data(), var.data(), data_or_null(weight, channels),
+                     data_or_null(bias, channels), eps, rows, channels, y.data(), threads);
 }
 
 void batch_norm_backward(Input g, Input x, std::optional<Input> weight, Input mean, Input var,
@@ -236,9 +242,11 @@ NB_MODULE(_native, m) {
         "dw"_a.noconvert(), "stride"_a, "padding"_a, "dilation"_a, "threads"_a, ReleaseGil());
   m.def("linear", &linear, "x"_a.noconvert(), "weight"_a.noconvert(),
         "bias"_a.noconvert().none(), "y"_a.noconvert(), "threads"_a, ReleaseGil());
-  m.def("batch_norm", &batch_norm, "x"_a.noconvert(), "weight"_a.noconvert().none(),
-        "bias"_a.noconvert().none(), "eps"_a, "y"_a.noconvert(), "mean"_a.noconvert(),
-        "var"_a.noconvert(), "threads"_a, ReleaseGil());
+  m.def("moments", &moments, "x"_a.noconvert(), "mean"_a.noconvert(), "var"_a.noconvert(),
+        "threads"_a, ReleaseGil());
+  m.def("normalise", &normalise, "x"_a.noconvert(), "mean"_a.noconvert(), "var"_a.noconvert(),
+        "weight"_a.noconvert().none(), "bias"_a.noconvert().none(), "eps"_a, "y"_a.noconvert(),
+        "threads"_a, ReleaseGil());
   m.def("batch_norm_backward", &batch_norm_backward, "g"_a.noconvert(), "x"_a.noconvert(),
         "weight"_a.noconvert().none(), "mean"_a.noconvert(), "var"_a.noconvert(), "eps"_a,
         "dx"_a.noconvert(), "dweight"_a.noconvert(), "dbias"_a.noconvert(), "threads"_a,

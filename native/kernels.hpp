@@ -52,9 +52,11 @@ struct Kernels {
                          std::ptrdiff_t rows, std::ptrdiff_t cols, std::ptrdiff_t depth,
                          int threads);
   // x, y, g, dx are (rows, channels); weight, bias may be null; the rest are (channels).
-  void (*batch_norm)(const float* x, const float* weight, const float* bias, float eps,
-                     std::ptrdiff_t rows, std::ptrdiff_t channels, float* y, float* mean,
-                     float* var, int threads);
+  void (*moments)(const float* x, std::ptrdiff_t rows, std::ptrdiff_t channels, float* mean,
+                  float* var, int threads);
+  void (*normalise)(const float* x, const float* mean, const float* var, const float* weight,
+                    const float* bias, float eps, std::ptrdiff_t rows, std::ptrdiff_t channels,
+                    float* y, int threads);
   void (*batch_norm_backward)(const float* g, const float* x, const float* weight,
                               const float* mean, const float* var, float eps, std::ptrdiff_t rows,
                               std::ptrdiff_t channels, float* dx, float* dweight, float* dbias,

@@ -88,8 +88,7 @@ void part_moments(const Cut& cut, const float* x, Index first, Index last, doubl
 
 }  // namespace
 
-void batch_norm(const float* x, const float* weight, const float* bias, float eps, Index rows,
-                Index channels, float* y, float* mean, float* var, int threads) {
+void moments(const float* x, Index rows, Index channels, float* mean, float* var, int threads) {
   const Cut pieces = cut(rows, channels);
   const Scratch moments(pieces.parts * channels * 4);
   double* means = reinterpret_cast<double*>(static_cast<float*>(moments));
@@ -105,9 +104,6 @@ void batch_norm(const float* x, const float* weight, const float* bias, float ep
                  sums + channels);
   });
 
-  const Scratch affine(2 * channels);
-  float* scale = affine;
-  float* shift = affine + channels;
   for (Index c = 0; c < channels; ++c) {
     double before = 0, centre = 0, spread = 0;
     for (Index part = 0; part < pieces.parts; ++part) {
@@ -120,6 +116,15 @@ void batch_norm(const float* x, const float* weight, const float* bias, float ep
     }
     mean[c] = static_cast<float>(centre);
     var[c] = static_cast<float>(spread / static_cast<double>(larger<Index>(rows, 1)));
+  }
+}
+
+void normalise(const float* x, const float* mean, const float* var, const float* weight,
+               const float* bias, float eps, Index rows, Index channels, float* y, int threads) {
+  const Scratch affine(2 * channels);
+  float* scale = affine;
+  float* shift = affine + channels;
+  for (Index c = 0; c < channels; ++c) {
     const double inverse_std = 1 / __builtin_sqrt(static_cast<double>(var[c]) + eps);
     scale[c] = static_cast<float>(inverse_std * (weight ? weight[c] : 1.0f));
     shift[c] = bias ? bias[c] : 0.0f;

@@ -3,8 +3,9 @@
 
 namespace chainrule::CHAINRULE_ISA {
 
-void batch_norm(const float* x, const float* weight, const float* bias, float eps, Index rows,
-                Index channels, float* y, float* mean, float* var, int threads);
+void moments(const float* x, Index rows, Index channels, float* mean, float* var, int threads);
+void normalise(const float* x, const float* mean, const float* var, const float* weight,
+               const float* bias, float eps, Index rows, Index channels, float* y, int threads);
 void batch_norm_backward(const float* g, const float* x, const float* weight, const float* mean,
                          const float* var, float eps, Index rows, Index channels, float* dx,
                          float* dweight, float* dbias, int threads);

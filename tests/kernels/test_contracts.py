@@ -14,6 +14,7 @@ import pytest
 
 from chainrule import kernels
 from chainrule.kernels import naive, reference
+from chainrule.kernels.epilogue import Epilogue
 from chainrule.kernels.geometry import conv_output_size, pool_output_size
 
 Arguments = tuple[Any, ...]
@@ -30,7 +31,13 @@ class Case:
 
     def arguments(self, dtype: str, layout: str = "contiguous") -> Arguments:
         rng = np.random.default_rng(sum(map(ord, str(self))))
-        return tuple(LAYOUTS[layout](cast(value, dtype)) for value in self.make(rng))
+        laid_out = LAYOUTS[layout]
+        return tuple(inside(value, lambda v: laid_out(cast(v, dtype))) for value in self.make(rng))
+
+
+def inside(value: Any, function: Callable[[Any], Any]) -> Any:
+    """The function of a value, or of each value in an epilogue."""
+    return Epilogue(*map(function, value)) if isinstance(value, Epilogue) else function(value)
 
 
 def cast(value: Any, dtype: str) -> Any:
@@ -125,6 +132,25 @@ LINEARS = [  # N, I, O: beyond a slice of depth, beyond a tile and a panel, thin
 ]
 
 
+EPILOGUES = [  # what becomes of a convolution's result; each case takes a third of them
+    ("relu",),
+    ("scale",),
+    ("add", "relu"),
+    ("scale", "relu"),
+    ("add",),
+    ("scale", "add", "relu"),
+]
+
+
+def epilogue(rng: np.random.Generator, shape: tuple[int, ...], steps: tuple[str, ...]) -> Epilogue:
+    return Epilogue(
+        scale=rng.normal(size=shape[1]) if "scale" in steps else None,
+        shift=rng.normal(size=shape[1]) if "scale" in steps else None,
+        add=rng.normal(size=shape) if "add" in steps else None,
+        relu="relu" in steps,
+    )
+
+
 def random_convolutions(count: int) -> Iterator[tuple[Any, ...]]:
     """Geometries nobody thought of."""
     rng = np.random.default_rng(7)
@@ -161,6 +187,28 @@ def cases() -> Iterator[Case]:
                 *e,
             ),
         )
+        for steps in EPILOGUES[number % 3 :: 3]:
+            yield Case(
+                "conv2d",
+                f"{label} {'+'.join(steps)}",
+                lambda rng, x=x, w=weight, y=y, b=with_bias, e=geometry, steps=steps: (
+                    rng.normal(size=x),
+                    rng.normal(size=w),
+                    rng.normal(size=w[0]) if b else None,
+                    *e,
+                    epilogue(rng, y, steps),
+                ),
+            )
+        yield Case(
+            "conv2d_moments",
+            label,
+            lambda rng, x=x, w=weight, b=with_bias, e=geometry: (
+                rng.normal(size=x),
+                rng.normal(size=w),
+                rng.normal(size=w[0]) if b else None,
+                *e,
+            ),
+        )
         yield Case(
             "conv2d_input_grad",
             label,
@@ -175,14 +223,15 @@ def cases() -> Iterator[Case]:
             rng.normal(size=y), rng.normal(size=x), w, *e))  # fmt: skip
 
     for n, i, o in LINEARS:
-        for with_bias in (False, True):
+        for with_bias, relu in product((False, True), (False, True)):
             yield Case(
                 "linear",
-                f"{n}x{i} to {o} bias={with_bias}",
-                lambda rng, n=n, i=i, o=o, b=with_bias: (
+                f"{n}x{i} to {o} bias={with_bias} relu={relu}",
+                lambda rng, n=n, i=i, o=o, b=with_bias, relu=relu: (
                     rng.normal(size=(n, i)),
                     rng.normal(size=(o, i)),
                     rng.normal(size=o) if b else None,
+                    relu,
                 ),
             )
 
@@ -227,38 +276,33 @@ def cases() -> Iterator[Case]:
             rng.normal(size=(*x[:2], *s)), x))  # fmt: skip
 
     for x in NORMS:
+        yield Case("moments", f"{x}", lambda rng, x=x: (rng.normal(size=x) * 3 + 5,))
         for affine in (False, True):
+            yield from norm_cases(x, affine)
+        for add, relu in product((False, True), (False, True)):
             yield Case(
-                "batch_norm",
-                f"{x} affine={affine}",
-                lambda rng, x=x, a=affine: (
-                    rng.normal(size=x) * 3 + 5,
-                    *(rng.normal(size=x[1]) if a else None for _ in range(2)),
-                    1e-5,
-                ),
-            )
-            yield Case(
-                "batch_norm_backward",
-                f"{x} affine={affine}",
-                lambda rng, x=x, a=affine: (
+                "scale_shift",
+                f"{x} add={add} relu={relu}",
+                lambda rng, x=x, add=add, relu=relu: (
                     rng.normal(size=x),
-                    rng.normal(size=x) * 3 + 5,
-                    rng.normal(size=x[1]) if a else None,
-                    np.full(x[1], 5.0),
-                    np.full(x[1], 9.0),
-                    1e-5,
+                    rng.normal(size=x[1]),
+                    rng.normal(size=x[1]),
+                    rng.normal(size=x) if add else None,
+                    relu,
                 ),
             )
-        yield Case(
-            "scale_shift",
-            f"{x}",
-            lambda rng, x=x: (rng.normal(size=x), rng.normal(size=x[1]), rng.normal(size=x[1])),
-        )
+        yield Case("channel_sum", f"{x}", lambda rng, x=x: (rng.normal(size=x),))
+        yield Case("relu_bias_backward", f"{x}", lambda rng, x=x: (
+            rng.normal(size=x), np.maximum(rng.normal(size=x), 0)))  # fmt: skip
 
     for shape in [*NORMS, (5,)]:
         yield Case("relu", f"{shape}", lambda rng, s=shape: (rng.normal(size=s),))
         yield Case("relu_backward", f"{shape}", lambda rng, s=shape: (
             rng.normal(size=s), np.maximum(rng.normal(size=s), 0)))  # fmt: skip
+        for name in ("add", "accumulate"):
+            yield Case(
+                name, f"{shape}", lambda rng, s=shape: (rng.normal(size=s), rng.normal(size=s))
+            )
 
     for shape, axis in product([(4, 5), (2, 3, 4), (1, 1), (0, 3)], [0, 1, -1]):
         for name in ("softmax", "log_softmax"):
@@ -296,6 +340,46 @@ def cases() -> Iterator[Case]:
                 p, 0.7))  # fmt: skip
 
 
+def norm_cases(x: tuple[int, ...], affine: bool) -> Iterator[Case]:
+    """Batch norm by given moments, forward and backward, with what may follow it."""
+    label = f"{x} affine={affine}"
+    mean, var, eps = np.full(x[1], 5.0), np.full(x[1], 9.0), 1e-5
+
+    def vectors(rng: np.random.Generator, count: int) -> list[np.ndarray | None]:
+        return [rng.normal(size=x[1]) if affine else None for _ in range(count)]
+
+    def images(rng: np.random.Generator) -> np.ndarray:
+        return rng.normal(size=x) * 3 + 5
+
+    for add, relu in product((False, True), (False, True)):
+        yield Case(
+            "normalise",
+            f"{label} add={add} relu={relu}",
+            lambda rng, add=add, relu=relu: (
+                images(rng), mean, var, *vectors(rng, 2), eps,
+                rng.normal(size=x) if add else None, relu,
+            ),
+        )  # fmt: skip
+    yield Case(
+        "batch_norm_backward",
+        label,
+        lambda rng: (rng.normal(size=x), images(rng), *vectors(rng, 1), mean, var, eps),
+    )
+    yield Case(
+        "batch_norm_relu_backward",
+        label,
+        lambda rng: (rng.normal(size=x), images(rng), *vectors(rng, 2), mean, var, eps),
+    )
+    yield Case(
+        "batch_norm_add_relu_backward",
+        label,
+        lambda rng: (
+            rng.normal(size=x), np.maximum(rng.normal(size=x), 0), images(rng),
+            *vectors(rng, 1), mean, var, eps,
+        ),
+    )  # fmt: skip
+
+
 def taps_of(rng: np.random.Generator, shape: tuple[int, ...], kernel: tuple[int, int]) -> Any:
     area = kernel[0] * kernel[1]
     return rng.integers(0, area, shape).astype(np.uint8 if area <= 256 else np.int32)
@@ -307,7 +391,7 @@ CASES = list(cases())
 @cache
 def definition(case: Case, dtype: str) -> tuple[np.ndarray, ...]:
     """The naive tier's float64 answer to the arguments as this dtype holds them."""
-    arguments = [cast(value, "float64") for value in case.arguments(dtype)]
+    arguments = [inside(v, lambda v: cast(v, "float64")) for v in case.arguments(dtype)]
     return results_of(getattr(naive, case.kernel), arguments)
 
 
@@ -327,34 +411,6 @@ def assert_close(results: Any, expected: Any, tolerance: float) -> None:
         np.testing.assert_allclose(result, truth, rtol=0, atol=tolerance * scale)
 
 
-# Tiers. Native counts once for each instruction set that this processor has.
-
-
-def tiers() -> list[str]:
-    if kernels.describe().get("native_absent"):
-        return ["reference", "native"]
-    from chainrule.kernels import native
-
-    return ["reference", *(f"native-{name}" for name in native.instruction_sets())]
-
-
-@pytest.fixture(params=tiers())
-def tier(request: pytest.FixtureRequest) -> Iterator[str]:
-    name, _, instruction_set = request.param.partition("-")
-    absent = kernels.describe().get("native_absent")
-    if name == "native" and absent:
-        pytest.skip(f"native kernels are absent: {absent}")
-    with kernels.use(name):
-        if instruction_set:
-            from chainrule.kernels import native
-
-            before = native.instruction_set()
-            native.choose_instruction_set(instruction_set)
-        yield request.param
-        if instruction_set:
-            native.choose_instruction_set(before)
-
-
 def test_every_kernel_has_cases():
     assert {case.kernel for case in CASES} == set(kernels.contracts())
 
@@ -363,12 +419,18 @@ def test_every_kernel_has_cases():
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_matches_the_definition_in_float32(case: Case, layout: str, tier: str):
     arguments = case.arguments("float32", layout)
-    before = [value.copy() for value in arguments if isinstance(value, np.ndarray)]
+    before = [value.copy() for value in read_only(case, arguments)]
     results = results_of(getattr(kernels, case.kernel), arguments)
     assert_close(results, definition(case, "float32"), TOLERANCE["float32"])
     assert all(r.dtype == np.float32 for r in results if r.dtype.kind == "f")
-    after = [value for value in arguments if isinstance(value, np.ndarray)]
+    after = read_only(case, arguments)
     assert all(np.array_equal(a, b) for a, b in zip(before, after, strict=True)), "input changed"
+
+
+def read_only(case: Case, arguments: Arguments) -> list[np.ndarray]:
+    """The arrays that the kernel must leave alone; accumulate adds to its first."""
+    flat = (v for value in arguments for v in (value if isinstance(value, Epilogue) else [value]))
+    return [v for v in flat if isinstance(v, np.ndarray)][case.kernel == "accumulate" :]
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float16"])
@@ -404,10 +466,31 @@ def torch_answer(torch: Any, name: str, a: Arguments) -> Any:
         return aten.max_pool2d_with_indices_backward(
             g, g.new_empty(shape), kernel, stride, padding, dilation, ceil_mode, index
         )
-    if name == "batch_norm":
-        x, weight, bias, eps = a
-        y, mean, inverse_std = aten.native_batch_norm(x, weight, bias, None, None, True, 0.1, eps)
-        return y, mean, inverse_std**-2 - eps
+    if name in ("conv2d", "conv2d_moments"):
+        y = functional.conv2d(*a[:7])
+        if name == "conv2d_moments":
+            return y, *torch_answer(torch, "moments", (y,))
+        scale, shift, add, relu = a[7] if len(a) > 7 else Epilogue()
+        y = y if scale is None else torch_answer(torch, "scale_shift", (y, scale, shift))
+        return torch_finish(torch, y, add, relu)
+    if name == "moments":
+        variance, mean = torch.var_mean(a[0], (0, *range(2, a[0].ndim)), correction=0)
+        return mean, variance
+    if name == "normalise":
+        x, mean, var, weight, bias, eps, add, relu = a
+        y = functional.batch_norm(x, mean, var, weight, bias, eps=eps)
+        return torch_finish(torch, y, add, relu)
+    if name == "batch_norm_relu_backward":
+        g, x, weight, bias, mean, var, eps = a
+        y = functional.batch_norm(x, mean, var, weight, bias, eps=eps)
+        return torch_answer(torch, "batch_norm_backward", (g * (y > 0), x, weight, mean, var, eps))
+    if name == "batch_norm_add_relu_backward":
+        g, y, *rest = a
+        masked = g * (y > 0)
+        return *torch_answer(torch, "batch_norm_backward", (masked, *rest)), masked
+    if name == "relu_bias_backward":
+        masked = a[0] * (a[1] > 0)
+        return masked, torch_answer(torch, "channel_sum", (masked,))
     if name == "batch_norm_backward":
         g, x, weight, mean, var, eps = a
         weight = torch.ones_like(mean) if weight is None else weight
@@ -433,16 +516,20 @@ def torch_answer(torch: Any, name: str, a: Arguments) -> Any:
     if name in ("softmax_backward", "log_softmax_backward"):
         return getattr(aten, f"_{name}_data")(*a, a[0].dtype)
     if name == "scale_shift":
-        x, scale, shift = a
+        x, scale, shift, add, relu = (*a, None, False)[:5]
         zeros, ones = torch.zeros_like(scale), torch.ones_like(scale)
-        return functional.batch_norm(x, zeros, ones, scale, shift, eps=0.0)
+        y = functional.batch_norm(x, zeros, ones, scale, shift, eps=0.0)
+        return torch_finish(torch, y, add, relu)
+    if name == "linear":
+        return torch_finish(torch, functional.linear(*a[:3]), None, a[3])
     simple = {
-        "linear": functional.linear,
+        "add": torch.add,
+        "accumulate": torch.add,
+        "channel_sum": lambda g: g.sum((0, *range(2, g.ndim))),
         "relu": torch.relu,
         "relu_backward": lambda g, y: aten.threshold_backward(g, y, 0),
         "softmax": torch.softmax,
         "log_softmax": torch.log_softmax,
-        "conv2d": functional.conv2d,
         "avg_pool2d": functional.avg_pool2d,
         "avg_pool2d_backward": lambda g, shape, *rest: aten.avg_pool2d_backward(
             g, g.new_empty(shape), *rest, None
@@ -453,6 +540,11 @@ def torch_answer(torch: Any, name: str, a: Arguments) -> Any:
         ),
     }
     return simple[name](*a)
+
+
+def torch_finish(torch: Any, y: Any, add: Any, relu: bool) -> Any:
+    y = y if add is None else y + add
+    return torch.relu(y) if relu else y
 
 
 def image_index(
@@ -473,7 +565,7 @@ def beyond_torch(case: Case) -> str | None:
         return "has no such kernel"
     if case.kernel == "max_pool2d_backward" and not in_image(*a[1:]):
         return "takes no tap in the padding"
-    if case.kernel.startswith("batch_norm") and a[0].size == 0:
+    if case.kernel.startswith(("batch_norm", "moments", "conv2d_moments")) and a[0].size == 0:
         return "refuses an empty batch"
     return None
 
@@ -497,12 +589,14 @@ def torch() -> Any:
 @pytest.mark.parametrize("case", [c for c in CASES if not beyond_torch(c)], ids=str)
 def test_matches_pytorch(case: Case, dtype: str, torch: Any):
     arguments = case.arguments(dtype, "channels_last")
-    results = results_of(getattr(kernels, case.kernel), arguments)
-    tensors = [
-        torch.from_numpy(np.ascontiguousarray(value)) if isinstance(value, np.ndarray) else value
-        for value in arguments
-    ]
+
+    def tensor(value: Any) -> Any:
+        is_array = isinstance(value, np.ndarray)
+        return torch.from_numpy(np.ascontiguousarray(value)) if is_array else value
+
+    tensors = [inside(value, tensor) for value in arguments]
     answer = torch_answer(torch, case.kernel, tuple(tensors))
+    results = results_of(getattr(kernels, case.kernel), arguments)  # after: one of them adds
     expected = [t.detach().numpy() for t in (answer if isinstance(answer, tuple) else (answer,))]
     if case.kernel == "max_pool2d":
         taps = torch.from_numpy(np.ascontiguousarray(results[1]))
@@ -549,8 +643,11 @@ def test_large_batch_norms(shape: tuple[int, ...], tier: str):
     weight, bias = rng.normal(size=(2, shape[1]))
     single = [channels_last(cast(value, "float32")) for value in (x, weight, bias)]
     exact = [cast(value, "float64") for value in single]
-    y, mean, var = kernels.batch_norm(*single, 1e-5)
-    assert_close((y, mean, var), reference.batch_norm(*exact, 1e-5), TOLERANCE["float32"])
+    mean, var = kernels.moments(single[0])
+    assert_close((mean, var), reference.moments(exact[0]), TOLERANCE["float32"])
+    y = kernels.normalise(single[0], mean, var, *single[1:], 1e-5)
+    truth = reference.normalise(exact[0], *reference.moments(exact[0]), *exact[1:], 1e-5)
+    assert_close((y,), (truth,), TOLERANCE["float32"])
     backward = [cast(g, "float32"), single[0], single[1], mean, var]
     exact = [cast(value, "float64") for value in backward]
     assert_close(
@@ -578,7 +675,7 @@ def test_convolution_gives_channels_last_memory(tier: str):
 def test_memory_order_flows_through(tier: str):
     x = channels_last(np.ones((2, 3, 4, 4), np.float32))
     y, index = kernels.max_pool2d(x, (2, 2), (2, 2), (0, 0), (1, 1), False)
-    normed, *_ = kernels.batch_norm(x, None, None, 1e-5)
+    normed = kernels.normalise(x, *kernels.moments(x), None, None, 1e-5)
     for result in (y, index, normed, kernels.relu(x)):
         assert result.transpose(0, 2, 3, 1).flags.c_contiguous
 
@@ -627,7 +724,8 @@ def test_batch_norm_is_accurate_far_from_zero(tier: str):
     """A variance from the difference of two large sums would lose every digit here."""
     rng = np.random.default_rng(0)
     x = (rng.normal(size=(8, 4, 16, 16)) + 1000).astype(np.float32)
-    y, mean, var = kernels.batch_norm(x, None, None, 1e-5)
+    mean, var = kernels.moments(x)
+    y = kernels.normalise(x, mean, var, None, None, 1e-5)
     exact = x.astype(np.float64)
     np.testing.assert_allclose(mean, exact.mean((0, 2, 3)), rtol=1e-6)
     np.testing.assert_allclose(var, exact.var((0, 2, 3)), rtol=1e-3)

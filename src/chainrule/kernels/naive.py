@@ -11,6 +11,7 @@ from itertools import product
 
 import numpy as np
 
+from chainrule.kernels.epilogue import Epilogue
 from chainrule.kernels.geometry import (
     Pair,
     adaptive_bins,
@@ -31,13 +32,25 @@ def relu_backward(g: np.ndarray, y: np.ndarray) -> np.ndarray:
     return _each(lambda slope, value: slope if value > 0 else 0.0, g, y)
 
 
-def linear(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None) -> np.ndarray:
+def add(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    return _each(lambda one, other: one + other, a, b)
+
+
+def accumulate(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    for place in np.ndindex(a.shape):
+        a[place] = float(a[place]) + float(b[place])
+    return a
+
+
+def linear(
+    x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None, relu: bool = False
+) -> np.ndarray:
     y = np.zeros((len(x), len(weight)))
     for n, o in np.ndindex(*y.shape):
         total = 0.0 if bias is None else float(bias[o])
         for i in range(x.shape[1]):
             total += float(x[n, i]) * float(weight[o, i])
-        y[n, o] = total
+        y[n, o] = max(total, 0.0) if relu else total
     return y.astype(x.dtype)
 
 
@@ -49,7 +62,9 @@ def conv2d(
     padding: Pair,
     dilation: Pair,
     groups: int,
+    epilogue: Epilogue | None = None,
 ) -> np.ndarray:
+    scale, shift, other, rectified = epilogue or Epilogue()
     shape = _conv_shape(x.shape, weight.shape, stride, padding, dilation)
     y = np.zeros(shape)
     for n, o, i, j in np.ndindex(shape):
@@ -58,8 +73,25 @@ def conv2d(
             x.shape, weight.shape, o, i, j, stride, padding, dilation, groups
         ):
             total += float(weight[o, c, kh, kw]) * float(x[n, channel, h, w])
-        y[n, o, i, j] = total
+        if scale is not None and shift is not None:
+            total = total * float(scale[o]) + float(shift[o])
+        if other is not None:
+            total += float(other[n, o, i, j])
+        y[n, o, i, j] = max(total, 0.0) if rectified else total
     return y.astype(x.dtype)
+
+
+def conv2d_moments(
+    x: np.ndarray,
+    weight: np.ndarray,
+    bias: np.ndarray | None,
+    stride: Pair,
+    padding: Pair,
+    dilation: Pair,
+    groups: int,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    y = conv2d(x, weight, bias, stride, padding, dilation, groups)
+    return y, *moments(y)
 
 
 def conv2d_input_grad(
@@ -203,22 +235,35 @@ def adaptive_avg_pool2d_backward(g: np.ndarray, x_shape: tuple[int, ...]) -> np.
     return dx.astype(g.dtype)
 
 
-def batch_norm(
-    x: np.ndarray, weight: np.ndarray | None, bias: np.ndarray | None, eps: float
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    y, mean, var = np.zeros(x.shape), np.zeros(x.shape[1]), np.zeros(x.shape[1])
+def moments(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    mean, var = np.zeros(x.shape[1]), np.zeros(x.shape[1])
     for c in range(x.shape[1]):
         values = [float(value) for value in x[:, c].flat]
         count = max(len(values), 1)
         mean[c] = math.fsum(values) / count
         var[c] = math.fsum((value - mean[c]) ** 2 for value in values) / count
-        scale = (1.0 if weight is None else float(weight[c])) / math.sqrt(var[c] + eps)
-        shift = 0.0 if bias is None else float(bias[c])
-        y[:, c] = _each(
-            lambda value, c=c, s=scale, b=shift: (value - mean[c]) * s + b,
-            x[:, c].astype(np.float64),
-        )
-    return y.astype(x.dtype), mean.astype(x.dtype), var.astype(x.dtype)
+    return mean.astype(x.dtype), var.astype(x.dtype)
+
+
+def normalise(
+    x: np.ndarray,
+    mean: np.ndarray,
+    var: np.ndarray,
+    weight: np.ndarray | None,
+    bias: np.ndarray | None,
+    eps: float,
+    add: np.ndarray | None = None,
+    relu: bool = False,
+) -> np.ndarray:
+    y = np.zeros(x.shape)
+    for place in np.ndindex(x.shape):
+        c = place[1]
+        scale = (1.0 if weight is None else float(weight[c])) / math.sqrt(float(var[c]) + eps)
+        value = (float(x[place]) - float(mean[c])) * scale
+        value += 0.0 if bias is None else float(bias[c])
+        value += 0.0 if add is None else float(add[place])
+        y[place] = max(value, 0.0) if relu else value
+    return y.astype(x.dtype)
 
 
 def batch_norm_backward(
@@ -246,11 +291,55 @@ def batch_norm_backward(
     return dx.astype(x.dtype), dweight.astype(x.dtype), dbias.astype(x.dtype)
 
 
-def scale_shift(x: np.ndarray, scale: np.ndarray, shift: np.ndarray) -> np.ndarray:
+def batch_norm_relu_backward(
+    g: np.ndarray,
+    x: np.ndarray,
+    weight: np.ndarray | None,
+    bias: np.ndarray | None,
+    mean: np.ndarray,
+    var: np.ndarray,
+    eps: float,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    y = normalise(x, mean, var, weight, bias, eps)
+    return batch_norm_backward(relu_backward(g, y), x, weight, mean, var, eps)
+
+
+def batch_norm_add_relu_backward(
+    g: np.ndarray,
+    y: np.ndarray,
+    x: np.ndarray,
+    weight: np.ndarray | None,
+    mean: np.ndarray,
+    var: np.ndarray,
+    eps: float,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    masked = relu_backward(g, y)
+    return *batch_norm_backward(masked, x, weight, mean, var, eps), masked
+
+
+def scale_shift(
+    x: np.ndarray,
+    scale: np.ndarray,
+    shift: np.ndarray,
+    add: np.ndarray | None = None,
+    relu: bool = False,
+) -> np.ndarray:
     y = np.zeros(x.shape)
     for place in np.ndindex(x.shape):
-        y[place] = float(x[place]) * float(scale[place[1]]) + float(shift[place[1]])
+        value = float(x[place]) * float(scale[place[1]]) + float(shift[place[1]])
+        value += 0.0 if add is None else float(add[place])
+        y[place] = max(value, 0.0) if relu else value
     return y.astype(x.dtype)
+
+
+def channel_sum(g: np.ndarray) -> np.ndarray:
+    sums = [math.fsum(float(slope) for slope in g[:, c].flat) for c in range(g.shape[1])]
+    return np.array(sums).astype(g.dtype)
+
+
+def relu_bias_backward(g: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    masked = relu_backward(g, y)
+    return masked, channel_sum(masked)
 
 
 def softmax(x: np.ndarray, axis: int) -> np.ndarray:

@@ -16,6 +16,7 @@ import numpy as np
 
 from chainrule.errors import ConfigError
 from chainrule.kernels import reference
+from chainrule.kernels.epilogue import Epilogue, finish
 from chainrule.kernels.geometry import Pair, conv_output_size, pool_output_size
 from chainrule.threads import get_num_threads
 
@@ -28,16 +29,21 @@ except ModuleNotFoundError as error:
     ) from error
 
 __all__ = [
-    "batch_norm",
+    "batch_norm_add_relu_backward",
     "batch_norm_backward",
+    "batch_norm_relu_backward",
     "conv2d",
     "conv2d_input_grad",
+    "conv2d_moments",
     "conv2d_weight_grad",
     "linear",
     "max_pool2d",
     "max_pool2d_backward",
+    "moments",
+    "normalise",
     "relu",
     "relu_backward",
+    "relu_bias_backward",
     "scale_shift",
 ]
 
@@ -106,16 +112,37 @@ def conv2d(
     padding: Pair,
     dilation: Pair,
     groups: int,
+    epilogue: Epilogue | None = None,
 ) -> np.ndarray:
     geometry = (stride, padding, dilation)
     if groups != 1 or not _are_float32(x, weight):
-        return reference.conv2d(x, weight, bias, *geometry, groups)
+        return reference.conv2d(x, weight, bias, *geometry, groups, epilogue)
     axes = zip(x.shape[2:], weight.shape[2:], *geometry, strict=True)
     height, width = (conv_output_size(*axis) for axis in axes)
     y = _native.empty((len(x), height, width, len(weight)))
     weight = np.ascontiguousarray(weight)
     _native.conv2d(_channels_last(x), weight, _vector(bias), y, *geometry, get_num_threads())
-    return y.transpose(0, 3, 1, 2)
+    y = y.transpose(0, 3, 1, 2)
+    if epilogue is None:
+        return y
+    if epilogue.scale is not None and epilogue.shift is not None:
+        return scale_shift(y, epilogue.scale, epilogue.shift, epilogue.add, epilogue.relu)
+    return _finish(y, epilogue.add, epilogue.relu)
+
+
+def conv2d_moments(
+    x: np.ndarray,
+    weight: np.ndarray,
+    bias: np.ndarray | None,
+    stride: Pair,
+    padding: Pair,
+    dilation: Pair,
+    groups: int,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    if groups != 1 or not _are_float32(x, weight):
+        return reference.conv2d_moments(x, weight, bias, stride, padding, dilation, groups)
+    y = conv2d(x, weight, bias, stride, padding, dilation, groups)
+    return y, *moments(y)
 
 
 def conv2d_input_grad(
@@ -154,24 +181,42 @@ def conv2d_weight_grad(
     return dw
 
 
-def linear(x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None) -> np.ndarray:
+def linear(
+    x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None, relu: bool = False
+) -> np.ndarray:
     if not _are_float32(x, weight):
-        return reference.linear(x, weight, bias)
+        return reference.linear(x, weight, bias, relu)
     y = _native.empty((len(x), len(weight)))
     _native.linear(x, weight, _vector(bias), y, get_num_threads())
-    return y
+    return _finish(y, None, relu)
 
 
-def batch_norm(
-    x: np.ndarray, weight: np.ndarray | None, bias: np.ndarray | None, eps: float
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def moments(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     if not _are_float32(x) or x.size == 0:
-        return reference.batch_norm(x, weight, bias, eps)
+        return reference.moments(x)
+    rows = np.ascontiguousarray(np.moveaxis(x, 1, -1))
+    mean, var = np.empty((2, x.shape[1]), np.float32)
+    _native.moments(rows, mean, var, get_num_threads())
+    return mean, var
+
+
+def normalise(
+    x: np.ndarray,
+    mean: np.ndarray,
+    var: np.ndarray,
+    weight: np.ndarray | None,
+    bias: np.ndarray | None,
+    eps: float,
+    add: np.ndarray | None = None,
+    relu: bool = False,
+) -> np.ndarray:
+    if not _are_float32(x) or x.size == 0:
+        return reference.normalise(x, mean, var, weight, bias, eps, add, relu)
     rows = np.ascontiguousarray(np.moveaxis(x, 1, -1))
     y = _native.empty(rows.shape)
-    mean, var = np.empty((2, x.shape[1]), np.float32)
-    _native.batch_norm(rows, _vector(weight), _vector(bias), eps, y, mean, var, get_num_threads())
-    return np.moveaxis(y, -1, 1), mean, var
+    vectors = (_vector(mean), _vector(var), _vector(weight), _vector(bias))
+    _native.normalise(rows, *vectors, eps, y, get_num_threads())
+    return _finish(np.moveaxis(y, -1, 1), add, relu)
 
 
 def batch_norm_backward(
@@ -192,13 +237,56 @@ def batch_norm_backward(
     return np.moveaxis(dx, -1, 1), dweight, dbias
 
 
-def scale_shift(x: np.ndarray, scale: np.ndarray, shift: np.ndarray) -> np.ndarray:
+def batch_norm_relu_backward(
+    g: np.ndarray,
+    x: np.ndarray,
+    weight: np.ndarray | None,
+    bias: np.ndarray | None,
+    mean: np.ndarray,
+    var: np.ndarray,
+    eps: float,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    if not _are_float32(g, x) or x.size == 0:
+        return reference.batch_norm_relu_backward(g, x, weight, bias, mean, var, eps)
+    masked = relu_backward(g, normalise(x, mean, var, weight, bias, eps))
+    return batch_norm_backward(masked, x, weight, mean, var, eps)
+
+
+def batch_norm_add_relu_backward(
+    g: np.ndarray,
+    y: np.ndarray,
+    x: np.ndarray,
+    weight: np.ndarray | None,
+    mean: np.ndarray,
+    var: np.ndarray,
+    eps: float,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    if not _are_float32(g, y, x) or x.size == 0:
+        return reference.batch_norm_add_relu_backward(g, y, x, weight, mean, var, eps)
+    masked = relu_backward(g, y)
+    return *batch_norm_backward(masked, x, weight, mean, var, eps), masked
+
+
+def relu_bias_backward(g: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    if not _are_float32(g, y):
+        return reference.relu_bias_backward(g, y)
+    masked = relu_backward(g, y)
+    return masked, reference.channel_sum(masked)
+
+
+def scale_shift(
+    x: np.ndarray,
+    scale: np.ndarray,
+    shift: np.ndarray,
+    add: np.ndarray | None = None,
+    relu: bool = False,
+) -> np.ndarray:
     if not _are_float32(x, scale, shift) or x.size == 0:
-        return reference.scale_shift(x, scale, shift)
+        return reference.scale_shift(x, scale, shift, add, relu)
     rows = np.ascontiguousarray(np.moveaxis(x, 1, -1))
     y = _native.empty(rows.shape)
     _native.scale_shift(rows, _vector(scale), _vector(shift), y, get_num_threads())
-    return np.moveaxis(y, -1, 1)
+    return _finish(np.moveaxis(y, -1, 1), add, relu)
 
 
 def max_pool2d(
@@ -236,6 +324,18 @@ def max_pool2d_backward(
     g, index = _channels_last(g), _channels_last(index)
     _native.max_pool2d_backward(g, index, dx, *geometry, get_num_threads())
     return dx.transpose(0, 3, 1, 2)
+
+
+def _finish(y: np.ndarray, add: np.ndarray | None, relu: bool) -> np.ndarray:
+    """relu(y + add) in y's memory, which was just made; each step only where given."""
+    if add is not None:
+        y += add
+    axes = _memory_order(y) if relu else None
+    if axes is None:
+        return finish(y, None, relu)
+    memory = y.transpose(axes)
+    _native.relu(memory, memory, get_num_threads())
+    return y
 
 
 def _memory_order(x: np.ndarray) -> tuple[int, ...] | None:

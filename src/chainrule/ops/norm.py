@@ -23,6 +23,7 @@ import numpy as np
 
 from chainrule import kernels
 from chainrule.errors import DTypeError, ShapeError
+from chainrule.kernels.reference.precision import half_in_single
 from chainrule.ops.elementwise import rsqrt, square
 from chainrule.ops.op import op
 from chainrule.ops.reduction import mean, sum
@@ -97,8 +98,14 @@ def batch_norm_training(
     x: Array, weight: Array, bias: Array, eps: float
 ) -> tuple[Array, tuple[Array, Array]]:
     """Normalise by the statistics of the batch: (y, (mean, biased variance))."""
-    y, mu, variance = kernels.batch_norm(x, weight, bias, eps)
+    y, mu, variance = _by_own_moments(x, weight, bias, eps)
     return y, (mu, variance)
+
+
+@half_in_single  # once around both: moments in half precision would be too coarse to subtract
+def _by_own_moments(x: Array, weight: Array, bias: Array, eps: float) -> tuple[Array, Array, Array]:
+    mu, variance = kernels.moments(x)
+    return kernels.normalise(x, mu, variance, weight, bias, eps), mu, variance
 
 
 @batch_norm_training.joint_vjp("x", "weight", "bias")

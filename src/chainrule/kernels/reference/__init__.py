@@ -5,7 +5,13 @@ caller has checked; images are (N, C, H, W)-shaped whatever their memory order i
 """
 
 from chainrule.kernels.reference.activation import relu, relu_backward
-from chainrule.kernels.reference.conv import conv2d, conv2d_input_grad, conv2d_weight_grad
+from chainrule.kernels.reference.arithmetic import accumulate, add
+from chainrule.kernels.reference.conv import (
+    conv2d,
+    conv2d_input_grad,
+    conv2d_moments,
+    conv2d_weight_grad,
+)
 from chainrule.kernels.reference.linear import linear
 from chainrule.kernels.reference.loss import (
     cross_entropy,
@@ -17,7 +23,16 @@ from chainrule.kernels.reference.loss import (
     softmax,
     softmax_backward,
 )
-from chainrule.kernels.reference.norm import batch_norm, batch_norm_backward, scale_shift
+from chainrule.kernels.reference.norm import (
+    batch_norm_add_relu_backward,
+    batch_norm_backward,
+    batch_norm_relu_backward,
+    channel_sum,
+    moments,
+    normalise,
+    relu_bias_backward,
+    scale_shift,
+)
 from chainrule.kernels.reference.pool import (
     adaptive_avg_pool2d,
     adaptive_avg_pool2d_backward,
@@ -29,14 +44,19 @@ from chainrule.kernels.reference.pool import (
 )
 
 __all__ = [
+    "accumulate",
     "adaptive_avg_pool2d",
     "adaptive_avg_pool2d_backward",
+    "add",
     "avg_pool2d",
     "avg_pool2d_backward",
-    "batch_norm",
+    "batch_norm_add_relu_backward",
     "batch_norm_backward",
+    "batch_norm_relu_backward",
+    "channel_sum",
     "conv2d",
     "conv2d_input_grad",
+    "conv2d_moments",
     "conv2d_weight_grad",
     "cross_entropy",
     "cross_entropy_backward",
@@ -46,10 +66,13 @@ __all__ = [
     "max_pool2d",
     "max_pool2d_backward",
     "max_pool2d_gather",
+    "moments",
     "multi_margin_loss",
     "multi_margin_loss_backward",
+    "normalise",
     "relu",
     "relu_backward",
+    "relu_bias_backward",
     "scale_shift",
     "softmax",
     "softmax_backward",

@@ -12,10 +12,12 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
+from chainrule.kernels.epilogue import Epilogue, finish
 from chainrule.kernels.geometry import Pair, conv_output_size, taps
+from chainrule.kernels.reference.norm import moments
 from chainrule.kernels.reference.precision import half_in_single
 
-__all__ = ["conv2d", "conv2d_input_grad", "conv2d_weight_grad"]
+__all__ = ["conv2d", "conv2d_input_grad", "conv2d_moments", "conv2d_weight_grad"]
 
 BLOCK_BYTES = 2 << 20
 
@@ -29,12 +31,14 @@ def conv2d(
     padding: Pair,
     dilation: Pair,
     groups: int,
+    epilogue: Epilogue | None = None,
 ) -> np.ndarray:
     """Cross-correlate images with filters: y[o] = bias[o] + sum_c,kh,kw w[o,c,kh,kw] x[c, ...].
 
     x (N, C, H, W), weight (O, C/groups, KH, KW), bias (O,) or None -> (N, O, OH, OW) in
     channels-last memory. stride, padding, dilation: (vertical, horizontal) pixels; the padding
-    is zeros, on both sides. Source: Dumoulin & Visin 2016, arXiv:1603.07285.
+    is zeros, on both sides. epilogue: what becomes of y before it is stored.
+    Source: Dumoulin & Visin 2016, arXiv:1603.07285.
     """
     windows = _Windows(x.shape, weight.shape, stride, padding, dilation, groups)
     filters = _as_matrices(weight, groups)  # (groups, taps * C/groups, O/groups)
@@ -48,7 +52,28 @@ def conv2d(
             _ungroup(out, groups)[...] = rows @ filters
     if bias is not None:
         y += bias
-    return y.transpose(0, 3, 1, 2)
+    y = y.transpose(0, 3, 1, 2)
+    if epilogue is None:
+        return y
+    if epilogue.scale is not None and epilogue.shift is not None:
+        y *= epilogue.scale[:, None, None]
+        y += epilogue.shift[:, None, None]
+    return finish(y, epilogue.add, epilogue.relu)
+
+
+@half_in_single
+def conv2d_moments(
+    x: np.ndarray,
+    weight: np.ndarray,
+    bias: np.ndarray | None,
+    stride: Pair,
+    padding: Pair,
+    dilation: Pair,
+    groups: int,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(y, mean, var): conv2d's result, and what `moments` says of it, up to rounding."""
+    y = conv2d(x, weight, bias, stride, padding, dilation, groups)
+    return y, *moments(y)
 
 
 @half_in_single

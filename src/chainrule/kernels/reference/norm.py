@@ -1,31 +1,60 @@
-"""Batch normalisation, training form, and the affine map that its inference form is."""
+"""Batch normalisation: moments of each channel, and what is made of them."""
 
 import numpy as np
 
+from chainrule.kernels.epilogue import finish
+from chainrule.kernels.reference.activation import relu_backward
 from chainrule.kernels.reference.precision import half_in_single
 from chainrule.kernels.summation import add_up
 
-__all__ = ["batch_norm", "batch_norm_backward", "scale_shift"]
+__all__ = [
+    "batch_norm_add_relu_backward",
+    "batch_norm_backward",
+    "batch_norm_relu_backward",
+    "channel_sum",
+    "moments",
+    "normalise",
+    "relu_bias_backward",
+    "scale_shift",
+]
 
 
 @half_in_single
-def batch_norm(
-    x: np.ndarray, weight: np.ndarray | None, bias: np.ndarray | None, eps: float
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(x - mean) / sqrt(var + eps) * weight + bias, with the statistics of this batch.
+def moments(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and biased variance of each channel, over all axes but 1.
 
-    x (N, C, *); weight, bias (C,) or None. Returns y, and mean and biased variance (C,) over
-    all axes but 1. Source: Ioffe & Szegedy 2015, arXiv:1502.03167.
+    x (N, C, *) -> (C,), (C,). The variance is a mean of squared distances from the mean: a
+    difference of two sums would lose every digit far from zero.
     """
     count = _count(x)
     mean = _channel_sum(x) / count
+    distance = x - _channels(mean, x)
+    distance *= distance
+    return mean, _channel_sum(distance) / count
+
+
+@half_in_single
+def normalise(
+    x: np.ndarray,
+    mean: np.ndarray,
+    var: np.ndarray,
+    weight: np.ndarray | None,
+    bias: np.ndarray | None,
+    eps: float,
+    add: np.ndarray | None = None,
+    relu: bool = False,
+) -> np.ndarray:
+    """relu((x - mean) · (weight / sqrt(var + eps)) + bias + add), along axis 1.
+
+    x (N, C, *); mean, var (C,); weight, bias (C,) or None; add like x or None; the ReLU only
+    where asked for. Source: Ioffe & Szegedy 2015, arXiv:1502.03167.
+    """
     y = x - _channels(mean, x)
-    var = _channel_sum(y * y) / count
     scale = 1 / np.sqrt(var + x.dtype.type(eps))
     y *= _channels(scale if weight is None else scale * weight, x)
     if bias is not None:
         y += _channels(bias, x)
-    return y, mean, var
+    return finish(y, add, relu)
 
 
 @half_in_single
@@ -37,9 +66,9 @@ def batch_norm_backward(
     var: np.ndarray,
     eps: float,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Gradients of batch_norm: dx = w/std (g - mean(g) - x_hat mean(g x_hat)).
+    """Gradients of normalise by x's own moments: dx = w/std (g - mean(g) - x_hat mean(g x_hat)).
 
-    g, x (N, C, *); mean, var (C,) as batch_norm returned them; weight (C,) or None.
+    g, x (N, C, *); mean, var (C,) as moments(x) returned them; weight (C,) or None.
     Returns dx like x, dweight = sum(g x_hat) and dbias = sum(g), both (C,).
     """
     scale = 1 / np.sqrt(var + x.dtype.type(eps))
@@ -57,11 +86,69 @@ def batch_norm_backward(
 
 
 @half_in_single
-def scale_shift(x: np.ndarray, scale: np.ndarray, shift: np.ndarray) -> np.ndarray:
-    """x * scale[c] + shift[c] on axis 1.   x (N, C, *); scale, shift (C,)."""
+def batch_norm_relu_backward(
+    g: np.ndarray,
+    x: np.ndarray,
+    weight: np.ndarray | None,
+    bias: np.ndarray | None,
+    mean: np.ndarray,
+    var: np.ndarray,
+    eps: float,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Gradients of relu(normalise(x)), as batch_norm_backward's of g where the ReLU let it by.
+
+    The result is not needed: its sign is computed again, with normalise's very roundings.
+    """
+    y = normalise(x, mean, var, weight, bias, eps)
+    return batch_norm_backward(relu_backward(g, y), x, weight, mean, var, eps)
+
+
+@half_in_single
+def batch_norm_add_relu_backward(
+    g: np.ndarray,
+    y: np.ndarray,
+    x: np.ndarray,
+    weight: np.ndarray | None,
+    mean: np.ndarray,
+    var: np.ndarray,
+    eps: float,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Gradients of y = relu(normalise(x) + add): those of batch_norm_backward, then add's.
+
+    The gradient of add is g where y > 0, and 0 elsewhere.
+    """
+    masked = relu_backward(g, y)
+    return *batch_norm_backward(masked, x, weight, mean, var, eps), masked
+
+
+@half_in_single
+def scale_shift(
+    x: np.ndarray,
+    scale: np.ndarray,
+    shift: np.ndarray,
+    add: np.ndarray | None = None,
+    relu: bool = False,
+) -> np.ndarray:
+    """relu(x · scale[c] + shift[c] + add) on axis 1.
+
+    x (N, C, *); scale, shift (C,); add like x or None; the ReLU only where asked for.
+    """
     y = x * _channels(scale, x)
     y += _channels(shift, x)
-    return y
+    return finish(y, add, relu)
+
+
+@half_in_single
+def channel_sum(g: np.ndarray) -> np.ndarray:
+    """Sum over every axis but 1: the gradient of a bias.   g (N, C, *) -> (C,)."""
+    return _channel_sum(g)
+
+
+@half_in_single
+def relu_bias_backward(g: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Through y = relu(z + bias): (relu_backward(g, y), its channel_sum).   g, y (N, C, *)."""
+    masked = relu_backward(g, y)
+    return masked, _channel_sum(masked)
 
 
 def _channels(vector: np.ndarray, like: np.ndarray) -> np.ndarray:

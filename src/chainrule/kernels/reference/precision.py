@@ -6,6 +6,8 @@ from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 
+from chainrule.kernels.epilogue import Epilogue
+
 __all__ = ["half_in_single"]
 
 P = ParamSpec("P")
@@ -38,6 +40,8 @@ def _is_half(value: object) -> bool:
 
 
 def _to_single(value: Any) -> Any:
+    if isinstance(value, Epilogue):
+        return Epilogue(*map(_to_single, value))
     return value.astype(np.float32) if _is_half(value) else value
 
 
