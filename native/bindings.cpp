@@ -110,15 +110,16 @@ void conv2d_weight_grad(Input g, Input x, Output dw, Pair stride, Pair padding, 
 // A matrix at any steps, so that a transpose needs no copy.
 using Matrix = nb::ndarray<const float, nb::ndim<2>, nb::device::cpu>;
 
-void linear(Matrix x, Matrix weight, std::optional<Input> bias, Output y, int threads) {
+void linear(Matrix x, Matrix weight, std::optional<Input> bias, bool relu, Output y,
+            int threads) {
   require(y.ndim() == 2 && x.shape(0) == y.shape(0) && x.shape(1) == weight.shape(1) &&
               y.shape(1) == weight.shape(0),
           "linear: shapes disagree");
   require(!bias || bias->size() == weight.shape(0), "linear: bias and weight disagree");
   active().matrix_product({x.data(), x.stride(0), x.stride(1)},
                           {weight.data(), weight.stride(1), weight.stride(0)},
-                          bias ? bias->data() : nullptr, y.data(), y.shape(0), y.shape(1),
-                          x.shape(1), threads);
+                          bias ? bias->data() : nullptr, relu, y.data(), y.shape(0),
+                          y.shape(1), x.shape(1), threads);
 }
 
 // Channels are the last axis; all others count as rows.
@@ -241,7 +242,7 @@ NB_MODULE(_native, m) {
   m.def("conv2d_weight_grad", &conv2d_weight_grad, "g"_a.noconvert(), "x"_a.noconvert(),
         "dw"_a.noconvert(), "stride"_a, "padding"_a, "dilation"_a, "threads"_a, ReleaseGil());
   m.def("linear", &linear, "x"_a.noconvert(), "weight"_a.noconvert(),
-        "bias"_a.noconvert().none(), "y"_a.noconvert(), "threads"_a, ReleaseGil());
+        "bias"_a.noconvert().none(), "relu"_a, "y"_a.noconvert(), "threads"_a, ReleaseGil());
   m.def("moments", &moments, "x"_a.noconvert(), "mean"_a.noconvert(), "var"_a.noconvert(),
         "threads"_a, ReleaseGil());
   m.def("normalise", &normalise, "x"_a.noconvert(), "mean"_a.noconvert(), "var"_a.noconvert(),

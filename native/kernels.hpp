@@ -47,8 +47,9 @@ struct Kernels {
                             int threads);
   void (*conv2d_weight_grad)(const Convolution&, const float* g, const float* x, float* dw,
                              int threads);
-  // c (rows, cols) = a (rows, depth) b (depth, cols) + bias (cols), which may be null.
-  void (*matrix_product)(const Operand& a, const Operand& b, const float* bias, float* c,
+  // c (rows, cols) = a (rows, depth) b (depth, cols) + bias (cols), which may be null; with relu,
+  // the larger of that and 0.
+  void (*matrix_product)(const Operand& a, const Operand& b, const float* bias, bool relu, float* c,
                          std::ptrdiff_t rows, std::ptrdiff_t cols, std::ptrdiff_t depth,
                          int threads);
   // x, y, g, dx are (rows, channels); weight, bias may be null; the rest are (channels).

@@ -1,59 +1,232 @@
-// Contract: reference/linear.py. C = A B + bias on packed panels.
+// Contract: reference/linear.py. C = A B + bias, by two kernels that need no transposed copy:
 //
-// The depth is cut into slices; of a slice, A is packed into panels of a few rows and B into
-// panels of one or two vectors, so that the innermost loop reads both in order. A tile of C is
-// the product of two panels and lives in registers. Each tile belongs to one task and the
-// slices follow each other in order: the bits do not depend on the number of threads.
-// Source: Goto & van de Geijn 2008, "Anatomy of high-performance matrix multiplication".
+// - Rows of A and columns of B that are contiguous along the depth (x Wᵀ, the forward pass):
+//   products of vectors along the depth, summed across the lanes at the end.
+// - Rows of B that are contiguous (g W and gᵀ x, the gradients): a vector of a row of B times
+//   single values of A.
+//
+// C is cut into blocks by its sizes alone, each a task that goes through the whole depth in
+// order: the bits do not depend on the number of threads.
+// Source of the blocking: Goto & van de Geijn 2008, "Anatomy of high-performance matrix
+// multiplication".
 #include "linear.hpp"
 
 namespace chainrule::CHAINRULE_ISA {
 namespace {
 
-constexpr Index slice_depth = 256;
-constexpr Index panels_of_a_task = 4;
-constexpr Index work_of_a_thread = Index{1} << 18;  // multiplications worth waking one for
-
-// Rows of a tile when a panel of B is V vectors wide: accumulators, V of B, one of A.
-constexpr int most_rows(int vectors) { return smaller((registers - 1 - vectors) / vectors, 16); }
-
-// How C is cut into tiles.
-struct Cut {
-  Index tile_rows, row_panels;
-  Index tile_cols, col_panels;
+// A block of C and what it is the product of.
+struct Block {
+  Operand a, b;
+  const float* bias;
+  float* c;
+  Index c_step;
+  Index rows, cols, depth;
+  bool relu;
 };
 
-// c[r][j] = init[r][j] + sum over k of a[k][r] * b[k][j], a whole tile; init_step 0 repeats one
-// row, init null is zero.
+// Part `part` of `parts` even ones of n.
+Index part_of(Index n, Index part, Index parts) { return n * part / parts; }
+
+float finished(float sum, bool relu) { return relu && sum < 0 ? 0.0f : sum; }  // NaN stays
+
+// ---- Sums along the depth ---------------------------------------------------------------
+
+constexpr Index group = 4;  // columns of a tile
+constexpr int most_dot_rows = registers == 32 ? 6 : 3;
+constexpr Index dot_slice = 1024;
+
+typedef std::int32_t Mask __attribute__((vector_size(CHAINRULE_VECTOR_BYTES)));
+typedef float Quad __attribute__((vector_size(16), may_alias));
+typedef float UnalignedQuad __attribute__((vector_size(16), aligned(4), may_alias));
+
+// Lanes of a and b, numbered through. GCC has the first form since version 12 only.
+#ifdef __clang__
+#define CHAINRULE_SHUFFLE(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#else
+#define CHAINRULE_SHUFFLE(a, b, ...) __builtin_shuffle(a, b, Mask{__VA_ARGS__})
+#endif
+
+// The same pattern in each group of four lanes.
+#if CHAINRULE_VECTOR_BYTES == 64
+#define CHAINRULE_QUADS(pattern) pattern(0), pattern(4), pattern(8), pattern(12)
+#elif CHAINRULE_VECTOR_BYTES == 32
+#define CHAINRULE_QUADS(pattern) pattern(0), pattern(4)
+#else
+#define CHAINRULE_QUADS(pattern) pattern(0)
+#endif
+#define CHAINRULE_LOW(q) q, q + lanes, q + 1, q + lanes + 1
+#define CHAINRULE_HIGH(q) q + 2, q + lanes + 2, q + 3, q + lanes + 3
+#define CHAINRULE_FRONT(q) q, q + 1, q + lanes, q + lanes + 1
+#define CHAINRULE_BACK(q) q + 2, q + 3, q + lanes + 2, q + lanes + 3
+
+// The four sums over the lanes.
+Quad lane_sums(Vector a, Vector b, Vector c, Vector d) {
+  const Vector ab = CHAINRULE_SHUFFLE(a, b, CHAINRULE_QUADS(CHAINRULE_LOW)) +
+                    CHAINRULE_SHUFFLE(a, b, CHAINRULE_QUADS(CHAINRULE_HIGH));
+  const Vector cd = CHAINRULE_SHUFFLE(c, d, CHAINRULE_QUADS(CHAINRULE_LOW)) +
+                    CHAINRULE_SHUFFLE(c, d, CHAINRULE_QUADS(CHAINRULE_HIGH));
+  const Vector abcd = CHAINRULE_SHUFFLE(ab, cd, CHAINRULE_QUADS(CHAINRULE_FRONT)) +
+                      CHAINRULE_SHUFFLE(ab, cd, CHAINRULE_QUADS(CHAINRULE_BACK));
+  const Quad* quads = reinterpret_cast<const Quad*>(&abcd);
+  Quad sum = quads[0];
+  for (Index q = 1; q < lanes / 4; ++q) sum += quads[q];
+  return sum;
+}
+
+// Ones from `first` on: what of a last, overlapping vector is not yet summed.
+Mask lanes_from(Index first) {
+  Mask mask;
+  for (Index i = 0; i < lanes; ++i) mask[i] = i < first ? 0 : -1;
+  return mask;
+}
+
+Vector masked(Vector v, Mask mask) { return reinterpret_cast<Vector>(reinterpret_cast<Mask>(v) & mask); }
+
+// Depth in whole vectors, and one that overlaps them (`rest` lanes of it count).
+struct Depth {
+  Index size, whole, rest;
+  Mask mask;
+  explicit Depth(Index depth)
+      : size(depth), whole(depth / lanes), rest(depth % lanes), mask(lanes_from(lanes - rest)) {}
+  Index vectors() const { return whole + (rest > 0); }
+};
+
+// packed[k][r] = vector k of row r.
+void interleave(const float* a, Index step, int rows, const Depth& depth, float* packed) {
+  for (int r = 0; r < rows; ++r, a += step) {
+    float* out = packed + r * lanes;
+    for (Index k = 0; k < depth.whole; ++k, out += rows * lanes) store(out, load(a + k * lanes));
+    if (depth.rest) store(out, masked(load(a + depth.size - lanes), depth.mask));
+  }
+}
+
+// sums[r] = the products of row r with four columns.
+template <int Rows>
+void dots(const float* a, const float* const b[group], const Depth& depth, Quad sums[]) {
+  Vector acc[Rows][group] = {};
+  const float *b0 = b[0], *b1 = b[1], *b2 = b[2], *b3 = b[3];
+  const auto add = [&](Vector v0, Vector v1, Vector v2, Vector v3) __attribute__((always_inline)) {
+#pragma GCC unroll 8
+    for (int r = 0; r < Rows; ++r) {
+      const Vector value = load(a + r * lanes);
+      acc[r][0] += value * v0;
+      acc[r][1] += value * v1;
+      acc[r][2] += value * v2;
+      acc[r][3] += value * v3;
+    }
+    a += Rows * lanes;
+  };
+  const Index end = depth.whole * lanes;
+  for (Index k = 0; k < end; k += lanes) add(load(b0 + k), load(b1 + k), load(b2 + k), load(b3 + k));
+  if (depth.rest) {
+    const Index k = depth.size - lanes;
+    add(masked(load(b0 + k), depth.mask), masked(load(b1 + k), depth.mask),
+        masked(load(b2 + k), depth.mask), masked(load(b3 + k), depth.mask));
+  }
+#pragma GCC unroll 8
+  for (int r = 0; r < Rows; ++r)
+    sums[r] = lane_sums(acc[r][0], acc[r][1], acc[r][2], acc[r][3]);
+}
+
+using Dots = void (*)(const float*, const float* const[], const Depth&, Quad[]);
+
+template <int Rows = most_dot_rows>
+Dots dots_of(Index rows) {
+  if (rows == Rows) return dots<Rows>;
+  if constexpr (Rows > 1) return dots_of<Rows - 1>(rows);
+  return nullptr;
+}
+
+// One slice of the depth of a block; the first one starts with the bias, the last one ends
+// with relu.
+void dot_slice_of(const Block& block, Index first, Index last, float* packed) {
+  const Depth depth(last - first);
+  const bool relu = block.relu && last == block.depth;
+  const Index tiles = ceil_div<Index>(block.rows, most_dot_rows);
+  for (Index t = 0; t < tiles; ++t) {
+    const Index row = part_of(block.rows, t, tiles);
+    const Index rows = part_of(block.rows, t + 1, tiles) - row;
+    interleave(block.a.data + row * block.a.row_step + first, block.a.row_step,
+               static_cast<int>(rows), depth, packed);
+    const Dots multiply = dots_of(rows);
+    for (Index col = 0; col < block.cols; col += group) {
+      const Index cols = smaller(group, block.cols - col);
+      const float* b[group];
+      for (Index j = 0; j < group; ++j)
+        b[j] = block.b.data + (col + smaller(j, cols - 1)) * block.b.col_step + first;
+      Quad sums[most_dot_rows];
+      multiply(packed, b, depth, sums);
+      for (Index r = 0; r < rows; ++r) {
+        float* out = block.c + (row + r) * block.c_step + col;
+        for (Index j = 0; j < cols; ++j) {
+          const float before = first > 0 ? out[j] : block.bias ? block.bias[col + j] : 0.0f;
+          out[j] = finished(before + sums[r][j], relu);
+        }
+      }
+    }
+  }
+}
+
+void dot_block(const Block& block) {
+  const Index slices = ceil_div(block.depth, dot_slice);
+  const Index steps = ceil_div(block.depth, lanes);
+  Scratch packed((ceil_div(steps, slices) + 1) * lanes * most_dot_rows);
+  for (Index s = 0; s < slices; ++s)
+    dot_slice_of(block, part_of(steps, s, slices) * lanes,
+                 smaller(block.depth, part_of(steps, s + 1, slices) * lanes), packed);
+}
+
+// ---- Values of A times rows of B ----------------------------------------------------------
+
+constexpr Index panel_slice = 256;
+
+// Rows of a tile when a panel of B is V vectors wide: accumulators, V of B, one of A.
+constexpr int most_rows(int vectors) { return smaller((registers - 1 - vectors) / vectors, 14); }
+
+struct Start {  // what a tile begins with: row r, column j at data[r * step + j]; null is zero
+  const float* data;
+  Index step;
+};
+
+// c[r][j] = start + sum over k of a[r][k] * b[k][j], a whole tile.
 template <int Rows, int Vectors>
-void tile(const float* a, const float* b, Index depth, const float* init, Index init_step,
+void tile(const Operand& a, const float* b, Index b_step, Index depth, Start start, bool relu,
           float* c, Index c_step) {
   Vector acc[Rows][Vectors];
 #pragma GCC unroll 16
   for (int r = 0; r < Rows; ++r)
 #pragma GCC unroll 2
     for (int v = 0; v < Vectors; ++v)
-      acc[r][v] = init ? load(init + r * init_step + v * lanes) : Vector{};
+      acc[r][v] = start.data ? load(start.data + r * start.step + v * lanes) : Vector{};
 
-  for (Index k = 0; k < depth; ++k, a += Rows, b += Vectors * lanes) {
+  // Three rows from one pointer: processors address p, p + step and p + 2 step for nothing.
+  constexpr int pointers = (Rows + 2) / 3;
+  const Index step = a.row_step;
+  const float* p[pointers];
+#pragma GCC unroll 8
+  for (int i = 0; i < pointers; ++i) p[i] = a.data + i * 3 * step;
+  for (Index k = 0; k < depth; ++k, b += b_step) {
     Vector w[Vectors];
 #pragma GCC unroll 2
     for (int v = 0; v < Vectors; ++v) w[v] = load(b + v * lanes);
 #pragma GCC unroll 16
     for (int r = 0; r < Rows; ++r) {
-      const Vector value = broadcast(a[r]);
+      const Vector value = broadcast(p[r / 3][r % 3 * step]);
 #pragma GCC unroll 2
       for (int v = 0; v < Vectors; ++v) acc[r][v] += value * w[v];
     }
+#pragma GCC unroll 8
+    for (int i = 0; i < pointers; ++i) p[i] += a.col_step;
   }
 
 #pragma GCC unroll 16
   for (int r = 0; r < Rows; ++r)
 #pragma GCC unroll 2
-    for (int v = 0; v < Vectors; ++v) store(c + r * c_step + v * lanes, acc[r][v]);
+    for (int v = 0; v < Vectors; ++v)
+      store(c + r * c_step + v * lanes, relu ? (acc[r][v] < 0 ? Vector{} : acc[r][v]) : acc[r][v]);
 }
 
-using Tile = void (*)(const float*, const float*, Index, const float*, Index, float*, Index);
+using Tile = void (*)(const Operand&, const float*, Index, Index, Start, bool, float*, Index);
 
 template <int Vectors, int Rows = most_rows(Vectors)>
 Tile tile_of(Index rows) {
@@ -62,134 +235,133 @@ Tile tile_of(Index rows) {
   return nullptr;
 }
 
-typedef float Quad __attribute__((vector_size(16)));
-typedef float UnalignedQuad __attribute__((vector_size(16), aligned(4), may_alias));
-
-// Lanes of a and b, numbered through. GCC has the first form since version 12 only.
-#ifdef __clang__
-#define CHAINRULE_SHUFFLE(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
-#else
-typedef int QuadMask __attribute__((vector_size(16)));
-#define CHAINRULE_SHUFFLE(a, b, ...) __builtin_shuffle(a, b, QuadMask{__VA_ARGS__})
-#endif
-
-// out[j][i] = in[i][j], four by four.
-void transpose(const float* in, Index in_step, float* out, Index out_step) {
-  Quad row[4];
-  for (int i = 0; i < 4; ++i) row[i] = *reinterpret_cast<const UnalignedQuad*>(in + i * in_step);
-  const Quad low01 = CHAINRULE_SHUFFLE(row[0], row[1], 0, 4, 1, 5);
-  const Quad low23 = CHAINRULE_SHUFFLE(row[2], row[3], 0, 4, 1, 5);
-  const Quad high01 = CHAINRULE_SHUFFLE(row[0], row[1], 2, 6, 3, 7);
-  const Quad high23 = CHAINRULE_SHUFFLE(row[2], row[3], 2, 6, 3, 7);
-  const Quad col[4] = {CHAINRULE_SHUFFLE(low01, low23, 0, 1, 4, 5),
-                       CHAINRULE_SHUFFLE(low01, low23, 2, 3, 6, 7),
-                       CHAINRULE_SHUFFLE(high01, high23, 0, 1, 4, 5),
-                       CHAINRULE_SHUFFLE(high01, high23, 2, 3, 6, 7)};
-  for (int j = 0; j < 4; ++j) *reinterpret_cast<UnalignedQuad*>(out + j * out_step) = col[j];
-}
-
-// panel[k][i] = m[i][k] for i below `count`, zero up to `width`. `along` steps to the next i,
-// `down` to the next k.
-void pack(const float* m, Index along, Index down, Index count, Index width, Index depth,
-          float* panel) {
-  Index whole = 0, deep = 0;  // what is moved in squares
-  if (down == 1) {
-    whole = count / 4 * 4;
-    deep = depth / 4 * 4;
-    for (Index i = 0; i < whole; i += 4)
-      for (Index k = 0; k < deep; k += 4)
-        transpose(m + i * along + k, along, panel + k * width + i, width);
+// packed[k][j] = b[k][j] for j below `cols`, zero up to `width`.
+void pack(const Operand& b, Index depth, Index cols, Index width, float* packed) {
+  if (b.col_step == 1 && cols == width) {
+    for (Index k = 0; k < depth; ++k, packed += width)
+      for (Index j = 0; j < width; j += lanes) store(packed + j, load(b.data + k * b.row_step + j));
+    return;
   }
-  for (Index k = 0; k < depth; ++k) {
-    for (Index i = k < deep ? whole : 0; i < count; ++i)
-      panel[k * width + i] = m[k * down + i * along];
-    for (Index i = count; i < width; ++i) panel[k * width + i] = 0;
+  for (Index k = 0; k < depth; ++k, packed += width) {
+    for (Index j = 0; j < cols; ++j) packed[j] = b.data[k * b.row_step + j * b.col_step];
+    for (Index j = cols; j < width; ++j) packed[j] = 0;
   }
 }
 
 // A tile that reaches beyond C, by way of one that does not.
-void edge_tile(Tile multiply, const Cut& cut, const float* a, const float* b, Index depth,
-               const float* init, Index init_step, float* c, Index c_step, Index rows,
-               Index cols) {
+void edge_tile(Tile multiply, const Operand& a, const float* b, Index width, Index depth,
+               Start start, bool relu, float* c, Index c_step, Index rows, Index cols) {
   float whole[16 * 2 * lanes] = {};
-  const std::size_t row_bytes = static_cast<std::size_t>(cols) * sizeof(float);
-  if (init)
+  if (start.data)
     for (Index r = 0; r < rows; ++r)
-      std::memcpy(whole + r * cut.tile_cols, init + r * init_step, row_bytes);
-  multiply(a, b, depth, whole, cut.tile_cols, whole, cut.tile_cols);
+      for (Index j = 0; j < cols; ++j) whole[r * width + j] = start.data[r * start.step + j];
+  multiply(a, b, width, depth, {whole, width}, relu, whole, width);
   for (Index r = 0; r < rows; ++r)
-    std::memcpy(c + r * c_step, whole + r * cut.tile_cols, row_bytes);
+    for (Index j = 0; j < cols; ++j) c[r * c_step + j] = whole[r * width + j];
 }
 
-Cut cut_into_tiles(Index rows, Index cols) {
-  const Index vectors = cols <= lanes ? 1 : 2;
-  const Index most = vectors == 1 ? most_rows(1) : most_rows(2);
-  const Index row_panels = ceil_div(rows, most);
-  return {
-      .tile_rows = ceil_div(rows, row_panels),  // even panels rather than a thin last one
-      .row_panels = row_panels,
-      .tile_cols = vectors * lanes,
-      .col_panels = ceil_div(cols, vectors * lanes),
-  };
+// One slice of the depth of one panel of columns.
+void panel_of(const Block& block, Index col, Index width, Index first, Index last, float* packed) {
+  const Index cols = smaller(width, block.cols - col), depth = last - first;
+  const int vectors = static_cast<int>(width / lanes);
+  const Index tiles = ceil_div<Index>(block.rows, most_rows(vectors));
+  const bool relu = block.relu && last == block.depth;
+  const Operand b = {block.b.data + first * block.b.row_step + col * block.b.col_step,
+                     block.b.row_step, block.b.col_step};
+  const bool direct = tiles == 1 && cols == width && b.col_step == 1;
+  if (!direct) pack(b, depth, cols, width, packed);
+  for (Index t = 0; t < tiles; ++t) {
+    const Index row = part_of(block.rows, t, tiles);
+    const Index rows = part_of(block.rows, t + 1, tiles) - row;
+    const Tile multiply = vectors == 1 ? tile_of<1>(rows) : tile_of<2>(rows);
+    const Operand a = {block.a.data + row * block.a.row_step + first * block.a.col_step,
+                       block.a.row_step, block.a.col_step};
+    float* out = block.c + row * block.c_step + col;
+    const Start start = first > 0    ? Start{out, block.c_step}
+                        : block.bias ? Start{block.bias + col, 0}
+                                     : Start{nullptr, 0};
+    if (direct)
+      multiply(a, b.data, b.row_step, depth, start, relu, out, block.c_step);
+    else if (cols == width)
+      multiply(a, packed, width, depth, start, relu, out, block.c_step);
+    else
+      edge_tile(multiply, a, packed, width, depth, start, relu, out, block.c_step, rows, cols);
+  }
+}
+
+void panel_block(const Block& block) {
+  const Index slices = larger<Index>(1, ceil_div(block.depth, panel_slice));
+  Scratch packed((ceil_div(block.depth, slices) + 1) * 2 * lanes);
+  for (Index s = 0; s < slices; ++s) {  // once at least: without depth, C is the bias
+    const Index first = part_of(block.depth, s, slices);
+    const Index last = part_of(block.depth, s + 1, slices);
+    for (Index col = 0; col < block.cols;) {
+      const Index width = block.cols - col > lanes ? 2 * lanes : lanes;
+      panel_of(block, col, width, first, last, packed);
+      col += width;
+    }
+  }
+}
+
+// ---- Both --------------------------------------------------------------------------------
+
+// What a task is worth, in multiplications; a value that is read counts as several.
+constexpr Index work_of_a_task = Index{1} << 18;
+constexpr Index most_tasks = 16;
+
+// How many blocks C is cut into, downwards and across.
+struct Grid {
+  Index down, across;
+};
+
+// Blocks as square as they get: those read least. `row` and `col` are the units of a tile.
+Grid cut_into_blocks(Index rows, Index cols, Index depth, Index row, Index col) {
+  const Index work = rows * cols * depth + 8 * (rows + cols) * depth;
+  const Index tasks = smaller(most_tasks, work / work_of_a_task);
+  Grid grid = {1, 1};
+  while (grid.down * grid.across < tasks) {
+    const Index height = rows / grid.down, width = cols / grid.across;
+    if (width >= height && width >= 2 * col)
+      grid.across *= 2;
+    else if (height >= 2 * row)
+      grid.down *= 2;
+    else if (width >= 2 * col)
+      grid.across *= 2;
+    else
+      break;
+  }
+  return grid;
 }
 
 }  // namespace
 
-void matrix_product(const Operand& a, const Operand& b, const float* bias, float* c, Index rows,
-                    Index cols, Index depth, int threads) {
+void matrix_product(const Operand& a, const Operand& b, const float* bias, bool relu, float* c,
+                    Index rows, Index cols, Index depth, int threads) {
   if (rows == 0 || cols == 0) return;
-  const Cut size = cut_into_tiles(rows, cols);
-  const Tile multiply =
-      size.tile_cols == lanes ? tile_of<1>(size.tile_rows) : tile_of<2>(size.tile_rows);
-  const Index work = rows * cols * larger<Index>(depth, 1) / work_of_a_thread;
-  threads = static_cast<int>(smaller<Index>(threads, 1 + work));
-
-  const Index deepest = smaller(depth, slice_depth);
-  Scratch a_panels(size.row_panels * size.tile_rows * deepest);
-  Scratch b_panels(size.col_panels * size.tile_cols * deepest);
-  const Index row_groups = ceil_div(size.row_panels, panels_of_a_task);
-
-  Index first = 0;
-  do {  // once at least: without depth, C is the bias
-    const Index slice = smaller(depth - first, slice_depth);
-    parallel_for(threads, static_cast<std::size_t>(size.row_panels + size.col_panels),
-                 [&](std::size_t task) {
-      Index p = static_cast<Index>(task);
-      if (p < size.row_panels) {
-        const Index row = p * size.tile_rows;
-        pack(a.data + row * a.row_step + first * a.col_step, a.row_step, a.col_step,
-             smaller(size.tile_rows, rows - row), size.tile_rows, slice,
-             a_panels + p * size.tile_rows * slice);
-      } else {
-        p -= size.row_panels;
-        const Index col = p * size.tile_cols;
-        pack(b.data + col * b.col_step + first * b.row_step, b.col_step, b.row_step,
-             smaller(size.tile_cols, cols - col), size.tile_cols, slice,
-             b_panels + p * size.tile_cols * slice);
-      }
-    });
-    parallel_for(threads, static_cast<std::size_t>(row_groups * size.col_panels),
-                 [&](std::size_t task) {
-      const Index group = static_cast<Index>(task) % row_groups;
-      const Index col_panel = static_cast<Index>(task) / row_groups;
-      const Index col = col_panel * size.tile_cols;
-      const Index end = smaller((group + 1) * panels_of_a_task, size.row_panels);
-      for (Index p = group * panels_of_a_task; p < end; ++p) {
-        const Index row = p * size.tile_rows;
-        float* out = c + row * cols + col;
-        const float* a_panel = a_panels + p * size.tile_rows * slice;
-        const float* b_panel = b_panels + col_panel * size.tile_cols * slice;
-        const float* init = first > 0 ? out : bias ? bias + col : nullptr;
-        const Index init_step = first > 0 ? cols : 0;
-        if (row + size.tile_rows <= rows && col + size.tile_cols <= cols)
-          multiply(a_panel, b_panel, slice, init, init_step, out, cols);
-        else
-          edge_tile(multiply, size, a_panel, b_panel, slice, init, init_step, out, cols,
-                    smaller(size.tile_rows, rows - row), smaller(size.tile_cols, cols - col));
-      }
-    });
-    first += slice_depth;
-  } while (first < depth);
+  const bool along = a.col_step == 1 && b.row_step == 1 && depth >= lanes;
+  const Index row_unit = along ? most_dot_rows : most_rows(2), col_unit = along ? group : 2 * lanes;
+  const Grid grid = cut_into_blocks(rows, cols, depth, row_unit, col_unit);
+  const Index col_units = ceil_div(cols, col_unit);
+  parallel_for(threads, static_cast<std::size_t>(grid.down * grid.across), [&](std::size_t task) {
+    const Index i = static_cast<Index>(task) % grid.down, j = static_cast<Index>(task) / grid.down;
+    const Index row = part_of(rows, i, grid.down);
+    const Index col = part_of(col_units, j, grid.across) * col_unit;
+    const Block block = {
+        .a = {a.data + row * a.row_step, a.row_step, a.col_step},
+        .b = {b.data + col * b.col_step, b.row_step, b.col_step},
+        .bias = bias ? bias + col : nullptr,
+        .c = c + row * cols + col,
+        .c_step = cols,
+        .rows = part_of(rows, i + 1, grid.down) - row,
+        .cols = smaller(cols, part_of(col_units, j + 1, grid.across) * col_unit) - col,
+        .depth = depth,
+        .relu = relu,
+    };
+    if (along)
+      dot_block(block);
+    else
+      panel_block(block);
+  });
 }
 
 }  // namespace chainrule::CHAINRULE_ISA

@@ -187,8 +187,8 @@ def linear(
     if not _are_float32(x, weight):
         return reference.linear(x, weight, bias, relu)
     y = _native.empty((len(x), len(weight)))
-    _native.linear(x, weight, _vector(bias), y, get_num_threads())
-    return _finish(y, None, relu)
+    _native.linear(x, weight, _vector(bias), relu, y, get_num_threads())
+    return y
 
 
 def moments(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
