@@ -88,11 +88,34 @@ Convolution sizes(const Images& images, const Weight& weight, const Out& out, Pa
   return c;
 }
 
-void conv2d(Input x, Input weight, std::optional<Input> bias, Output y, Pair stride, Pair padding,
-            Pair dilation, int threads) {
+template <class A, class B>
+bool same_shape(const A& a, const B& b) {
+  if (a.ndim() != b.ndim()) return false;
+  for (std::size_t i = 0; i < a.ndim(); ++i)
+    if (a.shape(i) != b.shape(i)) return false;
+  return true;
+}
+
+// The values' address, or null; `size` of them.
+const float* data_or_null(const std::optional<Input>& values, std::size_t size,
+                          const char* what) {
+  require(!values || values->size() == size, what);
+  return values ? values->data() : nullptr;
+}
+
+void conv2d(Input x, Input weight, std::optional<Input> bias, std::optional<Input> scale,
+            std::optional<Input> shift, std::optional<Input> add, bool relu, Output y,
+            Pair stride, Pair padding, Pair dilation, int threads) {
   const Convolution c = sizes(x, weight, y, stride, padding, dilation);
-  require(!bias || bias->size() == weight.shape(0), "conv2d: bias and weight disagree");
-  active().conv2d(c, x.data(), weight.data(), bias ? bias->data() : nullptr, y.data(), threads);
+  const std::size_t outputs = weight.shape(0);
+  require(scale.has_value() == shift.has_value(), "conv2d: scale and shift come together");
+  require(!add || same_shape(*add, y), "conv2d: add and y disagree");
+  const Epilogue epilogue{data_or_null(scale, outputs, "conv2d: scale and weight disagree"),
+                          data_or_null(shift, outputs, "conv2d: shift and weight disagree"),
+                          add ? add->data() : nullptr, relu};
+  active().conv2d(c, x.data(), weight.data(),
+                  data_or_null(bias, outputs, "conv2d: bias and weight disagree"), epilogue,
+                  y.data(), threads);
 }
 
 void conv2d_input_grad(Input g, Input weight, Output dx, Pair stride, Pair padding, Pair dilation,
@@ -235,8 +258,9 @@ NB_MODULE(_native, m) {
   m.def("relu_backward", &relu_backward, "g"_a.noconvert(), "y"_a.noconvert(),
         "dx"_a.noconvert(), "threads"_a, ReleaseGil());
   m.def("conv2d", &conv2d, "x"_a.noconvert(), "weight"_a.noconvert(),
-        "bias"_a.noconvert().none(), "y"_a.noconvert(), "stride"_a, "padding"_a, "dilation"_a,
-        "threads"_a, ReleaseGil());
+        "bias"_a.noconvert().none(), "scale"_a.noconvert().none(), "shift"_a.noconvert().none(),
+        "add"_a.noconvert().none(), "relu"_a, "y"_a.noconvert(), "stride"_a, "padding"_a,
+        "dilation"_a, "threads"_a, ReleaseGil());
   m.def("conv2d_input_grad", &conv2d_input_grad, "g"_a.noconvert(), "weight"_a.noconvert(),
         "dx"_a.noconvert(), "stride"_a, "padding"_a, "dilation"_a, "threads"_a, ReleaseGil());
   m.def("conv2d_weight_grad", &conv2d_weight_grad, "g"_a.noconvert(), "x"_a.noconvert(),

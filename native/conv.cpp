@@ -30,6 +30,15 @@ void pack(Index out_channels, Index in_channels, Index rows, Index cols, Weight 
   });
 }
 
+// Copies one value for each channel and fills the last vector with zeros; null stays null.
+const float* fill_up(const float* values, Index channels, float* to) {
+  if (!values) return nullptr;
+  const Index whole = ceil_div(channels, lanes) * lanes;
+  std::memcpy(to, values, static_cast<std::size_t>(channels) * sizeof(float));
+  std::memset(to + channels, 0, static_cast<std::size_t>(whole - channels) * sizeof(float));
+  return to;
+}
+
 // Along one axis, pixels phase, phase + stride, ... of the input are reached through every
 // stride-th tap only: for pixel i*stride + phase and tap k, output i + (phase + p - k*d)/stride.
 struct Phase {
@@ -52,8 +61,8 @@ Phase phase_of(Index phase, Index kernel, Index stride, Index padding, Index dil
 
 }  // namespace
 
-void conv2d(const Convolution& c, const float* x, const float* weight, const float* bias, float* y,
-            int threads) {
+void conv2d(const Convolution& c, const float* x, const float* weight, const float* bias,
+            const Epilogue& epilogue, float* y, int threads) {
   const Index taps = c.kernel_height * c.kernel_width;
   const Scratch packed(packed_size(taps, c.channels, c.outputs));
   pack(c.outputs, c.channels, c.kernel_height, c.kernel_width,
@@ -62,11 +71,12 @@ void conv2d(const Convolution& c, const float* x, const float* weight, const flo
        },
        packed, threads);
 
-  const Scratch init(ceil_div(c.outputs, lanes) * lanes + lanes);
-  if (bias) {
-    std::memset(init, 0, static_cast<std::size_t>(ceil_div(c.outputs, lanes) * lanes) * 4);
-    std::memcpy(init, bias, static_cast<std::size_t>(c.outputs) * 4);
-  }
+  const Index whole = ceil_div(c.outputs, lanes) * lanes;
+  const Scratch vectors(3 * whole);
+  const float* init = fill_up(bias, c.outputs, vectors);
+  const Epilogue end{fill_up(epilogue.scale, c.outputs, vectors + whole),
+                     fill_up(epilogue.shift, c.outputs, vectors + 2 * whole), epilogue.add,
+                     epilogue.relu};
 
   Window window{{c.kernel_height, -c.padding_height, c.dilation_height, c.stride_height},
                 {c.kernel_width, -c.padding_width, c.dilation_width, c.stride_width}};
@@ -80,7 +90,7 @@ void conv2d(const Convolution& c, const float* x, const float* weight, const flo
     in = {x, 1, 1, pixels, c.channels};
     out = {y, 1, pixels, c.outputs, 0, 0, c.outputs};
   }
-  slide(window, in, packed, bias ? static_cast<float*>(init) : nullptr, out, threads);
+  slide(window, in, packed, init, end, out, threads);
 }
 
 void conv2d_input_grad(const Convolution& c, const float* g, const float* weight, float* dx,
@@ -114,7 +124,7 @@ void conv2d_input_grad(const Convolution& c, const float* g, const float* weight
         in = {g, 1, 1, pixels, c.outputs};
         out = {dx, 1, pixels, c.channels, 0, 0, c.channels};
       }
-      slide({rows.axis, cols.axis}, in, packed, nullptr, out, threads);
+      slide({rows.axis, cols.axis}, in, packed, nullptr, {}, out, threads);
     }
   }
 }

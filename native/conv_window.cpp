@@ -40,14 +40,57 @@ template <int Pixels, int Vectors, int First, int Last>
   }
 }
 
+// Where a tile starts from and where it goes: the pointers are those of its first pixel and
+// channel; init, scale, shift and add may be null.
+struct Ends {
+  const float* init;
+  const float* scale;
+  const float* shift;
+  const float* add;
+  bool relu;
+  float* out;
+  Index out_step, channels;
+};
+
 template <int Pixels, int Vectors>
-void tile(const Run* runs, int count, Index in_step, const float* init, float* out, Index out_step,
-          Index channels) {
+[[gnu::always_inline]] inline void finish(Vector (&acc)[Pixels][Vectors], const Ends& ends) {
+  if (ends.scale) {
+#pragma GCC unroll 4
+    for (int v = 0; v < Vectors; ++v) {
+      const Vector scale = load(ends.scale + v * lanes), shift = load(ends.shift + v * lanes);
+#pragma GCC unroll 16
+      for (int p = 0; p < Pixels; ++p) acc[p][v] = acc[p][v] * scale + shift;
+    }
+  }
+  if (ends.add) {
+#pragma GCC unroll 16
+    for (int p = 0; p < Pixels; ++p) {
+      const float* add = ends.add + p * ends.out_step;
+      float part[Vectors * lanes];
+      if (ends.channels < Vectors * lanes) {
+        std::memcpy(part, add, static_cast<std::size_t>(ends.channels) * sizeof(float));
+        add = part;
+      }
+#pragma GCC unroll 4
+      for (int v = 0; v < Vectors; ++v) acc[p][v] += load(add + v * lanes);
+    }
+  }
+  if (ends.relu) {
+#pragma GCC unroll 16
+    for (int p = 0; p < Pixels; ++p)
+#pragma GCC unroll 4
+      for (int v = 0; v < Vectors; ++v)  // a NaN compares false and stays
+        acc[p][v] = acc[p][v] < Vector{} ? Vector{} : acc[p][v];
+  }
+}
+
+template <int Pixels, int Vectors>
+void tile(const Run* runs, int count, Index in_step, const Ends& ends) {
   Vector acc[Pixels][Vectors];
 #pragma GCC unroll 16
   for (int p = 0; p < Pixels; ++p)
 #pragma GCC unroll 4
-    for (int v = 0; v < Vectors; ++v) acc[p][v] = init ? load(init + v * lanes) : Vector{};
+    for (int v = 0; v < Vectors; ++v) acc[p][v] = ends.init ? load(ends.init + v * lanes) : Vector{};
 
   for (int i = 0; i < count; ++i) {
     if (runs[i].skip == Skip::none)
@@ -57,22 +100,24 @@ void tile(const Run* runs, int count, Index in_step, const float* init, float* o
     else
       add_run<Pixels, Vectors, 0, Pixels - 1>(acc, runs[i], in_step);
   }
+  finish(acc, ends);
 
 #pragma GCC unroll 16
   for (int p = 0; p < Pixels; ++p) {
-    if (channels >= Vectors * lanes) {
+    float* out = ends.out + p * ends.out_step;
+    if (ends.channels >= Vectors * lanes) {
 #pragma GCC unroll 4
-      for (int v = 0; v < Vectors; ++v) store(out + p * out_step + v * lanes, acc[p][v]);
+      for (int v = 0; v < Vectors; ++v) store(out + v * lanes, acc[p][v]);
     } else {
       Vector part[Vectors];  // a copy: acc itself must have no address, or it leaves registers
 #pragma GCC unroll 4
       for (int v = 0; v < Vectors; ++v) part[v] = acc[p][v];
-      std::memcpy(out + p * out_step, part, static_cast<std::size_t>(channels) * sizeof(float));
+      std::memcpy(out, part, static_cast<std::size_t>(ends.channels) * sizeof(float));
     }
   }
 }
 
-using Tile = void (*)(const Run*, int, Index, const float*, float*, Index, Index);
+using Tile = void (*)(const Run*, int, Index, const Ends&);
 
 template <int Vectors, int Pixels = most_pixels(Vectors)>
 struct Tiles {
@@ -90,6 +135,7 @@ struct Job {
   const OutImages& out;
   const float* weights;
   const float* init;
+  const Epilogue& end;
   Index width;  // of a full block of output channels
 
   Index taps() const { return window.rows.taps * window.cols.taps; }
@@ -174,6 +220,8 @@ void prefetch(const float* data, Index floats) {
   for (Index i = 0; i < floats; i += line) __builtin_prefetch(data + i, 0, 2);
 }
 
+const float* at(const float* values, Index index) { return values ? values + index : nullptr; }
+
 // Output rows [top, bottom) and columns [left, right) of one image, one block of channels.
 void slide_block(const Job& job, Index image, Index block, Index top, Index bottom, Index left,
                  Index right, float* lines, Run* runs) {
@@ -182,7 +230,6 @@ void slide_block(const Job& job, Index image, Index block, Index top, Index bott
   const int vectors = channels > lanes ? 2 : 1;
   const Index width = vectors * lanes;
   const float* weights = job.weights + start * job.taps() * job.in.channels;
-  const float* init = job.init ? job.init + start : nullptr;
   const float* in = job.in.data + image * job.in.rows * job.in.cols * job.in.channels;
   const Index in_step = job.window.cols.stride * job.in.channels;
 
@@ -190,7 +237,7 @@ void slide_block(const Job& job, Index image, Index block, Index top, Index bott
   const Index most = vectors == 2 ? most_pixels(2) : most_pixels(1);
   const Index tiles = ceil_div(right - left, most);
   for (Index row = top; row < bottom; ++row) {
-    float* out = job.out.data + image * job.out.image_step + row * job.out.row_step + start;
+    const Index out_row = image * job.out.image_step + row * job.out.row_step + start;
     const float* in_row = in + row * job.window.rows.stride * job.in.cols * job.in.channels;
     for (Index t = 0; t < tiles; ++t) {
       const Index first = left + (right - left) * t / tiles;
@@ -200,8 +247,11 @@ void slide_block(const Job& job, Index image, Index block, Index top, Index bott
       const Tile run_tile = vectors == 2 ? Tiles<2>::of(pixels) : Tiles<1>::of(pixels);
       if (job.taps() == 1 && block == 0)
         prefetch(in_row + (first + pixels) * in_step, pixels * in_step);
-      run_tile(runs, count, in_step, init, out + first * job.out.pixel_step, job.out.pixel_step,
-               channels);
+      const Index place = out_row + first * job.out.pixel_step;
+      run_tile(runs, count, in_step,
+               {at(job.init, start), at(job.end.scale, start), at(job.end.shift, start),
+                at(job.end.add, place), job.end.relu, job.out.data + place, job.out.pixel_step,
+                channels});
     }
   }
 }
@@ -230,9 +280,9 @@ Cut cut(const Job& job) {
 }  // namespace
 
 void slide(const Window& window, const InImages& in, const float* weights, const float* init,
-           const OutImages& out, int threads) {
+           const Epilogue& end, const OutImages& out, int threads) {
   if (in.images == 0 || out.rows <= 0 || out.cols <= 0) return;
-  const Job job{window, in, out, weights, init, block_width(out.channels)};
+  const Job job{window, in, out, weights, init, end, block_width(out.channels)};
   const Cut piece = cut(job);
   const Index blocks = ceil_div(out.channels, job.width);
   const Index row_pieces = ceil_div(out.rows, piece.rows);

@@ -39,8 +39,9 @@ inline Index packed_size(Index taps, Index in_channels, Index out_channels) {
 }
 
 // weights: packed [block][tap row][tap col][in channel][lane]; the last block is half as wide
-// where half is enough. init: out channels rounded up to whole vectors, or null for zeros.
+// where half is enough. init: out channels rounded up to whole vectors, or null for zeros; so
+// are the epilogue's scale and shift.
 void slide(const Window&, const InImages&, const float* weights, const float* init,
-           const OutImages&, int threads);
+           const Epilogue&, const OutImages&, int threads);
 
 }  // namespace chainrule::CHAINRULE_ISA

@@ -19,6 +19,15 @@ struct Convolution {
   std::ptrdiff_t dilation_height, dilation_width;
 };
 
+// y = relu(y * scale[o] + shift[o] + add), each step only where it is given (scale and shift come
+// together): what a convolution does to its result before it is stored. add is laid out as y.
+struct Epilogue {
+  const float* scale = nullptr;
+  const float* shift = nullptr;
+  const float* add = nullptr;
+  bool relu = false;
+};
+
 struct Pool {
   std::ptrdiff_t images, channels, height, width;
   std::ptrdiff_t out_height, out_width;
@@ -42,7 +51,7 @@ struct Kernels {
   void (*relu_backward)(const float* g, const float* y, float* dx, std::ptrdiff_t n, int threads);
   // weight and dw are (O, C, KH, KW); bias may be null. dx, y and dw are overwritten.
   void (*conv2d)(const Convolution&, const float* x, const float* weight, const float* bias,
-                 float* y, int threads);
+                 const Epilogue&, float* y, int threads);
   void (*conv2d_input_grad)(const Convolution&, const float* g, const float* weight, float* dx,
                             int threads);
   void (*conv2d_weight_grad)(const Convolution&, const float* g, const float* x, float* dw,

@@ -49,6 +49,7 @@ __all__ = [
 
 ISA_VARIABLE = "CHAINRULE_ISA"
 CHANNELS_LAST = (0, 2, 3, 1)
+NO_EPILOGUE = Epilogue()
 MOST_TAPS = 256  # of a pooling window: their numbers are bytes
 
 
@@ -115,19 +116,18 @@ def conv2d(
     epilogue: Epilogue | None = None,
 ) -> np.ndarray:
     geometry = (stride, padding, dilation)
-    if groups != 1 or not _are_float32(x, weight):
+    add = None if epilogue is None else epilogue.add
+    if groups != 1 or not _are_float32(x, weight, x if add is None else add):
         return reference.conv2d(x, weight, bias, *geometry, groups, epilogue)
     axes = zip(x.shape[2:], weight.shape[2:], *geometry, strict=True)
     height, width = (conv_output_size(*axis) for axis in axes)
     y = _native.empty((len(x), height, width, len(weight)))
     weight = np.ascontiguousarray(weight)
-    _native.conv2d(_channels_last(x), weight, _vector(bias), y, *geometry, get_num_threads())
-    y = y.transpose(0, 3, 1, 2)
-    if epilogue is None:
-        return y
-    if epilogue.scale is not None and epilogue.shift is not None:
-        return scale_shift(y, epilogue.scale, epilogue.shift, epilogue.add, epilogue.relu)
-    return _finish(y, epilogue.add, epilogue.relu)
+    scale, shift, add, relu = epilogue or NO_EPILOGUE
+    end = (_vector(scale), _vector(shift), None if add is None else _channels_last(add), relu)
+    x = _channels_last(x)
+    _native.conv2d(x, weight, _vector(bias), *end, y, *geometry, get_num_threads())
+    return y.transpose(0, 3, 1, 2)
 
 
 def conv2d_moments(
