@@ -43,6 +43,34 @@ struct Operand {
   std::ptrdiff_t row_step, col_step;
 };
 
+// A parameter's arrays have the same order in memory and do not overlap.
+struct SgdParameter {
+  float* weight;
+  const float* grad;
+  float* buffer;  // null: no momentum
+  std::ptrdiff_t size;
+};
+
+struct Sgd {
+  float lr, momentum, gain, weight_decay;  // gain = 1 - dampening
+  bool nesterov, maximize;
+};
+
+struct AdamParameter {
+  float* weight;
+  const float* grad;
+  float* mean;
+  float* square;
+  float* peak;  // null: not amsgrad
+  std::ptrdiff_t size;
+};
+
+// w = keep w - lr m/(sqrt(v) + eps): lr and eps contain the corrections for the start.
+struct Adam {
+  float lr, eps, beta1, one_minus_beta1, beta2, one_minus_beta2, decay_into_grad, keep;
+  bool maximize;
+};
+
 struct Kernels {
   const char* instruction_set;
   // y = max(x, 0); n elements. y may alias x.
@@ -77,6 +105,9 @@ struct Kernels {
   void (*max_pool2d)(const Pool&, const float* x, float* y, std::uint8_t* index, int threads);
   void (*max_pool2d_backward)(const Pool&, const float* g, const std::uint8_t* index, float* dx,
                               int threads);
+  void (*sgd_step)(const SgdParameter* parameters, std::ptrdiff_t count, const Sgd&, int threads);
+  void (*adam_step)(const AdamParameter* parameters, std::ptrdiff_t count, const Adam&,
+                    int threads);
   // No kernel, but their measure: `steps` rounds of independent multiply-adds in registers on
   // each thread. Returns how many floating-point operations were done.
   double (*multiply_adds)(std::ptrdiff_t steps, int threads);

@@ -2,6 +2,7 @@
 #include "conv.hpp"
 #include "linear.hpp"
 #include "norm.hpp"
+#include "optimizer.hpp"
 #include "peak.hpp"
 #include "pool.hpp"
 
@@ -25,6 +26,8 @@ const Kernels kernels = {
     .scale_shift = scale_shift,
     .max_pool2d = max_pool2d,
     .max_pool2d_backward = max_pool2d_backward,
+    .sgd_step = sgd_step,
+    .adam_step = adam_step,
     .multiply_adds = multiply_adds,
 };
 

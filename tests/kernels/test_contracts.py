@@ -3,10 +3,10 @@
 A kernel is tested by standing in the table: `test_every_kernel_has_cases` fails otherwise.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
-from itertools import product
+from itertools import chain, product
 from typing import Any
 
 import numpy as np
@@ -36,11 +36,15 @@ class Case:
 
 
 def inside(value: Any, function: Callable[[Any], Any]) -> Any:
-    """The function of a value, or of each value in an epilogue."""
+    """The function of a value, or of each value in an epilogue or a list."""
+    if isinstance(value, list):
+        return [function(each) for each in value]
     return Epilogue(*map(function, value)) if isinstance(value, Epilogue) else function(value)
 
 
 def cast(value: Any, dtype: str) -> Any:
+    if isinstance(value, list):
+        return [cast(each, dtype) for each in value]
     is_float = isinstance(value, np.ndarray) and value.dtype.kind == "f"
     return value.astype(dtype) if is_float else value
 
@@ -49,7 +53,7 @@ def cast(value: Any, dtype: str) -> Any:
 
 
 def contiguous(value: Any) -> Any:
-    return np.ascontiguousarray(value) if isinstance(value, np.ndarray) else value
+    return np.array(value, order="C") if isinstance(value, np.ndarray) else value
 
 
 def channels_last(value: Any) -> Any:
@@ -61,15 +65,15 @@ def channels_last(value: Any) -> Any:
 def backwards(value: Any) -> Any:
     if not isinstance(value, np.ndarray):
         return value
-    everything = (slice(None, None, -1),) * value.ndim
-    return np.ascontiguousarray(value[everything])[everything]
+    everything = (..., *(slice(None, None, -1),) * value.ndim)
+    return np.array(value[everything], order="C")[everything]
 
 
 def with_gaps(value: Any) -> Any:
     if not isinstance(value, np.ndarray):
         return value
     wide = np.full([2 * size for size in value.shape], 77, value.dtype)
-    every_second = (slice(None, None, 2),) * value.ndim
+    every_second = (..., *(slice(None, None, 2),) * value.ndim)
     wide[every_second] = value
     return wide[every_second]
 
@@ -339,6 +343,43 @@ def cases() -> Iterator[Case]:
                 rng.normal(size=s[0]), rng.normal(size=s), rng.integers(0, s[1], s[0]),
                 p, 0.7))  # fmt: skip
 
+    yield from optimizer_cases()
+
+
+PARAMETERS = [(3, 4), (), (2, 3, 4, 5), (0, 3), (37,)]
+
+SGDS = [  # with buffers, lr, momentum, dampening, weight_decay, nesterov, maximize
+    (False, 0.1, 0.0, 0.0, 0.0, False, False),
+    (False, 0.1, 0.0, 0.0, 0.3, False, True),
+    (True, 0.1, 0.9, 0.0, 0.0, False, False),
+    (True, 0.1, 0.9, 0.4, 0.3, False, True),
+    (True, 0.1, 0.9, 0.0, 0.3, True, False),
+]
+
+ADAMS = [  # with peaks, step, lr, beta1, beta2, eps, weight_decay, decoupled, maximize
+    (False, 1, 0.1, 0.9, 0.999, 1e-8, 0.0, False, False),
+    (False, 7, 0.1, 0.8, 0.9, 1e-3, 0.3, False, True),
+    (False, 7, 0.1, 0.8, 0.9, 1e-3, 0.3, True, False),
+    (True, 3, 0.1, 0.9, 0.99, 1e-3, 0.0, False, False),
+    (True, 3, 0.1, 0.9, 0.99, 1e-3, 0.3, True, True),
+]
+
+
+def optimizer_cases() -> Iterator[Case]:
+    def normal(rng: np.random.Generator) -> list[np.ndarray]:
+        return [np.asarray(rng.normal(size=shape)) for shape in PARAMETERS]
+
+    def square(rng: np.random.Generator) -> list[np.ndarray]:
+        return [np.asarray(rng.uniform(0.1, 2, size=shape)) for shape in PARAMETERS]
+
+    for has_buffers, *rule in SGDS:
+        yield Case("sgd_step", f"{rule}", lambda rng, r=rule, b=has_buffers: (
+            normal(rng), normal(rng), normal(rng) if b else None, *r))  # fmt: skip
+    for has_peaks, *rule in ADAMS:
+        yield Case("adam_step", f"{rule} {has_peaks}", lambda rng, r=rule, p=has_peaks: (
+            normal(rng), normal(rng), normal(rng), square(rng), square(rng) if p else None,
+            *r))  # fmt: skip
+
 
 def norm_cases(x: tuple[int, ...], affine: bool) -> Iterator[Case]:
     """Batch norm by given moments, forward and backward, with what may follow it."""
@@ -395,9 +436,20 @@ def definition(case: Case, dtype: str) -> tuple[np.ndarray, ...]:
     return results_of(getattr(naive, case.kernel), arguments)
 
 
+# Positions of arguments.
+CHANGED_IN_PLACE = {"accumulate": (0,), "sgd_step": (0, 2), "adam_step": (0, 2, 3, 4)}
+
+
 def results_of(kernel: Callable[..., Any], arguments: Any) -> tuple[np.ndarray, ...]:
     results = kernel(*arguments)
+    if results is None:
+        return tuple(arrays_in(arguments[i] for i in CHANGED_IN_PLACE[kernel.__name__]))
     return results if isinstance(results, tuple) else (results,)
+
+
+def arrays_in(arguments: Iterable[Any]) -> list[np.ndarray]:
+    each = (value if isinstance(value, list | Epilogue) else [value] for value in arguments)
+    return [value for value in chain.from_iterable(each) if isinstance(value, np.ndarray)]
 
 
 TOLERANCE = {"float64": 1e-12, "float32": 5e-6, "float16": 4e-3}
@@ -428,9 +480,9 @@ def test_matches_the_definition_in_float32(case: Case, layout: str, tier: str):
 
 
 def read_only(case: Case, arguments: Arguments) -> list[np.ndarray]:
-    """The arrays that the kernel must leave alone; accumulate adds to its first."""
-    flat = (v for value in arguments for v in (value if isinstance(value, Epilogue) else [value]))
-    return [v for v in flat if isinstance(v, np.ndarray)][case.kernel == "accumulate" :]
+    """The arrays that the kernel must leave alone."""
+    changed = CHANGED_IN_PLACE.get(case.kernel, ())
+    return arrays_in(value for i, value in enumerate(arguments) if i not in changed)
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float16"])
@@ -522,6 +574,8 @@ def torch_answer(torch: Any, name: str, a: Arguments) -> Any:
         return torch_finish(torch, y, add, relu)
     if name == "linear":
         return torch_finish(torch, functional.linear(*a[:3]), None, a[3])
+    if name in ("sgd_step", "adam_step"):
+        return torch_step(torch, name, a)
     simple = {
         "add": torch.add,
         "accumulate": torch.add,
@@ -545,6 +599,29 @@ def torch_answer(torch: Any, name: str, a: Arguments) -> Any:
 def torch_finish(torch: Any, y: Any, add: Any, relu: bool) -> Any:
     y = y if add is None else y + add
     return torch.relu(y) if relu else y
+
+
+def torch_step(torch: Any, name: str, a: Arguments) -> Any:
+    """A step of PyTorch's optimizer that starts from the same state."""
+    params = [torch.nn.Parameter(w) for w in a[0]]
+    if name == "sgd_step":
+        state = {"momentum_buffer": a[2]}
+        lr, momentum, dampening, decay, nesterov, maximize = a[3:]
+        optimizer = torch.optim.SGD(
+            params, lr, momentum, dampening, decay, nesterov, maximize=maximize
+        )
+    else:
+        step, lr, beta1, beta2, eps, decay, decoupled, maximize = a[5:]
+        steps = [torch.tensor(step - 1.0) for _ in params]
+        state = {"step": steps, "exp_avg": a[2], "exp_avg_sq": a[3], "max_exp_avg_sq": a[4]}
+        rule = torch.optim.AdamW if decoupled else torch.optim.Adam
+        amsgrad = a[4] is not None
+        optimizer = rule(params, lr, (beta1, beta2), eps, decay, amsgrad, maximize=maximize)
+    for i, (p, grad) in enumerate(zip(params, a[1], strict=True)):
+        p.grad = grad
+        optimizer.state[p].update({k: None if v is None else v[i] for k, v in state.items()})
+    optimizer.step()
+    return *params, *(t for k, v in state.items() if k != "step" for t in v or ())
 
 
 def image_index(
@@ -592,11 +669,11 @@ def test_matches_pytorch(case: Case, dtype: str, torch: Any):
 
     def tensor(value: Any) -> Any:
         is_array = isinstance(value, np.ndarray)
-        return torch.from_numpy(np.ascontiguousarray(value)) if is_array else value
+        return torch.from_numpy(np.array(value, order="C")) if is_array else value
 
     tensors = [inside(value, tensor) for value in arguments]
     answer = torch_answer(torch, case.kernel, tuple(tensors))
-    results = results_of(getattr(kernels, case.kernel), arguments)  # after: one of them adds
+    results = results_of(getattr(kernels, case.kernel), arguments)
     expected = [t.detach().numpy() for t in (answer if isinstance(answer, tuple) else (answer,))]
     if case.kernel == "max_pool2d":
         taps = torch.from_numpy(np.ascontiguousarray(results[1]))

@@ -35,7 +35,11 @@ def training_step() -> list[np.ndarray]:
     dx = kernels.conv2d_input_grad(g, weight, x.shape, *GEOMETRY)
     rows = pooled.reshape(len(pooled), -1)
     scores = kernels.linear(rows, rng.normal(size=(50, rows.shape[1])).astype(np.float32), None)
-    return [scores, y, normed, mean, var, pooled, index, g, dweight, dbias, dw, dx]
+    state = [rng.random((300, 300)).astype(np.float32) for _ in range(8)]
+    kernels.sgd_step(state[0:1], state[1:2], state[2:3], 0.1, 0.9, 0.0, 0.1, False, False)
+    adam = (1, 0.1, 0.9, 0.99, 1e-8, 0.1, True, False)
+    kernels.adam_step(state[3:4], state[4:5], state[5:6], state[6:7], state[7:8], *adam)
+    return [*state, scores, y, normed, mean, var, pooled, index, g, dweight, dbias, dw, dx]
 
 
 def same_bits(a: list[np.ndarray], b: list[np.ndarray]) -> bool:

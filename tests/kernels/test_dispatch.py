@@ -124,6 +124,26 @@ def test_native_refuses_arrays_it_would_have_to_copy():
 
 
 @needs_native
+def test_native_leaves_a_step_to_reference_where_memory_does_not_fit():
+    from chainrule.kernels import _native
+
+    def left(weights, grads, buffers=None):
+        return _native.sgd_step(weights, grads, buffers, 1.0, 0.0, 0.0, 0.0, False, False, 1)
+
+    memory = np.ones(8, np.float32)
+    ones, double, gaps, frozen = np.ones(4, np.float32), np.ones(4), memory[::2], np.ones(4, "f4")
+    frozen.flags.writeable = False
+    for w, g in [(gaps, gaps.copy()), (memory[:4], memory[2:6]), (double, double.copy()),
+                 (ones, memory), (frozen, ones), ("w", ones)]:  # fmt: skip
+        before = np.copy(w)
+        assert left([np.zeros(3, np.float32), w], [np.ones(3, np.float32), g]) == [1]
+        assert np.array_equal(w, before)
+    assert left([ones], [frozen]) == [] and (ones == 0).all()
+    with pytest.raises(ValueError, match="lists of one length"):
+        left([ones], [])
+
+
+@needs_native
 def test_memory_is_reused_and_never_while_it_is_held():
     from chainrule.kernels import _native
 

@@ -400,6 +400,59 @@ def multi_margin_loss_backward(
     return dscores.astype(scores.dtype)
 
 
+def sgd_step(
+    weights: list[np.ndarray],
+    grads: list[np.ndarray],
+    buffers: list[np.ndarray] | None,
+    lr: float,
+    momentum: float,
+    dampening: float,
+    weight_decay: float,
+    nesterov: bool,
+    maximize: bool,
+) -> None:
+    for i, (w, g) in enumerate(zip(weights, grads, strict=True)):
+        for place in np.ndindex(w.shape):
+            slope = -float(g[place]) if maximize else float(g[place])
+            slope += weight_decay * float(w[place])
+            if buffers:
+                v = momentum * float(buffers[i][place]) + (1 - dampening) * slope
+                buffers[i][place] = v
+                slope = slope + momentum * v if nesterov else v
+            w[place] -= lr * slope
+
+
+def adam_step(
+    weights: list[np.ndarray],
+    grads: list[np.ndarray],
+    means: list[np.ndarray],
+    squares: list[np.ndarray],
+    peaks: list[np.ndarray] | None,
+    step: int,
+    lr: float,
+    beta1: float,
+    beta2: float,
+    eps: float,
+    weight_decay: float,
+    decoupled: bool,
+    maximize: bool,
+) -> None:
+    for i, (w, g, m, v) in enumerate(zip(weights, grads, means, squares, strict=True)):
+        for place in np.ndindex(w.shape):
+            slope = -float(g[place]) if maximize else float(g[place])
+            if decoupled:
+                w[place] *= 1 - lr * weight_decay
+            else:
+                slope += weight_decay * float(w[place])
+            m[place] = beta1 * m[place] + (1 - beta1) * slope
+            v[place] = beta2 * v[place] + (1 - beta2) * slope**2
+            largest = v[place]
+            if peaks:
+                largest = peaks[i][place] = max(v[place], peaks[i][place])
+            mean, square = m[place] / (1 - beta1**step), largest / (1 - beta2**step)
+            w[place] -= lr * mean / (math.sqrt(square) + eps)
+
+
 def _each(function: Callable[..., float], *arrays: np.ndarray) -> np.ndarray:
     """A function of numbers, at every place."""
     y = np.zeros(arrays[0].shape, arrays[0].dtype)

@@ -10,7 +10,9 @@ the best that the processor has is used otherwise.
 """
 
 import os
+from collections.abc import Sequence
 from importlib import import_module
+from typing import Any
 
 import numpy as np
 
@@ -29,6 +31,7 @@ except ModuleNotFoundError as error:
     ) from error
 
 __all__ = [
+    "adam_step",
     "batch_norm_add_relu_backward",
     "batch_norm_backward",
     "batch_norm_relu_backward",
@@ -45,6 +48,7 @@ __all__ = [
     "relu_backward",
     "relu_bias_backward",
     "scale_shift",
+    "sgd_step",
 ]
 
 ISA_VARIABLE = "CHAINRULE_ISA"
@@ -324,6 +328,35 @@ def max_pool2d_backward(
     g, index = _channels_last(g), _channels_last(index)
     _native.max_pool2d_backward(g, index, dx, *geometry, get_num_threads())
     return dx.transpose(0, 3, 1, 2)
+
+
+def sgd_step(
+    weights: Sequence[np.ndarray],
+    grads: Sequence[np.ndarray],
+    buffers: Sequence[np.ndarray] | None,
+    *settings: Any,
+) -> None:
+    lists = (weights, grads, buffers)
+    if left := _native.sgd_step(*lists, *settings, get_num_threads()):
+        reference.sgd_step(*_items(lists, left), *settings)
+
+
+def adam_step(
+    weights: Sequence[np.ndarray],
+    grads: Sequence[np.ndarray],
+    means: Sequence[np.ndarray],
+    squares: Sequence[np.ndarray],
+    peaks: Sequence[np.ndarray] | None,
+    *settings: Any,
+) -> None:
+    lists = (weights, grads, means, squares, peaks)
+    if left := _native.adam_step(*lists, *settings, get_num_threads()):
+        reference.adam_step(*_items(lists, left), *settings)
+
+
+def _items(lists: tuple[Any, ...], places: list[int]) -> list[Any]:
+    """What stands at these places of each list; None stays."""
+    return [each if each is None else [each[i] for i in places] for each in lists]
 
 
 def _finish(y: np.ndarray, add: np.ndarray | None, relu: bool) -> np.ndarray:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import math
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
-from chainrule.optim.optimizer import Array, Group, Optimizer, Params, require
+from chainrule import kernels
+from chainrule.optim.optimizer import Group, Optimizer, Params, require
 from chainrule.tensor import Tensor
+
+MOMENTS = ("exp_avg", "exp_avg_sq", "max_exp_avg_sq")  # PyTorch's names; the last for amsgrad
 
 
 class Adam(Optimizer):
@@ -55,38 +57,39 @@ class Adam(Optimizer):
         fits = len(betas) == 2 and all(0 <= b < 1 for b in betas)
         require(fits, self, "betas must be two numbers in [0, 1)", betas)
 
-    def _update(self, w: Array, g: Array, state: dict[str, Any], group: Group) -> None:
-        if not state:
-            names = ("exp_avg", "exp_avg_sq", "max_exp_avg_sq")[: 3 if group["amsgrad"] else 2]
-            state["step"] = 0
-            state.update({name: Tensor(np.zeros_like(w)) for name in names})
-        state["step"] = t = int(state["step"]) + 1
-        m, v = state["exp_avg"].array, state["exp_avg_sq"].array
-        lr, eps, decay = group["lr"], group["eps"], group["weight_decay"]
+    def _update(self, params: list[Tensor], group: Group) -> None:
+        by_step: dict[int, list[Tensor]] = {}
+        for p in params:
+            state = self.state.setdefault(p, {})
+            if not state:
+                state["step"] = 0
+                names = MOMENTS if group["amsgrad"] else MOMENTS[:2]
+                state.update({name: Tensor(np.zeros_like(p.array)) for name in names})
+            state["step"] = t = int(state["step"]) + 1
+            by_step.setdefault(t, []).append(p)
+        for t, together in by_step.items():
+            self._descend(together, t, group)
+
+    def _descend(self, params: list[Tensor], step: int, group: Group) -> None:
+        states = [self.state[p] for p in params]
+        means, squares = ([s[name].array for s in states] for name in MOMENTS[:2])
+        peaks = [s[MOMENTS[2]].array for s in states] if group["amsgrad"] else None
         beta1, beta2 = group["betas"]
-        scratch = self._scratch(w)
-        if group["maximize"]:
-            g = -g
-        if decay and self.decoupled:
-            w *= 1 - lr * decay
-        elif decay:
-            g = g + w * decay
-        m *= beta1
-        np.multiply(g, 1 - beta1, out=scratch)
-        m += scratch
-        v *= beta2
-        np.multiply(g, g, out=scratch)
-        scratch *= 1 - beta2
-        v += scratch
-        if group["amsgrad"]:
-            v = np.maximum(v, state["max_exp_avg_sq"].array, out=state["max_exp_avg_sq"].array)
-        # m̂/(√v̂ + ε) = c₂/c₁ · m/(√v + c₂ε) with c₁ = 1 - β₁ᵗ and c₂ = √(1 - β₂ᵗ): fewer passes
-        c1, c2 = 1 - beta1**t, math.sqrt(1 - beta2**t)
-        np.sqrt(v, out=scratch)
-        scratch += c2 * eps
-        np.divide(m, scratch, out=scratch)
-        scratch *= lr * c2 / c1
-        w -= scratch
+        kernels.adam_step(
+            [p.array for p in params],
+            [p.grad.array for p in params],
+            means,
+            squares,
+            peaks,
+            step,
+            group["lr"],
+            beta1,
+            beta2,
+            group["eps"],
+            group["weight_decay"],
+            self.decoupled,
+            group["maximize"],
+        )
 
 
 class AdamW(Adam):

@@ -25,7 +25,7 @@ class Optimizer:
     between steps (a schedule sets ``group["lr"]``); ``state`` holds, by parameter, what a
     rule remembers.
 
-    A rule defines `_update`, on plain arrays: steps are never recorded.
+    A rule defines `_update`, on the arrays of parameters: steps are never recorded.
     """
 
     def __init__(self, params: Params, defaults: Group) -> None:
@@ -37,7 +37,6 @@ class Optimizer:
         self.defaults = defaults
         self.param_groups: list[Group] = []
         self.state: dict[Tensor, dict[str, Any]] = {}
-        self._memory: dict[np.dtype[Any], Array] = {}
         groups: list[Any] = list(params)
         if not groups:
             raise ConfigError(f"{type(self).__name__}: there are no parameters to optimize")
@@ -76,10 +75,9 @@ class Optimizer:
             with enable_grad():
                 loss = closure()
         for group in self.param_groups:
-            for p in group["params"]:
-                if p.grad is not None:
-                    state = self.state.setdefault(p, {})
-                    self._update(p.array, p.grad.array, state, group)
+            if params := [p for p in group["params"] if p.grad is not None]:
+                self._update(params, group)
+                for p in params:
                     p.version.count += 1
         return loss
 
@@ -92,16 +90,9 @@ class Optimizer:
     def _check(self, group: Group) -> None:
         """Raise ConfigError for impossible settings."""
 
-    def _update(self, w: Array, g: Array, state: dict[str, Any], group: Group) -> None:
-        """Change w in place, given its gradient g, which is only read."""
+    def _update(self, params: list[Tensor], group: Group) -> None:
+        """Change the arrays of some of a group's parameters, given their gradients."""
         raise NotImplementedError(f"{type(self).__name__} does not define its update rule")
-
-    def _scratch(self, w: Array) -> Array:
-        """Memory in the shape of w to compute in; the next parameter gets the same."""
-        memory = self._memory.get(w.dtype)
-        if memory is None or memory.size < w.size:
-            memory = self._memory[w.dtype] = np.empty(w.size, w.dtype)
-        return memory[: w.size].reshape(w.shape)
 
     # -- saving and loading ----------------------------------------------------------------
 

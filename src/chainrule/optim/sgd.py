@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
+from chainrule import kernels
 from chainrule.optim.optimizer import Array, Group, Optimizer, Params, require
 from chainrule.tensor import Tensor
 
@@ -52,19 +51,26 @@ class SGD(Optimizer):
             fits = group["momentum"] > 0 and group["dampening"] == 0
             require(fits, self, "nesterov needs momentum and no dampening", both)
 
-    def _update(self, w: Array, g: Array, state: dict[str, Any], group: Group) -> None:
-        lr, mu, decay = group["lr"], group["momentum"], group["weight_decay"]
-        scratch = self._scratch(w)
-        if group["maximize"]:
-            g = -g
-        if decay:
-            g = np.add(g, np.multiply(w, decay, out=scratch), out=scratch)
-        if mu:
-            v = state.get("momentum_buffer")
-            if v is None:
-                v = state["momentum_buffer"] = Tensor(g.copy())
-            else:
-                v.array *= mu
-                v.array += g * (1 - group["dampening"]) if group["dampening"] else g
-            g = g + v.array * mu if group["nesterov"] else v.array
-        w -= np.multiply(g, lr, out=scratch)
+    def _update(self, params: list[Tensor], group: Group) -> None:
+        if not group["momentum"]:
+            self._descend(params, None, group)
+            return
+        fresh = [p for p in params if self._buffer(p) is None]
+        for p in fresh:
+            self.state.setdefault(p, {})["momentum_buffer"] = Tensor(np.zeros_like(p.array))
+        if fresh and group["dampening"]:  # v = g at first: there is nothing to dampen yet
+            self._descend(fresh, self._buffers(fresh), {**group, "dampening": 0})
+            params = [p for p in params if p not in set(fresh)]
+        self._descend(params, self._buffers(params), group)
+
+    def _descend(self, params: list[Tensor], buffers: list[Array] | None, group: Group) -> None:
+        settings = ("lr", "momentum", "dampening", "weight_decay", "nesterov", "maximize")
+        grads = [p.grad.array for p in params]
+        rule = [group[name] for name in settings]
+        kernels.sgd_step([p.array for p in params], grads, buffers, *rule)
+
+    def _buffer(self, p: Tensor) -> Tensor | None:
+        return self.state.get(p, {}).get("momentum_buffer")
+
+    def _buffers(self, params: list[Tensor]) -> list[Array]:
+        return [self.state[p]["momentum_buffer"].array for p in params]

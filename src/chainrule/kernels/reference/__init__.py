@@ -33,6 +33,7 @@ from chainrule.kernels.reference.norm import (
     relu_bias_backward,
     scale_shift,
 )
+from chainrule.kernels.reference.optimizer import adam_step, sgd_step
 from chainrule.kernels.reference.pool import (
     adaptive_avg_pool2d,
     adaptive_avg_pool2d_backward,
@@ -45,6 +46,7 @@ from chainrule.kernels.reference.pool import (
 
 __all__ = [
     "accumulate",
+    "adam_step",
     "adaptive_avg_pool2d",
     "adaptive_avg_pool2d_backward",
     "add",
@@ -74,6 +76,7 @@ __all__ = [
     "relu_backward",
     "relu_bias_backward",
     "scale_shift",
+    "sgd_step",
     "softmax",
     "softmax_backward",
 ]
