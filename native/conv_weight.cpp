@@ -8,6 +8,7 @@
 // alone; each part has its own sum, and the parts are added in order: the same bits for any
 // number of threads.
 #include "conv.hpp"
+#include "conv_weight.hpp"
 
 namespace chainrule::CHAINRULE_ISA {
 namespace {
@@ -383,6 +384,10 @@ void add_parts(const Job& job, Index parts, const float* sums, Index start, Inde
 
 void conv2d_weight_grad(const Convolution& c, const float* g, const float* x, float* dw,
                         int threads) {
+  if (is_narrow(c)) {
+    narrow_weight_grad(c, g, x, dw, threads);
+    return;
+  }
   const Job job(c, g, x);
   const Cut piece = cut(job);
   const Index size = job.blocks * job.sum_size();

@@ -53,6 +53,17 @@ inline Vector broadcast(float x) {
 #endif
 }
 
+// The same value, in a register from here on: a compiler otherwise likes to load it again for
+// every use, and loads that cross a cache line cost as much as the arithmetic.
+inline Vector in_register(Vector v) {
+#if defined(__x86_64__)
+  asm("" : "+v"(v));
+#elif defined(__aarch64__)
+  asm("" : "+w"(v));
+#endif
+  return v;
+}
+
 template <class T>
 constexpr T smaller(T a, T b) { return b < a ? b : a; }
 template <class T>
