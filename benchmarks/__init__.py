@@ -1,1 +1,1 @@
-"""Side by side with PyTorch: ``python -m benchmarks``."""
+"""Side by side with PyTorch: ``python -m benchmarks``; results/ holds what was recorded."""

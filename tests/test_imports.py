@@ -18,6 +18,7 @@ PACKAGE = Path(chainrule.__file__).parent
 STOREYS = [
     {"__main__"},
     {"cli"},
+    {"bench"},
     {"training"},
     {"inspect"},
     {"viz"},

@@ -15,6 +15,7 @@ from typing import NoReturn
 import click
 
 from chainrule import __version__, threads
+from chainrule.cli.bench import bench_command
 from chainrule.cli.evaluate import evaluate_command
 from chainrule.cli.info import info_command
 from chainrule.cli.predict import predict_command
@@ -40,7 +41,8 @@ def cli(context: click.Context) -> None:
     threads.set_num_threads(threads.get_num_threads())
 
 
-for command in (train_command, evaluate_command, predict_command, info_command):
+COMMANDS = (train_command, evaluate_command, predict_command, info_command, bench_command)
+for command in COMMANDS:
     cli.add_command(command)
 
 

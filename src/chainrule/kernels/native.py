@@ -77,6 +77,11 @@ def choose_instruction_set(name: str) -> None:
         )
 
 
+def release_kept() -> None:
+    """Give the memory that is kept for the next arrays back to the system."""
+    _native.release_kept()
+
+
 def multiply_adds(steps: int, threads: int) -> float:
     """Multiply and add in registers, ``steps`` rounds on each thread; how many operations.
 
