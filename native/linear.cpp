@@ -27,8 +27,6 @@ struct Block {
 // Part `part` of `parts` even ones of n.
 Index part_of(Index n, Index part, Index parts) { return n * part / parts; }
 
-float finished(float sum, bool relu) { return relu && sum < 0 ? 0.0f : sum; }  // NaN stays
-
 // ---- Sums along the depth ---------------------------------------------------------------
 
 constexpr Index group = 4;  // columns of a tile
@@ -156,11 +154,19 @@ void dot_slice_of(const Block& block, Index first, Index last, float* packed) {
         b[j] = block.b.data + (col + smaller(j, cols - 1)) * block.b.col_step + first;
       Quad sums[most_dot_rows];
       multiply(packed, b, depth, sums);
+      const float* bias = block.bias ? block.bias + col : nullptr;
       for (Index r = 0; r < rows; ++r) {
         float* out = block.c + (row + r) * block.c_step + col;
-        for (Index j = 0; j < cols; ++j) {
-          const float before = first > 0 ? out[j] : block.bias ? block.bias[col + j] : 0.0f;
-          out[j] = finished(before + sums[r][j], relu);
+        const float* before = first > 0 ? out : bias;
+        if (cols == group) {
+          if (before) sums[r] += *reinterpret_cast<const UnalignedQuad*>(before);
+          if (relu) sums[r] = sums[r] < 0 ? Quad{} : sums[r];  // NaN stays
+          *reinterpret_cast<UnalignedQuad*>(out) = sums[r];
+        } else {
+          for (Index j = 0; j < cols; ++j) {
+            const float sum = before ? before[j] + sums[r][j] : sums[r][j];
+            out[j] = relu && sum < 0 ? 0.0f : sum;
+          }
         }
       }
     }
@@ -178,26 +184,26 @@ void dot_block(const Block& block) {
 
 // ---- Values of A times rows of B ----------------------------------------------------------
 
-constexpr Index panel_slice = 256;
+constexpr Index panel_slice = 384;
+constexpr Index most_strip = 256;  // columns that are packed at a time
 
 // Rows of a tile when a panel of B is V vectors wide: accumulators, V of B, one of A.
 constexpr int most_rows(int vectors) { return smaller((registers - 1 - vectors) / vectors, 14); }
 
-struct Start {  // what a tile begins with: row r, column j at data[r * step + j]; null is zero
+struct Addend {  // row r, column j at data[r * step + j]; null is zero
   const float* data;
   Index step;
 };
 
-// c[r][j] = start + sum over k of a[r][k] * b[k][j], a whole tile.
+// c[r][j] = sum over k of a[r][k] * b[k][j] + addend, a whole tile.
 template <int Rows, int Vectors>
-void tile(const Operand& a, const float* b, Index b_step, Index depth, Start start, bool relu,
+void tile(const Operand& a, const float* b, Index b_step, Index depth, Addend addend, bool relu,
           float* c, Index c_step) {
-  Vector acc[Rows][Vectors];
 #pragma GCC unroll 16
   for (int r = 0; r < Rows; ++r)
 #pragma GCC unroll 2
-    for (int v = 0; v < Vectors; ++v)
-      acc[r][v] = start.data ? load(start.data + r * start.step + v * lanes) : Vector{};
+    for (int v = 0; v < Vectors; ++v) __builtin_prefetch(c + r * c_step + v * lanes, 1);
+  Vector acc[Rows][Vectors] = {};
 
   // Three rows from one pointer: processors address p, p + step and p + 2 step for nothing.
   constexpr int pointers = (Rows + 2) / 3;
@@ -222,11 +228,14 @@ void tile(const Operand& a, const float* b, Index b_step, Index depth, Start sta
 #pragma GCC unroll 16
   for (int r = 0; r < Rows; ++r)
 #pragma GCC unroll 2
-    for (int v = 0; v < Vectors; ++v)
-      store(c + r * c_step + v * lanes, relu ? (acc[r][v] < 0 ? Vector{} : acc[r][v]) : acc[r][v]);
+    for (int v = 0; v < Vectors; ++v) {
+      if (addend.data) acc[r][v] += load(addend.data + r * addend.step + v * lanes);
+      if (relu) acc[r][v] = acc[r][v] < 0 ? Vector{} : acc[r][v];  // NaN stays
+      store(c + r * c_step + v * lanes, acc[r][v]);
+    }
 }
 
-using Tile = void (*)(const Operand&, const float*, Index, Index, Start, bool, float*, Index);
+using Tile = void (*)(const Operand&, const float*, Index, Index, Addend, bool, float*, Index);
 
 template <int Vectors, int Rows = most_rows(Vectors)>
 Tile tile_of(Index rows) {
@@ -235,70 +244,131 @@ Tile tile_of(Index rows) {
   return nullptr;
 }
 
-// packed[k][j] = b[k][j] for j below `cols`, zero up to `width`.
-void pack(const Operand& b, Index depth, Index cols, Index width, float* packed) {
-  if (b.col_step == 1 && cols == width) {
-    for (Index k = 0; k < depth; ++k, packed += width)
-      for (Index j = 0; j < width; j += lanes) store(packed + j, load(b.data + k * b.row_step + j));
-    return;
-  }
-  for (Index k = 0; k < depth; ++k, packed += width) {
-    for (Index j = 0; j < cols; ++j) packed[j] = b.data[k * b.row_step + j * b.col_step];
-    for (Index j = cols; j < width; ++j) packed[j] = 0;
+// Columns of a panel: two vectors, one where that suffices.
+Index width_at(Index col, Index cols) { return cols - col > lanes ? 2 * lanes : lanes; }
+
+// Panel by panel packed[k][j] = b[k][j], zero beyond `cols`; row by row, as they lie in memory.
+void pack(const Operand& b, Index depth, Index cols, float* packed) {
+  for (Index k = 0; k < depth; ++k) {
+    const float* row = b.data + k * b.row_step;
+    for (Index col = 0; col < cols;) {
+      const Index width = width_at(col, cols);
+      float* out = packed + col * depth + k * width;
+      if (b.col_step == 1 && col + width <= cols) {
+        for (Index j = 0; j < width; j += lanes) store(out + j, load(row + col + j));
+      } else {
+        const Index count = smaller(width, cols - col);
+        for (Index j = 0; j < count; ++j) out[j] = row[(col + j) * b.col_step];
+        for (Index j = count; j < width; ++j) out[j] = 0;
+      }
+      col += width;
+    }
   }
 }
 
 // A tile that reaches beyond C, by way of one that does not.
 void edge_tile(Tile multiply, const Operand& a, const float* b, Index width, Index depth,
-               Start start, bool relu, float* c, Index c_step, Index rows, Index cols) {
+               Addend addend, bool relu, float* c, Index c_step, Index rows, Index cols) {
   float whole[16 * 2 * lanes] = {};
-  if (start.data)
+  if (addend.data)
     for (Index r = 0; r < rows; ++r)
-      for (Index j = 0; j < cols; ++j) whole[r * width + j] = start.data[r * start.step + j];
+      for (Index j = 0; j < cols; ++j) whole[r * width + j] = addend.data[r * addend.step + j];
   multiply(a, b, width, depth, {whole, width}, relu, whole, width);
   for (Index r = 0; r < rows; ++r)
     for (Index j = 0; j < cols; ++j) c[r * c_step + j] = whole[r * width + j];
 }
 
-// One slice of the depth of one panel of columns.
-void panel_of(const Block& block, Index col, Index width, Index first, Index last, float* packed) {
-  const Index cols = smaller(width, block.cols - col), depth = last - first;
-  const int vectors = static_cast<int>(width / lanes);
-  const Index tiles = ceil_div<Index>(block.rows, most_rows(vectors));
-  const bool relu = block.relu && last == block.depth;
-  const Operand b = {block.b.data + first * block.b.row_step + col * block.b.col_step,
-                     block.b.row_step, block.b.col_step};
-  const bool direct = tiles == 1 && cols == width && b.col_step == 1;
-  if (!direct) pack(b, depth, cols, width, packed);
-  for (Index t = 0; t < tiles; ++t) {
-    const Index row = part_of(block.rows, t, tiles);
-    const Index rows = part_of(block.rows, t + 1, tiles) - row;
-    const Tile multiply = vectors == 1 ? tile_of<1>(rows) : tile_of<2>(rows);
-    const Operand a = {block.a.data + row * block.a.row_step + first * block.a.col_step,
-                       block.a.row_step, block.a.col_step};
+// Rows (or columns) of A that lie a multiple of 4 KB apart fall into the same few lines of the
+// nearest cache and push each other out: such a block is copied, if it is used often enough.
+bool collides(const Block& block) {
+  constexpr Index collision = 4096 / sizeof(float);
+  return (block.a.row_step % collision == 0 || block.a.col_step % collision == 0) &&
+         block.rows > 1 && block.depth > 1 && block.cols >= 8 * lanes;
+}
+
+// packed[k][r] = a[r][k].
+void interleave(const Operand& a, Index rows, Index depth, float* packed) {
+  if (a.row_step == 1) {
+    for (Index k = 0; k < depth; ++k)
+      for (Index r = 0; r < rows; ++r) packed[k * rows + r] = a.data[k * a.col_step + r];
+  } else {
+    for (Index r = 0; r < rows; ++r)
+      for (Index k = 0; k < depth; ++k)
+        packed[k * rows + r] = a.data[r * a.row_step + k * a.col_step];
+  }
+}
+
+// A slice of a block's depth, as the tiles read A: row 0 of tile t is at row part_of(rows, t, tiles).
+struct Slice {
+  Index first, depth;
+  Index tiles;
+  const float* a_packed;  // the tiles one after another, or null: A where it lies
+};
+
+void interleave_tiles(const Block& block, const Slice& slice, float* packed) {
+  for (Index t = 0; t < slice.tiles; ++t) {
+    const Index row = part_of(block.rows, t, slice.tiles);
+    interleave({block.a.data + row * block.a.row_step + slice.first * block.a.col_step,
+                block.a.row_step, block.a.col_step},
+               part_of(block.rows, t + 1, slice.tiles) - row, slice.depth,
+               packed + row * slice.depth);
+  }
+}
+
+// One panel of columns of a slice: b is where it lies, packed or not.
+void panel(const Block& block, const Slice& slice, Index col, Index width, const float* b,
+           Index b_step) {
+  const Index cols = smaller(width, block.cols - col);
+  const bool relu = block.relu && slice.first + slice.depth == block.depth;
+  for (Index t = 0; t < slice.tiles; ++t) {
+    const Index row = part_of(block.rows, t, slice.tiles);
+    const Index rows = part_of(block.rows, t + 1, slice.tiles) - row;
+    const Tile multiply = width == lanes ? tile_of<1>(rows) : tile_of<2>(rows);
+    const Operand a = slice.a_packed ? Operand{slice.a_packed + row * slice.depth, 1, rows}
+                                     : Operand{block.a.data + row * block.a.row_step +
+                                                   slice.first * block.a.col_step,
+                                               block.a.row_step, block.a.col_step};
     float* out = block.c + row * block.c_step + col;
-    const Start start = first > 0    ? Start{out, block.c_step}
-                        : block.bias ? Start{block.bias + col, 0}
-                                     : Start{nullptr, 0};
-    if (direct)
-      multiply(a, b.data, b.row_step, depth, start, relu, out, block.c_step);
-    else if (cols == width)
-      multiply(a, packed, width, depth, start, relu, out, block.c_step);
+    const Addend addend = slice.first > 0 ? Addend{out, block.c_step}
+                          : block.bias    ? Addend{block.bias + col, 0}
+                                          : Addend{nullptr, 0};
+    if (cols == width)
+      multiply(a, b, b_step, slice.depth, addend, relu, out, block.c_step);
     else
-      edge_tile(multiply, a, packed, width, depth, start, relu, out, block.c_step, rows, cols);
+      edge_tile(multiply, a, b, width, slice.depth, addend, relu, out, block.c_step, rows, cols);
   }
 }
 
 void panel_block(const Block& block) {
   const Index slices = larger<Index>(1, ceil_div(block.depth, panel_slice));
-  Scratch packed((ceil_div(block.depth, slices) + 1) * 2 * lanes);
+  const Index deepest = ceil_div(block.depth, slices);
+  const Index tiles = ceil_div<Index>(block.rows, most_rows(block.cols > lanes ? 2 : 1));
+  const Index strip = smaller(block.cols, most_strip);
+  const bool copy_a = collides(block);
+  Scratch b_packed(deepest * ceil_div(strip, lanes) * lanes);
+  Scratch a_packed(copy_a ? deepest * block.rows : 0);
   for (Index s = 0; s < slices; ++s) {  // once at least: without depth, C is the bias
     const Index first = part_of(block.depth, s, slices);
-    const Index last = part_of(block.depth, s + 1, slices);
-    for (Index col = 0; col < block.cols;) {
-      const Index width = block.cols - col > lanes ? 2 * lanes : lanes;
-      panel_of(block, col, width, first, last, packed);
-      col += width;
+    Slice slice = {.first = first, .depth = part_of(block.depth, s + 1, slices) - first,
+                   .tiles = tiles, .a_packed = nullptr};
+    if (copy_a) {
+      interleave_tiles(block, slice, a_packed);
+      slice.a_packed = a_packed;
+    }
+    for (Index left = 0; left < block.cols; left += most_strip) {
+      const Index cols = smaller(most_strip, block.cols - left);
+      const Operand b = {block.b.data + first * block.b.row_step + left * block.b.col_step,
+                         block.b.row_step, block.b.col_step};
+      const bool direct = tiles == 1 && b.col_step == 1 && cols % lanes == 0;
+      if (!direct) pack(b, slice.depth, cols, b_packed);
+      for (Index col = 0; col < cols;) {
+        const Index width = width_at(col, cols);
+        if (direct)
+          panel(block, slice, left + col, width, b.data + col, b.row_step);
+        else
+          panel(block, slice, left + col, width, b_packed + col * slice.depth, width);
+        col += width;
+      }
     }
   }
 }
@@ -314,21 +384,20 @@ struct Grid {
   Index down, across;
 };
 
-// Blocks as square as they get: those read least. `row` and `col` are the units of a tile.
-Grid cut_into_blocks(Index rows, Index cols, Index depth, Index row, Index col) {
+// Blocks as square as they get, those read least, but rather cut where nothing is packed twice
+// for it. `row` and `col` are the units of a tile.
+Grid cut_into_blocks(Index rows, Index cols, Index depth, Index row, Index col, bool along) {
   const Index work = rows * cols * depth + 8 * (rows + cols) * depth;
   const Index tasks = smaller(most_tasks, work / work_of_a_task);
   Grid grid = {1, 1};
   while (grid.down * grid.across < tasks) {
     const Index height = rows / grid.down, width = cols / grid.across;
-    if (width >= height && width >= 2 * col)
-      grid.across *= 2;
-    else if (height >= 2 * row)
+    const bool can_down = height >= 2 * row, can_across = width >= 2 * col;
+    if (!can_down && !can_across) break;
+    if (can_down && (!can_across || (along ? 2 * height > width : height > 2 * width)))
       grid.down *= 2;
-    else if (width >= 2 * col)
-      grid.across *= 2;
     else
-      break;
+      grid.across *= 2;
   }
   return grid;
 }
@@ -340,7 +409,7 @@ void matrix_product(const Operand& a, const Operand& b, const float* bias, bool 
   if (rows == 0 || cols == 0) return;
   const bool along = a.col_step == 1 && b.row_step == 1 && depth >= lanes;
   const Index row_unit = along ? most_dot_rows : most_rows(2), col_unit = along ? group : 2 * lanes;
-  const Grid grid = cut_into_blocks(rows, cols, depth, row_unit, col_unit);
+  const Grid grid = cut_into_blocks(rows, cols, depth, row_unit, col_unit, along);
   const Index col_units = ceil_div(cols, col_unit);
   parallel_for(threads, static_cast<std::size_t>(grid.down * grid.across), [&](std::size_t task) {
     const Index i = static_cast<Index>(task) % grid.down, j = static_cast<Index>(task) / grid.down;
