@@ -76,6 +76,7 @@ Convolution sizes(const Images& images, const Weight& weight, const Out& out, Pa
       .stride_height = stride.first, .stride_width = stride.second,
       .padding_height = padding.first, .padding_width = padding.second,
       .dilation_height = dilation.first, .dilation_width = dilation.second,
+      .winograd = winograd(),
   };
   require(c.stride_height > 0 && c.stride_width > 0 && c.dilation_height > 0 &&
               c.dilation_width > 0 && c.padding_height >= 0 && c.padding_width >= 0,
@@ -103,6 +104,12 @@ const float* data_or_null(const std::optional<Input>& values, std::size_t size,
                           const char* what) {
   require(!values || values->size() == size, what);
   return values ? values->data() : nullptr;
+}
+
+void choose_winograd_tile(int most_tile, bool everywhere) {
+  require(most_tile == 0 || most_tile == 2 || most_tile == 4,
+          "choose_winograd: squares have 2x2 or 4x4 outputs; 0 for none");
+  choose_winograd({most_tile, everywhere});
 }
 
 void conv2d(Input x, Input weight, std::optional<Input> bias, std::optional<Input> scale,
@@ -401,6 +408,8 @@ NB_MODULE(_native, m) {
   m.def("instruction_sets", &available_instruction_sets);
   m.def("instruction_set", [] { return std::string(active().instruction_set); });
   m.def("choose", &choose, "instruction_set"_a);
+  m.def("winograd", [] { return winograd().most_tile; });
+  m.def("choose_winograd", &choose_winograd_tile, "most_tile"_a, "everywhere"_a = false);
   m.def("empty", &empty, "shape"_a);
   m.def("kept_bytes", &kept_bytes);
   m.def("release_kept", &release_kept);

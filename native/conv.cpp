@@ -2,6 +2,7 @@
 #include "conv.hpp"
 
 #include "conv_window.hpp"
+#include "winograd.hpp"
 
 namespace chainrule::CHAINRULE_ISA {
 namespace {
@@ -63,6 +64,16 @@ Phase phase_of(Index phase, Index kernel, Index stride, Index padding, Index dil
 
 void conv2d(const Convolution& c, const float* x, const float* weight, const float* bias,
             const Epilogue& epilogue, float* y, int threads) {
+  const Index whole = ceil_div(c.outputs, lanes) * lanes;
+  const Scratch vectors(3 * whole);
+  const float* init = fill_up(bias, c.outputs, vectors);
+  const Epilogue end{fill_up(epilogue.scale, c.outputs, vectors + whole),
+                     fill_up(epilogue.shift, c.outputs, vectors + 2 * whole), epilogue.add,
+                     epilogue.relu};
+
+  if (const int tile = winograd_conv2d_tile(c))
+    return winograd_conv2d(tile, c, x, weight, init, end, y, threads);
+
   const Index taps = c.kernel_height * c.kernel_width;
   const Scratch packed(packed_size(taps, c.channels, c.outputs));
   pack(c.outputs, c.channels, c.kernel_height, c.kernel_width,
@@ -70,13 +81,6 @@ void conv2d(const Convolution& c, const float* x, const float* weight, const flo
          return weight[(o * c.channels + in) * taps + a * c.kernel_width + b];
        },
        packed, threads);
-
-  const Index whole = ceil_div(c.outputs, lanes) * lanes;
-  const Scratch vectors(3 * whole);
-  const float* init = fill_up(bias, c.outputs, vectors);
-  const Epilogue end{fill_up(epilogue.scale, c.outputs, vectors + whole),
-                     fill_up(epilogue.shift, c.outputs, vectors + 2 * whole), epilogue.add,
-                     epilogue.relu};
 
   Window window{{c.kernel_height, -c.padding_height, c.dilation_height, c.stride_height},
                 {c.kernel_width, -c.padding_width, c.dilation_width, c.stride_width}};
@@ -95,6 +99,8 @@ void conv2d(const Convolution& c, const float* x, const float* weight, const flo
 
 void conv2d_input_grad(const Convolution& c, const float* g, const float* weight, float* dx,
                        int threads) {
+  if (const int tile = winograd_input_grad_tile(c))
+    return winograd_input_grad(tile, c, g, weight, dx, threads);
   const Index taps = c.kernel_height * c.kernel_width;
   const Scratch packed(packed_size(taps, c.outputs, c.channels));
   for (Index i = 0; i < smaller(c.stride_height, c.height); ++i) {

@@ -9,6 +9,7 @@
 // number of threads.
 #include "conv.hpp"
 #include "conv_weight.hpp"
+#include "winograd.hpp"
 
 namespace chainrule::CHAINRULE_ISA {
 namespace {
@@ -384,6 +385,8 @@ void add_parts(const Job& job, Index parts, const float* sums, Index start, Inde
 
 void conv2d_weight_grad(const Convolution& c, const float* g, const float* x, float* dw,
                         int threads) {
+  if (const int tile = winograd_weight_grad_tile(c))
+    return winograd_weight_grad(tile, c, g, x, dw, threads);
   if (is_narrow(c)) {
     narrow_weight_grad(c, g, x, dw, threads);
     return;

@@ -38,6 +38,8 @@ const Kernels*& in_use() {
   return table;
 }
 
+Winograd winograd_in_use{2, false};
+
 }  // namespace
 
 std::vector<std::string> available_instruction_sets() {
@@ -57,5 +59,9 @@ bool choose(const std::string& instruction_set) {
   }
   return false;
 }
+
+Winograd winograd() { return winograd_in_use; }
+
+void choose_winograd(Winograd setting) { winograd_in_use = setting; }
 
 }  // namespace chainrule

@@ -16,4 +16,8 @@ const Kernels& active();
 // Uses one by name; false if it is not available.
 bool choose(const std::string& instruction_set);
 
+// What convolutions may use from now on; F(2x2, 3x3) where it is faster at first.
+Winograd winograd();
+void choose_winograd(Winograd);
+
 }  // namespace chainrule

@@ -9,6 +9,13 @@
 
 namespace chainrule {
 
+// How far convolutions may use Winograd's algorithm: squares of at most `most_tile` (0, 2 or 4)
+// outputs along each axis, where they are faster, or, to test them, wherever they are possible.
+struct Winograd {
+  int most_tile;
+  bool everywhere;
+};
+
 // Sizes of a convolution, in the names of reference/conv.py. Groups are not native.
 struct Convolution {
   std::ptrdiff_t images, channels, height, width;
@@ -17,6 +24,7 @@ struct Convolution {
   std::ptrdiff_t stride_height, stride_width;
   std::ptrdiff_t padding_height, padding_width;
   std::ptrdiff_t dilation_height, dilation_width;
+  Winograd winograd;
 };
 
 // y = relu(y * scale[o] + shift[o] + add), each step only where it is given (scale and shift come
