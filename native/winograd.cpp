@@ -49,26 +49,11 @@ struct Products {
   }
 };
 
-// The last steps of one vector of outputs; init, scale and shift are those of its channels.
-template <bool steps>
-struct Finish {
-  Vector init, scale, shift;
-  bool scaled, relu;
-
-  // add: the residual's address, or null; `bytes` of it.
-  Vector operator()(Vector value, const float* add, std::size_t bytes) const {
-    value += init;
-    if constexpr (steps) {
-      if (scaled) value = value * scale + shift;
-      if (add) {
-        Vector other{};
-        std::memcpy(&other, add, bytes);
-        value += other;
-      }
-      if (relu) value = value < Vector{} ? Vector{} : value;  // a NaN compares false and stays
-    }
-    return value;
-  }
+// The square of outputs that a tile of the grid has, and one block of its channels.
+struct Square {
+  Index first;  // its first output's place in memory
+  Index rows, cols;
+  Index channel, vectors;
 };
 
 // out[n, i, j, o] = init[o] + sum of in[n, i - top + a, j - left + b, c] * weight(o, c, a, b),
@@ -85,11 +70,12 @@ struct Job {
   Index block_vectors(Index block) const {
     return outputs - block * 2 * lanes > lanes ? 2 : 1;
   }
-  bool steps() const { return end.scale || end.add || end.relu; }
-  template <bool steps>
-  Finish<steps> finish(Index channel) const {
-    return {init ? load(init + channel) : Vector{}, end.scale ? load(end.scale + channel) : Vector{},
-            end.scale ? load(end.shift + channel) : Vector{}, end.scale != nullptr, end.relu};
+  Square square(Index tile, Index size, Index block) const {
+    const Grid::Place at = in.place(tile);
+    const Index row = at.row + in.top, col = at.col + in.left, channel = block * 2 * lanes;
+    return {((at.image * out_rows + row) * out_cols + col) * outputs + channel,
+            smaller(size, out_rows - row), smaller(size, out_cols - col), channel,
+            block_vectors(block)};
   }
 };
 
@@ -122,39 +108,53 @@ void transform_filters(const Job& job, const Weight& weight, float* to, int thre
   });
 }
 
-// Products of a block of squares, transformed into the outputs [start, ...) of one block.
-template <int M, bool steps>
-void write_outputs(const Job& job, Index first, Index last, const float* products, Index plane,
-                   Index vectors, Index start) {
+// The products of one square, transformed into its outputs.
+template <int M>
+void write_outputs(const Job& job, const Square& square, const float* products, Index plane) {
   constexpr int T = M + 2;
-  for (Index tile = first; tile < last; ++tile, products += vectors * lanes) {
-    const Grid::Place at = job.in.place(tile);
-    const Index row = at.row + job.in.top, col = at.col + job.in.left;
-    const Index rows = smaller<Index>(M, job.out_rows - row);
-    const Index cols = smaller<Index>(M, job.out_cols - col);
-    const Index corner = ((at.image * job.out_rows + row) * job.out_cols + col) * job.outputs;
-    for (Index v = 0; v < vectors; ++v) {
-      const Index channel = start + v * lanes;
-      const Finish<steps> finish = job.finish<steps>(channel);
-      const auto read = [&](int i, int j) {
-        return load(products + (i * T + j) * plane + v * lanes);
-      };
-      const auto write = [&](int i, int j, Vector value, std::size_t bytes) {
-        const Index at = corner + (i * job.out_cols + j) * job.outputs + channel;
-        value = finish(value, job.end.add ? job.end.add + at : nullptr, bytes);
-        std::memcpy(job.out + at, &value, bytes);
-      };
-      if (rows == M && cols == M && channel + lanes <= job.outputs) {
-        nest<Transform<M>::output, T, M>(
-            read, [&](int i, int j, Vector value) { write(i, j, value, sizeof(Vector)); });
-        continue;
-      }
-      const std::size_t bytes =
-          static_cast<std::size_t>(smaller(job.outputs - channel, lanes)) * sizeof(float);
-      nest<Transform<M>::output, T, M>(read, [&](int i, int j, Vector value) {
-        if (i < rows && j < cols) write(i, j, value, bytes);
-      });
+  for (Index v = 0; v < square.vectors; ++v) {
+    const Index channel = square.channel + v * lanes;
+    const Vector init = job.init ? load(job.init + channel) : Vector{};
+    float* out = job.out + square.first + v * lanes;
+    const auto read = [&](int i, int j) { return load(products + (i * T + j) * plane + v * lanes); };
+    const auto to = [&](int i, int j) { return out + (i * job.out_cols + j) * job.outputs; };
+    if (square.rows == M && square.cols == M && channel + lanes <= job.outputs) {
+      nest<Transform<M>::output, T, M>(
+          read, [&](int i, int j, Vector value) { store(to(i, j), value + init); });
+      continue;
     }
+    const std::size_t bytes =
+        static_cast<std::size_t>(smaller(job.outputs - channel, lanes)) * sizeof(float);
+    nest<Transform<M>::output, T, M>(read, [&](int i, int j, Vector value) {
+      if (i >= square.rows || j >= square.cols) return;
+      value += init;
+      std::memcpy(to(i, j), &value, bytes);
+    });
+  }
+}
+
+// The steps of the epilogue, while the square is in the first cache. (Not before it is written:
+// the compiler would be free to round the transform differently then.)
+void finish_outputs(const Job& job, const Square& square) {
+  for (Index v = 0; v < square.vectors; ++v) {
+    const Index channel = square.channel + v * lanes;
+    const std::size_t bytes =
+        static_cast<std::size_t>(smaller(job.outputs - channel, lanes)) * sizeof(float);
+    const Vector scale = job.end.scale ? load(job.end.scale + channel) : Vector{};
+    const Vector shift = job.end.scale ? load(job.end.shift + channel) : Vector{};
+    for (Index i = 0; i < square.rows; ++i)
+      for (Index j = 0; j < square.cols; ++j) {
+        const Index at = square.first + (i * job.out_cols + j) * job.outputs + v * lanes;
+        Vector value{}, other{};
+        std::memcpy(&value, job.out + at, bytes);
+        if (job.end.scale) value = value * scale + shift;
+        if (job.end.add) {
+          std::memcpy(&other, job.end.add + at, bytes);
+          value += other;
+        }
+        if (job.end.relu) value = value < Vector{} ? Vector{} : value;  // a NaN stays
+        std::memcpy(job.out + at, &value, bytes);
+      }
   }
 }
 
@@ -182,6 +182,7 @@ void correlate(const Job& job, const Weight& weight, int threads) {
 
   const Index most = block_tiles<M>(job);
   const Index width = whole_vectors(channels);
+  const bool finishes = job.end.scale || job.end.add || job.end.relu;
   parallel_ranges(threads, tiles, most, [&](Index first, Index last) {
     const Index count = last - first;
     const Index plane = plane_size(most, width), product_plane = plane_size(most, 2 * lanes);
@@ -201,8 +202,11 @@ void correlate(const Job& job, const Weight& weight, int threads) {
           multiply(inputs + xi * plane + at * width, width, channels, filter,
                    products + xi * product_plane + at * vectors * lanes);
         }
-      (job.steps() ? write_outputs<M, true> : write_outputs<M, false>)(
-          job, first, last, products, product_plane, vectors, block * 2 * lanes);
+      for (Index tile = first; tile < last; ++tile) {
+        const Square square = job.square(tile, M, block);
+        write_outputs<M>(job, square, products + (tile - first) * vectors * lanes, product_plane);
+        if (finishes) finish_outputs(job, square);
+      }
     }
   });
 }
@@ -237,24 +241,5 @@ void winograd_input_grad(int tile, const Convolution& c, const float* g, const f
   };
   tile == 2 ? correlate<2>(job, taps, threads) : correlate<4>(job, taps, threads);
 }
-
-namespace {
-
-bool possible(const Convolution& c) {
-  return c.winograd.most_tile != 0 && c.kernel_height == 3 && c.kernel_width == 3 &&
-         c.stride_height == 1 && c.stride_width == 1 && c.dilation_height == 1 &&
-         c.dilation_width == 1;
-}
-
-}  // namespace
-
-int winograd_conv2d_tile(const Convolution& c) {
-  if (!possible(c)) return 0;
-  return c.winograd.most_tile;
-}
-
-int winograd_input_grad_tile(const Convolution& c) { return winograd_conv2d_tile(c); }
-
-int winograd_weight_grad_tile(const Convolution& c) { return winograd_conv2d_tile(c); }
 
 }  // namespace chainrule::CHAINRULE_ISA

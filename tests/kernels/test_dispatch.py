@@ -18,7 +18,11 @@ needs_native = pytest.mark.skipif(
 
 
 def python(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    env = {k: v for k, v in os.environ.items() if k not in ("CHAINRULE_KERNELS", "CHAINRULE_ISA")}
+    env = {
+        k: v
+        for k, v in os.environ.items()
+        if k not in ("CHAINRULE_KERNELS", "CHAINRULE_ISA", "CHAINRULE_WINOGRAD")
+    }
     return subprocess.run(
         [sys.executable, "-c", code], env=env | environment, capture_output=True, text=True
     )
@@ -84,6 +88,17 @@ def test_environment_chooses_the_instruction_set():
     assert python(code, CHAINRULE_ISA="portable").stdout.strip() == "portable"
     assert (
         "'sse9' is not available here; choose one of" in python(code, CHAINRULE_ISA="sse9").stderr
+    )
+
+
+@needs_native
+def test_environment_chooses_winograd():
+    code = "from chainrule import kernels; print(kernels.describe()['winograd'])"
+    assert python(code).stdout.strip() == "2"
+    assert python(code, CHAINRULE_WINOGRAD="off").stdout.strip() == "off"
+    assert (
+        "unknown Winograd setting '6'; choose one of off, 2, 4 (the environment variable"
+        in python(code, CHAINRULE_WINOGRAD="6").stderr
     )
 
 

@@ -7,6 +7,10 @@ compiled part is absent.
 
 ``CHAINRULE_ISA=portable|avx2|avx512`` forces an instruction set (for tests and comparisons);
 the best that the processor has is used otherwise.
+
+``CHAINRULE_WINOGRAD=off|2|4`` says how far 3x3 convolutions may use Winograd's algorithm: not at
+all, on squares of 2x2 outputs (as without the variable), or up to 4x4, with fewer products and
+larger rounding errors (docs/derivations/winograd.md); where sizes say that it is faster.
 """
 
 import os
@@ -52,6 +56,8 @@ __all__ = [
 ]
 
 ISA_VARIABLE = "CHAINRULE_ISA"
+WINOGRAD_VARIABLE = "CHAINRULE_WINOGRAD"
+WINOGRAD = {"off": 0, "2": 2, "4": 4}  # setting: most outputs of a square along each axis
 CHANNELS_LAST = (0, 2, 3, 1)
 NO_EPILOGUE = Epilogue()
 MOST_TAPS = 256  # of a pooling window: their numbers are bytes
@@ -82,6 +88,21 @@ def release_kept() -> None:
     _native.release_kept()
 
 
+def winograd() -> str:
+    """How far convolutions may use Winograd's algorithm: "off", "2" or "4"."""
+    return next(name for name, tile in WINOGRAD.items() if tile == _native.winograd())
+
+
+def choose_winograd(name: str) -> None:
+    """Let convolutions use Winograd's algorithm so far from now on; ConfigError if unknown."""
+    if name not in WINOGRAD:
+        raise ConfigError(
+            f"kernels: unknown Winograd setting {name!r}; choose one of {', '.join(WINOGRAD)} "
+            f"(the environment variable {WINOGRAD_VARIABLE} sets it)"
+        )
+    _native.choose_winograd(WINOGRAD[name])
+
+
 def multiply_adds(steps: int, threads: int) -> float:
     """Multiply and add in registers, ``steps`` rounds on each thread; how many operations.
 
@@ -92,6 +113,8 @@ def multiply_adds(steps: int, threads: int) -> float:
 
 if os.environ.get(ISA_VARIABLE):
     choose_instruction_set(os.environ[ISA_VARIABLE])
+if os.environ.get(WINOGRAD_VARIABLE):
+    choose_winograd(os.environ[WINOGRAD_VARIABLE])
 
 
 def relu(x: np.ndarray) -> np.ndarray:

@@ -82,8 +82,11 @@ def describe() -> dict[str, Any]:
         return facts | {"instruction_set": "NumPy's", "native_absent": reason}
     from chainrule.kernels import native
 
-    in_use = native.instruction_set() if _active == "native" else "NumPy's"
-    return facts | {"instruction_set": in_use, "native": sorted(native.__all__)}
+    if _active == "native":
+        facts |= {"instruction_set": native.instruction_set(), "winograd": native.winograd()}
+    else:
+        facts |= {"instruction_set": "NumPy's"}
+    return facts | {"native": sorted(native.__all__)}
 
 
 def why_native_is_absent() -> str | None:
