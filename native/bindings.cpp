@@ -222,6 +222,8 @@ Pool pool_sizes(const Images& images, const Out& out, const Index& index, Pair k
           "max_pool2d: shapes disagree");
   require(kernel.first > 0 && kernel.second > 0 && kernel.first * kernel.second <= 256,
           "max_pool2d: a window has 1 to 256 taps");
+  require(stride.first > 0 && stride.second > 0 && dilation.first > 0 && dilation.second > 0,
+          "max_pool2d: stride and dilation are at least 1");
   const auto size = [](const auto& array, int axis) {
     return static_cast<std::ptrdiff_t>(array.shape(axis));
   };
@@ -246,6 +248,42 @@ void max_pool2d_backward(Input g, Taps index, Output dx, Pair kernel, Pair strid
                          Pair dilation, int threads) {
   const Pool p = pool_sizes(dx, g, index, kernel, stride, padding, dilation);
   active().max_pool2d_backward(p, g.data(), index.data(), dx.data(), threads);
+}
+
+using Edges = nb::ndarray<const std::int64_t, nb::shape<-1, 2>, nb::c_contig, nb::device::cpu>;
+
+// images is (N, H, W, C), means (N, OH, OW, C); one pair of edges for each row or column of means.
+Images mean_sizes(const Input& images, const Input& means) {
+  require(images.ndim() == 4 && means.ndim() == 4 && images.shape(0) == means.shape(0) &&
+              images.shape(3) == means.shape(3),
+          "mean_pool: shapes disagree");
+  const auto size = [&](int axis) { return static_cast<std::ptrdiff_t>(images.shape(axis)); };
+  return {.count = size(0), .channels = size(3), .height = size(1), .width = size(2)};
+}
+
+Bins bins_of(const Edges& edges, const Input& divisors, std::ptrdiff_t size, std::size_t count) {
+  require(edges.shape(0) == count && divisors.size() == count, "mean_pool: shapes disagree");
+  for (std::size_t i = 0; i < count; ++i)
+    require(0 <= edges(i, 0) && edges(i, 0) <= edges(i, 1) && edges(i, 1) <= size,
+            "mean_pool: a bin lies outside the image");
+  return {.count = static_cast<std::ptrdiff_t>(count), .edges = edges.data(),
+          .divisors = divisors.data()};
+}
+
+void mean_pool(Input x, Output y, Edges rows, Input row_divisors, Edges cols, Input col_divisors,
+               int threads) {
+  const Images images = mean_sizes(x, Input(y));
+  const Bins row_bins = bins_of(rows, row_divisors, images.height, y.shape(1));
+  const Bins col_bins = bins_of(cols, col_divisors, images.width, y.shape(2));
+  active().mean_pool(images, row_bins, col_bins, x.data(), y.data(), threads);
+}
+
+void mean_pool_backward(Input g, Output dx, Edges rows, Input row_divisors, Edges cols,
+                        Input col_divisors, int threads) {
+  const Images images = mean_sizes(Input(dx), g);
+  const Bins row_bins = bins_of(rows, row_divisors, images.height, g.shape(1));
+  const Bins col_bins = bins_of(cols, col_divisors, images.width, g.shape(2));
+  active().mean_pool_backward(images, row_bins, col_bins, g.data(), dx.data(), threads);
 }
 
 // The memory of arrays, borrowed for the time of a call without an object for each of them: an
@@ -442,6 +480,12 @@ NB_MODULE(_native, m) {
   m.def("max_pool2d_backward", &max_pool2d_backward, "g"_a.noconvert(), "index"_a.noconvert(),
         "dx"_a.noconvert(), "kernel"_a, "stride"_a, "padding"_a, "dilation"_a, "threads"_a,
         ReleaseGil());
+  m.def("mean_pool", &mean_pool, "x"_a.noconvert(), "y"_a.noconvert(), "rows"_a.noconvert(),
+        "row_divisors"_a.noconvert(), "cols"_a.noconvert(), "col_divisors"_a.noconvert(),
+        "threads"_a, ReleaseGil());
+  m.def("mean_pool_backward", &mean_pool_backward, "g"_a.noconvert(), "dx"_a.noconvert(),
+        "rows"_a.noconvert(), "row_divisors"_a.noconvert(), "cols"_a.noconvert(),
+        "col_divisors"_a.noconvert(), "threads"_a, ReleaseGil());
   m.def("sgd_step", &sgd_step, "weights"_a, "grads"_a, "buffers"_a.none(), "lr"_a, "momentum"_a,
         "dampening"_a, "weight_decay"_a, "nesterov"_a, "maximize"_a, "threads"_a);
   m.def("adam_step", &adam_step, "weights"_a, "grads"_a, "means"_a, "squares"_a,

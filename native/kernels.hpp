@@ -45,6 +45,17 @@ struct Pool {
   std::ptrdiff_t dilation_height, dilation_width;
 };
 
+struct Images {
+  std::ptrdiff_t count, channels, height, width;
+};
+
+// Parts of an axis to average over: bin i is [edges[2i], edges[2i + 1]), its divisor divisors[i].
+struct Bins {
+  std::ptrdiff_t count;
+  const std::int64_t* edges;
+  const float* divisors;
+};
+
 // A matrix in memory: steps to the next row and to the next column, in floats.
 struct Operand {
   const float* data;
@@ -113,6 +124,11 @@ struct Kernels {
   void (*max_pool2d)(const Pool&, const float* x, float* y, std::uint8_t* index, int threads);
   void (*max_pool2d_backward)(const Pool&, const float* g, const std::uint8_t* index, float* dx,
                               int threads);
+  // y (N, rows, cols, C): the sum over each bin by the product of its two divisors.
+  void (*mean_pool)(const Images&, const Bins& rows, const Bins& cols, const float* x, float* y,
+                    int threads);
+  void (*mean_pool_backward)(const Images&, const Bins& rows, const Bins& cols, const float* g,
+                             float* dx, int threads);
   void (*sgd_step)(const SgdParameter* parameters, std::ptrdiff_t count, const Sgd&, int threads);
   void (*adam_step)(const AdamParameter* parameters, std::ptrdiff_t count, const Adam&,
                     int threads);

@@ -15,6 +15,7 @@ larger rounding errors (docs/derivations/winograd.md); where sizes say that it i
 
 import os
 from collections.abc import Sequence
+from functools import lru_cache
 from importlib import import_module
 from typing import Any
 
@@ -23,7 +24,13 @@ import numpy as np
 from chainrule.errors import ConfigError
 from chainrule.kernels import reference
 from chainrule.kernels.epilogue import Epilogue, finish
-from chainrule.kernels.geometry import Pair, conv_output_size, pool_output_size
+from chainrule.kernels.geometry import (
+    Pair,
+    adaptive_bins,
+    conv_output_size,
+    pool_output_size,
+    window_counts,
+)
 from chainrule.threads import get_num_threads
 
 try:
@@ -36,6 +43,10 @@ except ModuleNotFoundError as error:
 
 __all__ = [
     "adam_step",
+    "adaptive_avg_pool2d",
+    "adaptive_avg_pool2d_backward",
+    "avg_pool2d",
+    "avg_pool2d_backward",
     "batch_norm_add_relu_backward",
     "batch_norm_backward",
     "batch_norm_relu_backward",
@@ -355,6 +366,88 @@ def max_pool2d_backward(
     dx = _native.empty((x_shape[0], x_shape[2], x_shape[3], x_shape[1]))
     g, index = _channels_last(g), _channels_last(index)
     _native.max_pool2d_backward(g, index, dx, *geometry, get_num_threads())
+    return dx.transpose(0, 3, 1, 2)
+
+
+def avg_pool2d(
+    x: np.ndarray,
+    kernel_size: Pair,
+    stride: Pair,
+    padding: Pair,
+    ceil_mode: bool,
+    count_include_pad: bool,
+) -> np.ndarray:
+    if not _are_float32(x):
+        return reference.avg_pool2d(x, kernel_size, stride, padding, ceil_mode, count_include_pad)
+    bins = [
+        _window_bins(
+            size, pool_output_size(size, k, s, p, 1, ceil_mode), k, s, p, count_include_pad
+        )
+        for size, k, s, p in zip(x.shape[2:], kernel_size, stride, padding, strict=True)
+    ]
+    return _mean_pool(x, *bins)
+
+
+def avg_pool2d_backward(
+    g: np.ndarray,
+    x_shape: tuple[int, ...],
+    kernel_size: Pair,
+    stride: Pair,
+    padding: Pair,
+    ceil_mode: bool,
+    count_include_pad: bool,
+) -> np.ndarray:
+    if not _are_float32(g):
+        return reference.avg_pool2d_backward(
+            g, x_shape, kernel_size, stride, padding, ceil_mode, count_include_pad
+        )
+    axes = zip(x_shape[2:], g.shape[2:], kernel_size, stride, padding, strict=True)
+    return _mean_pool_backward(g, x_shape, *(_window_bins(*a, count_include_pad) for a in axes))
+
+
+def adaptive_avg_pool2d(x: np.ndarray, output_size: Pair) -> np.ndarray:
+    if not _are_float32(x):
+        return reference.adaptive_avg_pool2d(x, output_size)
+    return _mean_pool(x, *map(_adaptive_bins, x.shape[2:], output_size))
+
+
+def adaptive_avg_pool2d_backward(g: np.ndarray, x_shape: tuple[int, ...]) -> np.ndarray:
+    if not _are_float32(g):
+        return reference.adaptive_avg_pool2d_backward(g, x_shape)
+    return _mean_pool_backward(g, x_shape, *map(_adaptive_bins, x_shape[2:], g.shape[2:]))
+
+
+Bins = tuple[np.ndarray, np.ndarray]  # first and last pixel of each bin of an axis; its divisor
+
+
+@lru_cache
+def _window_bins(
+    size: int, output_size: int, kernel: int, stride: int, padding: int, include_pad: bool
+) -> Bins:
+    starts = np.arange(output_size, dtype=np.int64) * stride - padding
+    edges = np.stack([starts, starts + kernel], 1).clip(0, size)
+    counts = window_counts(size, output_size, kernel, stride, padding, include_pad)
+    return edges, np.array(counts, np.float32)
+
+
+@lru_cache
+def _adaptive_bins(size: int, output_size: int) -> Bins:
+    bins = adaptive_bins(size, output_size)
+    edges = np.array([(bin_.start, bin_.stop) for bin_ in bins], np.int64).reshape(-1, 2)
+    return edges, (edges[:, 1] - edges[:, 0]).astype(np.float32)
+
+
+def _mean_pool(x: np.ndarray, rows: Bins, cols: Bins) -> np.ndarray:
+    y = _native.empty((x.shape[0], len(rows[0]), len(cols[0]), x.shape[1]))
+    _native.mean_pool(_channels_last(x), y, *rows, *cols, get_num_threads())
+    return y.transpose(0, 3, 1, 2)
+
+
+def _mean_pool_backward(
+    g: np.ndarray, x_shape: tuple[int, ...], rows: Bins, cols: Bins
+) -> np.ndarray:
+    dx = _native.empty((x_shape[0], x_shape[2], x_shape[3], x_shape[1]))
+    _native.mean_pool_backward(_channels_last(g), dx, *rows, *cols, get_num_threads())
     return dx.transpose(0, 3, 1, 2)
 
 
