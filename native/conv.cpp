@@ -1,50 +1,95 @@
-// Contract: reference/conv.py, conv2d and conv2d_input_grad.
+// Contract: reference/conv.py, conv2d and conv2d_input_grad. Both are a window that slides over
+// images (conv_window.hpp); what differs is how the filters are seen, and, for the gradient of
+// a strided convolution, that pixels which different taps reach are windows of their own.
 #include "conv.hpp"
 
-#include "conv_window.hpp"
+#include "conv_pack.hpp"
 #include "winograd.hpp"
 
 namespace chainrule::CHAINRULE_ISA {
 namespace {
 
-// Taps of the filter that a window uses: filter tap of window tap i is first + i * step.
-struct FilterTaps {
-  Index first, step;
-};
-
-// Packs weight(out, in, kh, kw) as the window wants it: [block][a][b][in][lane].
-template <class Weight>
-void pack(Index out_channels, Index in_channels, Index rows, Index cols, Weight weight,
-          float* packed, int threads) {
-  const Index width = block_width(out_channels);
-  parallel_for(threads, ceil_div(out_channels, width), [&](std::size_t task) {
-    const Index start = static_cast<Index>(task) * width;
-    const Index used = smaller(width, out_channels - start);
-    const Index filled = used > lanes ? 2 * lanes : lanes;
-    float* to = packed + start * rows * cols * in_channels;
-    for (Index a = 0; a < rows; ++a)
-      for (Index b = 0; b < cols; ++b)
-        for (Index in = 0; in < in_channels; ++in, to += filled) {
-          for (Index o = 0; o < used; ++o) to[o] = weight(start + o, in, a, b);
-          for (Index o = used; o < filled; ++o) to[o] = 0;
-        }
-  });
+// How many neighbouring pixels are computed as one: what fills most of the lanes, less what the
+// wider window computes in vain.
+Index best_group(const Filters& f, const Window& window, Index out_cols) {
+  if (window.cols.step != 1) return 1;
+  Index best = 1;
+  float best_share = 0;
+  for (Index group = 1; group <= 4 && group * f.outs <= 2 * lanes; ++group) {
+    if (out_cols % group != 0) continue;
+    const Index used = group * f.outs;
+    const float share = static_cast<float>(used * f.cols) /
+                        static_cast<float>(ceil_div(used, lanes) * lanes *
+                                           group_cols(f, group, window.cols.stride));
+    if (share > best_share * 1.1f) {
+      best = group;
+      best_share = share;
+    }
+  }
+  return best;
 }
 
-// Copies one value for each channel and fills the last vector with zeros; null stays null.
-const float* fill_up(const float* values, Index channels, float* to) {
-  if (!values) return nullptr;
-  const Index whole = ceil_div(channels, lanes) * lanes;
-  std::memcpy(to, values, static_cast<std::size_t>(channels) * sizeof(float));
-  std::memset(to + channels, 0, static_cast<std::size_t>(whole - channels) * sizeof(float));
-  return to;
+// Bias, scale and shift with each value `group` times, filled up to whole vectors with zeros;
+// what is null stays null.
+class Vectors {
+ public:
+  Vectors(const float* bias, const Epilogue& end, Index channels, Index group)
+      : channels_(channels), used_(channels * group), whole_(ceil_div(used_, lanes) * lanes),
+        memory_(3 * whole_), init_(fill(bias, memory_)),
+        end_{fill(end.scale, memory_ + whole_), fill(end.shift, memory_ + 2 * whole_), end.add,
+             end.relu} {}
+
+  const float* init() const { return init_; }
+  const Epilogue& end() const { return end_; }
+
+ private:
+  const float* fill(const float* values, float* to) const {
+    if (!values) return nullptr;
+    for (Index i = 0; i < used_; i += channels_)
+      std::memcpy(to + i, values, static_cast<std::size_t>(channels_) * sizeof(float));
+    std::memset(to + used_, 0, static_cast<std::size_t>(whole_ - used_) * sizeof(float));
+    return to;
+  }
+
+  Index channels_, used_, whole_;
+  Scratch memory_;
+  const float* init_;
+  Epilogue end_;
+};
+
+// Slides a window with all of a filter's taps.
+void slide_filters(Window window, InImages in, const Filters& filters, const float* bias,
+                   const Epilogue& epilogue, OutImages out, int threads) {
+  const Index taps = filters.rows * filters.cols;
+  if (taps == 1 && window.rows.first == 0 && window.cols.first == 0 && out.rows == in.rows &&
+      out.cols == in.cols) {
+    // A 1x1 window takes every pixel alike: one long row fills all tiles.
+    const Index pixels = in.images * in.rows * in.cols;
+    in = {in.data, 1, 1, pixels, in.channels};
+    out = {out.data, 1, pixels, out.channels, 0, 0, out.channels};
+  }
+  const Index group = best_group(filters, window, out.cols);
+  const Index cols = group_cols(filters, group, window.cols.stride);
+  const Index channels = group * out.channels;
+  const Scratch packed(packed_size(filters.rows * cols, filters.ins, channels));
+  if (group == 1)
+    pack(filters, packed, threads);
+  else
+    pack_group(filters, group, window.cols.stride, packed);
+  window.cols.taps = cols;
+  window.cols.stride *= group;
+  const OutImages groups{out.data, out.rows, out.cols / group, channels, out.image_step,
+                         out.row_step, out.pixel_step * group};
+  const Vectors vectors(bias, epilogue, out.channels, group);
+  slide(window, in, {packed, filters.rows * cols, 0, cols, 1}, vectors.init(), vectors.end(),
+        groups, threads);
 }
 
 // Along one axis, pixels phase, phase + stride, ... of the input are reached through every
 // stride-th tap only: for pixel i*stride + phase and tap k, output i + (phase + p - k*d)/stride.
 struct Phase {
   Axis axis;
-  FilterTaps filter;
+  Index first_tap, tap_step;  // of the turned filter, whose taps ascend with positions
 };
 
 Phase phase_of(Index phase, Index kernel, Index stride, Index padding, Index dilation) {
@@ -55,46 +100,28 @@ Phase phase_of(Index phase, Index kernel, Index stride, Index padding, Index dil
     last = k;
     ++taps;
   }
-  // From the last tap to the first, so that positions ascend.
   return {{taps, (phase + padding - last * dilation) / stride, tap_step * dilation / stride, 1},
-          {last, -tap_step}};
+          kernel - 1 - last, tap_step};
 }
 
 }  // namespace
 
 void conv2d(const Convolution& c, const float* x, const float* weight, const float* bias,
             const Epilogue& epilogue, float* y, int threads) {
-  const Index whole = ceil_div(c.outputs, lanes) * lanes;
-  const Scratch vectors(3 * whole);
-  const float* init = fill_up(bias, c.outputs, vectors);
-  const Epilogue end{fill_up(epilogue.scale, c.outputs, vectors + whole),
-                     fill_up(epilogue.shift, c.outputs, vectors + 2 * whole), epilogue.add,
-                     epilogue.relu};
-
-  if (const int tile = winograd_conv2d_tile(c))
-    return winograd_conv2d(tile, c, x, weight, init, end, y, threads);
-
-  const Index taps = c.kernel_height * c.kernel_width;
-  const Scratch packed(packed_size(taps, c.channels, c.outputs));
-  pack(c.outputs, c.channels, c.kernel_height, c.kernel_width,
-       [&](Index o, Index in, Index a, Index b) {
-         return weight[(o * c.channels + in) * taps + a * c.kernel_width + b];
-       },
-       packed, threads);
-
-  Window window{{c.kernel_height, -c.padding_height, c.dilation_height, c.stride_height},
-                {c.kernel_width, -c.padding_width, c.dilation_width, c.stride_width}};
-  InImages in{x, c.images, c.height, c.width, c.channels};
-  OutImages out{y, c.out_height, c.out_width, c.outputs, c.out_height * c.out_width * c.outputs,
-                c.out_width * c.outputs, c.outputs};
-  if (taps == 1 && c.out_height == c.height && c.out_width == c.width &&
-      c.padding_height == 0 && c.padding_width == 0) {
-    // A 1x1 window takes every pixel alike: one long row fills all tiles.
-    const Index pixels = c.images * c.height * c.width;
-    in = {x, 1, 1, pixels, c.channels};
-    out = {y, 1, pixels, c.outputs, 0, 0, c.outputs};
+  if (const int tile = winograd_conv2d_tile(c)) {
+    const Vectors vectors(bias, epilogue, c.outputs, 1);
+    return winograd_conv2d(tile, c, x, weight, vectors.init(), vectors.end(), y, threads);
   }
-  slide(window, in, packed, init, end, out, threads);
+  const Index taps = c.kernel_height * c.kernel_width;
+  slide_filters({{c.kernel_height, -c.padding_height, c.dilation_height, c.stride_height},
+                 {c.kernel_width, -c.padding_width, c.dilation_width, c.stride_width}},
+                {x, c.images, c.height, c.width, c.channels},
+                {weight, c.outputs, c.channels, c.kernel_height, c.kernel_width,
+                 c.channels * taps, taps, false},
+                bias, epilogue,
+                {y, c.out_height, c.out_width, c.outputs, c.out_height * c.out_width * c.outputs,
+                 c.out_width * c.outputs, c.outputs},
+                threads);
 }
 
 void conv2d_input_grad(const Convolution& c, const float* g, const float* weight, float* dx,
@@ -102,35 +129,35 @@ void conv2d_input_grad(const Convolution& c, const float* g, const float* weight
   if (const int tile = winograd_input_grad_tile(c))
     return winograd_input_grad(tile, c, g, weight, dx, threads);
   const Index taps = c.kernel_height * c.kernel_width;
+  const Filters filters{weight, c.channels, c.outputs, c.kernel_height, c.kernel_width,
+                        taps, c.channels * taps, true};
+  const InImages in{g, c.images, c.out_height, c.out_width, c.outputs};
+  if (c.stride_height == 1 && c.stride_width == 1) {
+    const Index top = c.padding_height - (c.kernel_height - 1) * c.dilation_height;
+    const Index left = c.padding_width - (c.kernel_width - 1) * c.dilation_width;
+    return slide_filters({{c.kernel_height, top, c.dilation_height, 1},
+                          {c.kernel_width, left, c.dilation_width, 1}},
+                         in, filters, nullptr, {},
+                         {dx, c.height, c.width, c.channels, c.height * c.width * c.channels,
+                          c.width * c.channels, c.channels},
+                         threads);
+  }
   const Scratch packed(packed_size(taps, c.outputs, c.channels));
+  pack(filters, packed, threads);
   for (Index i = 0; i < smaller(c.stride_height, c.height); ++i) {
     for (Index j = 0; j < smaller(c.stride_width, c.width); ++j) {
       const Phase rows =
           phase_of(i, c.kernel_height, c.stride_height, c.padding_height, c.dilation_height);
       const Phase cols =
           phase_of(j, c.kernel_width, c.stride_width, c.padding_width, c.dilation_width);
-      pack(c.channels, c.outputs, rows.axis.taps, cols.axis.taps,
-           [&](Index channel, Index o, Index a, Index b) {
-             const Index kh = rows.filter.first + a * rows.filter.step;
-             const Index kw = cols.filter.first + b * cols.filter.step;
-             return weight[(o * c.channels + channel) * taps + kh * c.kernel_width + kw];
-           },
-           packed, threads);
-      InImages in{g, c.images, c.out_height, c.out_width, c.outputs};
-      OutImages out{dx + (i * c.width + j) * c.channels,
-                    ceil_div(c.height - i, c.stride_height),
-                    ceil_div(c.width - j, c.stride_width),
-                    c.channels,
-                    c.height * c.width * c.channels,
-                    c.stride_height * c.width * c.channels,
-                    c.stride_width * c.channels};
-      if (taps == 1 && c.out_height == c.height && c.out_width == c.width &&
-          c.padding_height == 0 && c.padding_width == 0) {
-        const Index pixels = c.images * c.height * c.width;
-        in = {g, 1, 1, pixels, c.outputs};
-        out = {dx, 1, pixels, c.channels, 0, 0, c.channels};
-      }
-      slide({rows.axis, cols.axis}, in, packed, nullptr, {}, out, threads);
+      slide({rows.axis, cols.axis}, in,
+            {packed, taps, rows.first_tap * c.kernel_width + cols.first_tap,
+             rows.tap_step * c.kernel_width, cols.tap_step},
+            nullptr, {},
+            {dx + (i * c.width + j) * c.channels, ceil_div(c.height - i, c.stride_height),
+             ceil_div(c.width - j, c.stride_width), c.channels, c.height * c.width * c.channels,
+             c.stride_height * c.width * c.channels, c.stride_width * c.channels},
+            threads);
     }
   }
 }

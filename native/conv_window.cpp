@@ -1,3 +1,9 @@
+// How the work is cut. A task is some output rows of an image, or some images, and all blocks of
+// output channels, or only one block where the weights of all would not stay in the cache. Its
+// rows are cut into tiles that fill the registers. What a tile reads in one row of taps is a few
+// contiguous runs of memory, the same for every row, planned once in a task. A tile at the
+// border of the image leaves out the pixel that looks outside; where more than one pixel would,
+// or where channels are few, the task copies its rows with zeros beside them instead.
 #include "conv_window.hpp"
 
 namespace chainrule::CHAINRULE_ISA {
@@ -6,26 +12,59 @@ namespace {
 // Pixels of a tile when a block is V vectors wide: all accumulators, V weights and one input.
 constexpr int most_pixels(int vectors) { return smaller((registers - 1 - vectors) / vectors, 16); }
 
-// A contiguous run of taps and channels that every pixel of a tile takes, or all but one.
+// Neighbouring taps of a row and all channels, which every pixel of a tile takes, or all but one.
 enum class Skip { none, first, last };
 
 struct Run {
-  const float* in;
-  const float* weights;
+  Index in;       // where it begins, in floats
+  Index weights;  // the same, in lines of a block's lanes
   Index length;
   Skip skip;
 };
 
+// What a tile reads: `rows` rows of taps, each with the same runs. The pointers are those of the
+// first row, and of the tile's first pixel.
+struct Source {
+  const Run* runs;
+  Index count;
+  const float* in;
+  Index in_row, in_pixel;  // steps
+  const float* weights;
+  Index weights_row;
+  Index rows;
+  bool once;  // a 1x1 window: every input is met once
+};
+
+// Where a tile starts from and where it goes: the pointers are those of its first pixel and
+// channel; init, scale, shift and add may be null.
+struct Ends {
+  const float* init;
+  const float* scale;
+  const float* shift;
+  const float* add;
+  bool relu;
+  float* out;
+  Index out_step, channels;
+};
+
+constexpr Index cache_line = 64 / sizeof(float);
+
 // acc[pixel] += in[pixel][r] * weights[r] for r in the run and pixels in [First, Last).
-template <int Pixels, int Vectors, int First, int Last>
-[[gnu::always_inline]] inline void add_run(Vector (&acc)[Pixels][Vectors], const Run& run,
-                                           Index pixel_step) {
+// Ahead: fetch the next tile's input meanwhile, a line at each step. (A 1x1 window has as many
+// streams as a tile has pixels: more than the processor follows by itself. Prefetching beyond
+// an array's end is harmless.)
+template <int Pixels, int Vectors, int First, int Last, bool Ahead = false>
+[[gnu::always_inline]] inline void add_run(Vector (&acc)[Pixels][Vectors], const float* first_in,
+                                           const float* weights, Index length, Index pixel_step) {
   // Four base pointers and the index registers step and 3*step reach 16 pixels; the compiler
   // would otherwise keep a pointer for each pixel and spill.
   const float* in[4];
-  for (int i = 0; i < 4; ++i) in[i] = run.in + 4 * i * pixel_step;
-  const float* weights = run.weights;
-  for (Index r = 0; r < run.length; ++r, weights += Vectors * lanes) {
+  for (int i = 0; i < 4; ++i) in[i] = first_in + 4 * i * pixel_step;
+  for (Index r = 0; r < length; ++r, weights += Vectors * lanes) {
+    if constexpr (Ahead) {
+      const Index pixel = r % cache_line;
+      __builtin_prefetch(first_in + (Pixels + pixel) * pixel_step + (r - pixel), 0, 2);
+    }
     Vector w[Vectors];
 #pragma GCC unroll 4
     for (int v = 0; v < Vectors; ++v) w[v] = load(weights + v * lanes);
@@ -39,18 +78,6 @@ template <int Pixels, int Vectors, int First, int Last>
     for (int i = 0; i < 4; ++i) ++in[i];
   }
 }
-
-// Where a tile starts from and where it goes: the pointers are those of its first pixel and
-// channel; init, scale, shift and add may be null.
-struct Ends {
-  const float* init;
-  const float* scale;
-  const float* shift;
-  const float* add;
-  bool relu;
-  float* out;
-  Index out_step, channels;
-};
 
 template <int Pixels, int Vectors>
 [[gnu::always_inline]] inline void finish(Vector (&acc)[Pixels][Vectors], const Ends& ends) {
@@ -85,27 +112,15 @@ template <int Pixels, int Vectors>
 }
 
 template <int Pixels, int Vectors>
-void tile(const Run* runs, int count, Index in_step, const Ends& ends) {
-  Vector acc[Pixels][Vectors];
-#pragma GCC unroll 16
-  for (int p = 0; p < Pixels; ++p)
-#pragma GCC unroll 4
-    for (int v = 0; v < Vectors; ++v) acc[p][v] = ends.init ? load(ends.init + v * lanes) : Vector{};
-
-  for (int i = 0; i < count; ++i) {
-    if (runs[i].skip == Skip::none)
-      add_run<Pixels, Vectors, 0, Pixels>(acc, runs[i], in_step);
-    else if (runs[i].skip == Skip::first)
-      add_run<Pixels, Vectors, 1, Pixels>(acc, runs[i], in_step);
-    else
-      add_run<Pixels, Vectors, 0, Pixels - 1>(acc, runs[i], in_step);
-  }
-  finish(acc, ends);
-
+[[gnu::always_inline]] inline void write(const Vector (&acc)[Pixels][Vectors], const Ends& ends) {
+  constexpr Index whole = Vectors * lanes;
+  // Pixels without a gap between them: what is written past a pixel's channels, the next ones
+  // overwrite.
+  const Index room = ends.out_step == ends.channels ? whole - ends.channels : Pixels * whole;
 #pragma GCC unroll 16
   for (int p = 0; p < Pixels; ++p) {
     float* out = ends.out + p * ends.out_step;
-    if (ends.channels >= Vectors * lanes) {
+    if (ends.channels >= whole || (Pixels - 1 - p) * ends.channels >= room) {
 #pragma GCC unroll 4
       for (int v = 0; v < Vectors; ++v) store(out + v * lanes, acc[p][v]);
     } else {
@@ -117,7 +132,41 @@ void tile(const Run* runs, int count, Index in_step, const Ends& ends) {
   }
 }
 
-using Tile = void (*)(const Run*, int, Index, const Ends&);
+template <int Pixels, int Vectors>
+void tile(const Source& from, const Ends& ends) {
+  // The stores at the end would wait for these lines.
+#pragma GCC unroll 16
+  for (int p = 0; p < Pixels; ++p)
+#pragma GCC unroll 4
+    for (Index i = 0; i < Vectors * lanes; i += cache_line)
+      __builtin_prefetch(ends.out + p * ends.out_step + i, 1);
+
+  Vector acc[Pixels][Vectors];
+#pragma GCC unroll 16
+  for (int p = 0; p < Pixels; ++p)
+#pragma GCC unroll 4
+    for (int v = 0; v < Vectors; ++v) acc[p][v] = ends.init ? load(ends.init + v * lanes) : Vector{};
+
+  for (Index row = 0; row < from.rows; ++row) {
+    for (const Run* run = from.runs; run < from.runs + from.count; ++run) {
+      const float* in = from.in + row * from.in_row + run->in;
+      const float* weights =
+          from.weights + (row * from.weights_row + run->weights) * Vectors * lanes;
+      if (from.once)
+        add_run<Pixels, Vectors, 0, Pixels, true>(acc, in, weights, run->length, from.in_pixel);
+      else if (run->skip == Skip::none)
+        add_run<Pixels, Vectors, 0, Pixels>(acc, in, weights, run->length, from.in_pixel);
+      else if (run->skip == Skip::first)
+        add_run<Pixels, Vectors, 1, Pixels>(acc, in, weights, run->length, from.in_pixel);
+      else
+        add_run<Pixels, Vectors, 0, Pixels - 1>(acc, in, weights, run->length, from.in_pixel);
+    }
+  }
+  finish(acc, ends);
+  write(acc, ends);
+}
+
+using Tile = void (*)(const Source&, const Ends&);
 
 template <int Vectors, int Pixels = most_pixels(Vectors)>
 struct Tiles {
@@ -133,175 +182,253 @@ struct Job {
   const Window& window;
   const InImages& in;
   const OutImages& out;
-  const float* weights;
+  const PackedWeights& weights;
   const float* init;
   const Epilogue& end;
   Index width;  // of a full block of output channels
 
   Index taps() const { return window.rows.taps * window.cols.taps; }
-  Index line_pixels() const {
-    return 16 * window.cols.stride + window.cols.taps * window.cols.step;
-  }
+  Index blocks() const { return ceil_div(out.channels, width); }
+  Index most() const { return width > lanes ? most_pixels(2) : most_pixels(1); }
+};
+
+// The share of the output that a task computes, as half-open ranges.
+struct Piece {
+  Index first_image, last_image, top, bottom, left, right, first_block, last_block;
+
+  Index cols() const { return right - left; }
+};
+
+// An image as a task reads it: as it is, or its rows copied with zeros beside them. `data` is
+// what output column 0 looks at first in the image's row 0.
+struct View {
+  const float* data;
+  Index cols;
 };
 
 // Which of a tile's pixels a tap column can serve.
 enum class Reach { all, all_but_first, all_but_last, none, some };
 
-Reach reach(const Axis& axis, Index first, Index pixels, Index tap, Index size) {
-  const Index leftmost = first * axis.stride + axis.first + tap * axis.step;
-  const Index rightmost = leftmost + (pixels - 1) * axis.stride;
+Reach reach(Index leftmost, Index stride, Index pixels, Index size) {
+  const Index rightmost = leftmost + (pixels - 1) * stride;
   if (leftmost >= 0 && rightmost < size) return Reach::all;
   if (rightmost < 0 || leftmost >= size) return Reach::none;
-  if (rightmost < size && leftmost + axis.stride >= 0) return Reach::all_but_first;
-  if (leftmost >= 0 && rightmost - axis.stride < size) return Reach::all_but_last;
+  if (rightmost < size && leftmost + stride >= 0) return Reach::all_but_first;
+  if (leftmost >= 0 && rightmost - stride < size) return Reach::all_but_last;
   return Reach::some;
 }
 
-// Copies what a tile sees of one image row, with zeros where it looks outside.
-void copy_line(const Job& job, const float* row, Index first, Index pixels, float* line) {
-  const Axis& axis = job.window.cols;
-  const Index channels = job.in.channels;
-  const Index left = first * axis.stride + axis.first;
-  const Index count = (pixels - 1) * axis.stride + (axis.taps - 1) * axis.step + 1;
-  const Index begin = smaller(larger<Index>(-left, 0), count);
-  const Index end = larger(smaller(job.in.cols - left, count), begin);
-  const std::size_t pixel = static_cast<std::size_t>(channels) * sizeof(float);
-  std::memset(line, 0, static_cast<std::size_t>(begin) * pixel);
-  std::memcpy(line + begin * channels, row + (left + begin) * channels,
-              static_cast<std::size_t>(end - begin) * pixel);
-  std::memset(line + end * channels, 0, static_cast<std::size_t>(count - end) * pixel);
-}
-
-// The runs of a tile, for the block of weights that starts at `weights`. Returns their number.
-int plan_tile(const Job& job, const float* image, const float* weights, Index width, Index row,
-              Index first, Index pixels, float* lines, Run* runs) {
-  const Axis& rows = job.window.rows;
-  const Axis& cols = job.window.cols;
-  const Index channels = job.in.channels;
-  bool copied = false;
-  for (Index b = 0; b < cols.taps; ++b)
-    copied |= reach(cols, first, pixels, b, job.in.cols) == Reach::some;
-
-  int count = 0;
-  for (Index a = 0; a < rows.taps; ++a) {
-    const Index in_row = row * rows.stride + rows.first + a * rows.step;
-    if (in_row < 0 || in_row >= job.in.rows) continue;
-    const float* line = image + in_row * job.in.cols * channels;
-    Index left = first * cols.stride + cols.first;
-    if (copied) {
-      float* copy = lines + a * job.line_pixels() * channels;
-      copy_line(job, line, first, pixels, copy);
-      line = copy;
-      left = 0;
-    }
-    bool joined = false;  // does the next tap continue the last run in memory?
-    for (Index b = 0; b < cols.taps; ++b) {
-      const Reach seen = copied ? Reach::all : reach(cols, first, pixels, b, job.in.cols);
-      if (seen == Reach::all && joined) {
-        runs[count - 1].length += channels;
-        continue;
-      }
-      joined = seen == Reach::all && cols.step == 1;
-      if (seen == Reach::none) continue;
-      runs[count++] = {line + (left + b * cols.step) * channels,
-                       weights + (a * cols.taps + b) * channels * width, channels,
-                       seen == Reach::all             ? Skip::none
-                       : seen == Reach::all_but_first ? Skip::first
-                                                      : Skip::last};
-    }
+// The tiles of a piece's columns and their runs: the same for every row.
+class Columns {
+ public:
+  Columns(const Job& job, const Piece& piece)
+      : job_(job), left_(piece.left), cols_(piece.cols()),
+        tiles_(ceil_div(cols_, job.most())),
+        memory_(ceil_div<Index>((tiles_ * taps() + 1) * sizeof(Run) + tiles_ * sizeof(Index),
+                                sizeof(float))),
+        runs_(reinterpret_cast<Run*>(static_cast<float*>(memory_))),
+        counts_(reinterpret_cast<Index*>(runs_ + tiles_ * taps())) {
+    const Axis& axis = job.window.cols;
+    const Index leftmost = piece.left * axis.stride + axis.first;
+    const Index rightmost =
+        (piece.right - 1) * axis.stride + axis.first + (axis.taps - 1) * axis.step;
+    inside_ = taps() == 0 || (leftmost >= 0 && rightmost < job.in.cols);
+    constexpr Index few_channels = 8;
+    alike_ = inside_ || job.in.channels < few_channels;
+    for (Index t = 0; t < tiles_ && !alike_; ++t) alike_ = !plan(t);
+    if (!alike_) return;
+    counts_[0] = 0;
+    for (Index b = 0; b < taps(); ++b) add(runs_, counts_[0], b, Reach::all);
   }
-  return count;
-}
 
-// A 1x1 window meets every input once, in as many streams as a tile has pixels: more than the
-// processor follows by itself. (Prefetching beyond an array's end is harmless.)
-void prefetch(const float* data, Index floats) {
-  constexpr Index line = 64 / sizeof(float);
-  for (Index i = 0; i < floats; i += line) __builtin_prefetch(data + i, 0, 2);
-}
+  // Whether a task has to copy its rows with zeros beside them.
+  bool padded() const { return alike_ && !inside_; }
+
+  Index tiles() const { return tiles_; }
+  // Split evenly: a narrow last tile would leave most of the registers empty.
+  Index first(Index tile) const { return left_ + cols_ * tile / tiles_; }
+  const Run* runs(Index tile) const { return alike_ ? runs_ : runs_ + tile * taps(); }
+  Index count(Index tile) const { return counts_[alike_ ? 0 : tile]; }
+
+ private:
+  Index taps() const { return job_.window.cols.taps; }
+
+  // False if more than one pixel would have to be left out.
+  bool plan(Index tile) {
+    const Axis& axis = job_.window.cols;
+    counts_[tile] = 0;
+    for (Index b = 0; b < taps(); ++b) {
+      const Index leftmost = first(tile) * axis.stride + axis.first + b * axis.step;
+      const Reach seen = reach(leftmost, axis.stride, first(tile + 1) - first(tile), job_.in.cols);
+      if (seen == Reach::some) return false;
+      add(runs_ + tile * taps(), counts_[tile], b, seen);
+    }
+    return true;
+  }
+
+  // Appends a tap column to the runs, or joins it to the last one that it continues in memory.
+  void add(Run* runs, Index& count, Index b, Reach seen) const {
+    if (seen == Reach::none) return;
+    const Index channels = job_.in.channels;
+    const Run run{b * job_.window.cols.step * channels,
+                  b * job_.weights.col_step * channels, channels,
+                  seen == Reach::all             ? Skip::none
+                  : seen == Reach::all_but_first ? Skip::first
+                                                 : Skip::last};
+    Run* last = runs + count - 1;
+    if (count && run.skip == Skip::none && last->skip == Skip::none &&
+        last->in + last->length == run.in &&
+        last->weights + last->length == run.weights)
+      last->length += channels;
+    else
+      runs[count++] = run;
+  }
+
+  const Job& job_;
+  Index left_, cols_, tiles_;
+  bool inside_, alike_;
+  Scratch memory_;
+  Run* runs_;
+  Index* counts_;
+};
+
+// A task's rows of one image, copied with zeros beside them.
+class PaddedRows {
+ public:
+  PaddedRows(const Job& job, const Piece& piece, bool needed)
+      : job_(job), left_(piece.left * job.window.cols.stride + job.window.cols.first),
+        cols_((piece.cols() - 1) * job.window.cols.stride +
+              (job.window.cols.taps - 1) * job.window.cols.step + 1),
+        top_(larger<Index>(piece.top * job.window.rows.stride + job.window.rows.first, 0)),
+        bottom_(smaller((piece.bottom - 1) * job.window.rows.stride + job.window.rows.first +
+                            (job.window.rows.taps - 1) * job.window.rows.step + 1,
+                        job.in.rows)),
+        rows_(needed ? larger<Index>(bottom_ - top_, 0) * cols_ * job.in.channels : 0) {}
+
+  View copy(const float* image) {
+    const Index channels = job_.in.channels;
+    const Index begin = smaller(larger<Index>(-left_, 0), cols_);
+    const Index end = larger(smaller(job_.in.cols - left_, cols_), begin);
+    const std::size_t pixel = static_cast<std::size_t>(channels) * sizeof(float);
+    float* to = rows_;
+    for (Index row = top_; row < bottom_; ++row, to += cols_ * channels) {
+      std::memset(to, 0, static_cast<std::size_t>(begin) * pixel);
+      std::memcpy(to + begin * channels,
+                  image + (row * job_.in.cols + left_ + begin) * channels,
+                  static_cast<std::size_t>(end - begin) * pixel);
+      std::memset(to + end * channels, 0, static_cast<std::size_t>(cols_ - end) * pixel);
+    }
+    const Index left_pixel = left_ - job_.window.cols.first;
+    return {rows_ - (top_ * cols_ + left_pixel) * channels, cols_};
+  }
+
+ private:
+  const Job& job_;
+  Index left_, cols_, top_, bottom_;
+  Scratch rows_;
+};
 
 const float* at(const float* values, Index index) { return values ? values + index : nullptr; }
 
-// Output rows [top, bottom) and columns [left, right) of one image, one block of channels.
-void slide_block(const Job& job, Index image, Index block, Index top, Index bottom, Index left,
-                 Index right, float* lines, Run* runs) {
+// One block of channels of one image.
+void slide_block(const Job& job, const Piece& piece, const Columns& columns, const View& view,
+                 Index image, Index block) {
+  const Axis& rows = job.window.rows;
+  const Axis& cols = job.window.cols;
   const Index start = block * job.width;
   const Index channels = smaller(job.width, job.out.channels - start);
-  const int vectors = channels > lanes ? 2 : 1;
-  const Index width = vectors * lanes;
-  const float* weights = job.weights + start * job.taps() * job.in.channels;
-  const float* in = job.in.data + image * job.in.rows * job.in.cols * job.in.channels;
-  const Index in_step = job.window.cols.stride * job.in.channels;
+  const bool wide = channels > lanes;
+  const Index tap = job.in.channels * (wide ? 2 * lanes : lanes);  // floats of a tap's weights
+  const float* weights = job.weights.data + start * job.weights.taps * job.in.channels;
+  Source from{};
+  from.in_row = rows.step * view.cols * job.in.channels;
+  from.in_pixel = cols.stride * job.in.channels;
+  from.weights_row = job.weights.row_step * job.in.channels;
+  from.once = job.taps() == 1;
 
-  // Split a row evenly: a narrow last tile would leave most of the registers empty.
-  const Index most = vectors == 2 ? most_pixels(2) : most_pixels(1);
-  const Index tiles = ceil_div(right - left, most);
-  for (Index row = top; row < bottom; ++row) {
+  for (Index row = piece.top; row < piece.bottom; ++row) {
+    const Index top = row * rows.stride + rows.first;
+    Index a = 0, last = rows.taps;  // the rows of taps that are inside the image
+    while (a < last && top + a * rows.step < 0) ++a;
+    while (a < last && top + (last - 1) * rows.step >= job.in.rows) --last;
+    from.weights = weights + (job.weights.first + a * job.weights.row_step) * tap;
+    from.rows = last - a;
+    const float* in = view.data + (top + a * rows.step) * view.cols * job.in.channels;
     const Index out_row = image * job.out.image_step + row * job.out.row_step + start;
-    const float* in_row = in + row * job.window.rows.stride * job.in.cols * job.in.channels;
-    for (Index t = 0; t < tiles; ++t) {
-      const Index first = left + (right - left) * t / tiles;
-      const Index pixels = left + (right - left) * (t + 1) / tiles - first;
-      const int count =
-          plan_tile(job, in, weights, width, row, first, pixels, lines, runs);
-      const Tile run_tile = vectors == 2 ? Tiles<2>::of(pixels) : Tiles<1>::of(pixels);
-      if (job.taps() == 1 && block == 0)
-        prefetch(in_row + (first + pixels) * in_step, pixels * in_step);
+    for (Index t = 0; t < columns.tiles(); ++t) {
+      const Index first = columns.first(t), pixels = columns.first(t + 1) - first;
+      from.runs = columns.runs(t);
+      from.count = columns.count(t);
+      from.in = in + first * from.in_pixel;
       const Index place = out_row + first * job.out.pixel_step;
-      run_tile(runs, count, in_step,
-               {at(job.init, start), at(job.end.scale, start), at(job.end.shift, start),
-                at(job.end.add, place), job.end.relu, job.out.data + place, job.out.pixel_step,
-                channels});
+      const Ends ends{at(job.init, start), at(job.end.scale, start), at(job.end.shift, start),
+                      at(job.end.add, place), job.end.relu, job.out.data + place,
+                      job.out.pixel_step, channels};
+      (wide ? Tiles<2>::of(pixels) : Tiles<1>::of(pixels))(from, ends);
     }
   }
 }
 
-// How the work is cut into tasks; depends on sizes only.
+void slide_piece(const Job& job, const Piece& piece) {
+  const Columns columns(job, piece);
+  const Index image_size = job.in.rows * job.in.cols * job.in.channels;
+  PaddedRows padded(job, piece, columns.padded());
+  for (Index n = piece.first_image; n < piece.last_image; ++n) {
+    const float* image = job.in.data + n * image_size;
+    const View view = columns.padded()
+                          ? padded.copy(image)
+                          : View{image + job.window.cols.first * job.in.channels, job.in.cols};
+    for (Index block = piece.first_block; block < piece.last_block; ++block)
+      slide_block(job, piece, columns, view, n, block);
+  }
+}
+
+// How the work is cut into pieces; depends on sizes only.
 struct Cut {
-  Index images, rows, cols;
+  Index images, rows, cols, blocks;
 };
 
 Cut cut(const Job& job) {
-  constexpr Index task_macs = Index{1} << 21;
-  constexpr Index cached_bytes = Index{1} << 18;
-  const Index pixel_macs = larger<Index>(job.taps() * job.in.channels * job.out.channels, 1);
-  const Index cols = smaller(job.out.cols, larger<Index>(task_macs / pixel_macs / 16 * 16, 16));
-  const Index rows =
-      smaller(job.out.rows, larger<Index>(task_macs / (pixel_macs * job.out.cols), 1));
-  Index images = 1;
-  const Index weight_bytes = job.taps() * job.in.channels * job.out.channels * 4;
-  const Index image_bytes = job.in.rows * job.in.cols * job.in.channels * 4;
-  if (rows == job.out.rows && weight_bytes > cached_bytes)
-    // Weights that do not stay in cache are streamed once for several images.
-    images = larger<Index>(smaller(cached_bytes / image_bytes, job.in.images / 32), 1);
-  return {images, rows, job.out.rows == 1 ? cols : job.out.cols};
+  constexpr Index piece_macs = Index{1} << 21;
+  constexpr Index cached_floats = Index{1} << 16;
+  constexpr Index enough_pixels = 128;  // to make up for fetching weights from afar
+  constexpr Index enough_pieces = 32;
+  const Index block_weights = job.taps() * job.in.channels * job.width;
+  const Index blocks = block_weights * job.blocks() > cached_floats ? 1 : job.blocks();
+  Index pixels = piece_macs / larger<Index>(block_weights * blocks, 1);
+  if (blocks < job.blocks()) pixels = larger(pixels, enough_pixels);
+  const Index image_pixels = job.out.rows * job.out.cols;
+  if (pixels >= image_pixels) {
+    const Index all = job.in.images * (job.blocks() / blocks);
+    return {larger<Index>(smaller(pixels / image_pixels, all / enough_pieces), 1), job.out.rows,
+            job.out.cols, blocks};
+  }
+  if (job.out.rows == 1) return {1, 1, larger<Index>(pixels / 16 * 16, 16), blocks};
+  return {1, larger<Index>(pixels / job.out.cols, 1), job.out.cols, blocks};
 }
 
 }  // namespace
 
-void slide(const Window& window, const InImages& in, const float* weights, const float* init,
-           const Epilogue& end, const OutImages& out, int threads) {
+void slide(const Window& window, const InImages& in, const PackedWeights& weights,
+           const float* init, const Epilogue& end, const OutImages& out, int threads) {
   if (in.images == 0 || out.rows <= 0 || out.cols <= 0) return;
   const Job job{window, in, out, weights, init, end, block_width(out.channels)};
-  const Cut piece = cut(job);
-  const Index blocks = ceil_div(out.channels, job.width);
-  const Index row_pieces = ceil_div(out.rows, piece.rows);
-  const Index col_pieces = ceil_div(out.cols, piece.cols);
-  const Index image_pieces = ceil_div(in.images, piece.images);
-  const Index lines_size = window.rows.taps * job.line_pixels() * in.channels;
-  const Index runs_size = ceil_div<Index>(job.taps() * sizeof(Run), sizeof(float));
-
-  parallel_for(threads, image_pieces * row_pieces * col_pieces, [&](std::size_t task) {
-    const Index index = static_cast<Index>(task);
-    const Index col = index % col_pieces * piece.cols;
-    const Index row = index / col_pieces % row_pieces * piece.rows;
-    const Index image = index / col_pieces / row_pieces * piece.images;
-    const Scratch runs(runs_size), lines(lines_size);
-    for (Index block = 0; block < blocks; ++block)
-      for (Index n = image; n < smaller(image + piece.images, in.images); ++n)
-        slide_block(job, n, block, row, smaller(row + piece.rows, out.rows), col,
-                    smaller(col + piece.cols, out.cols), lines,
-                    reinterpret_cast<Run*>(static_cast<float*>(runs)));
+  const Cut size = cut(job);
+  const Index block_pieces = ceil_div(job.blocks(), size.blocks);
+  const Index col_pieces = ceil_div(out.cols, size.cols);
+  const Index row_pieces = ceil_div(out.rows, size.rows);
+  const Index image_pieces = ceil_div(in.images, size.images);
+  parallel_for(threads, block_pieces * col_pieces * row_pieces * image_pieces,
+               [&](std::size_t task) {
+    Index index = static_cast<Index>(task);
+    const Index block = index % block_pieces * size.blocks;
+    const Index left = (index /= block_pieces) % col_pieces * size.cols;
+    const Index top = (index /= col_pieces) % row_pieces * size.rows;
+    const Index image = index / row_pieces * size.images;
+    slide_piece(job, {image, smaller(image + size.images, in.images),
+                      top, smaller(top + size.rows, out.rows),
+                      left, smaller(left + size.cols, out.cols),
+                      block, smaller(block + size.blocks, job.blocks())});
   });
 }
 

@@ -38,10 +38,16 @@ inline Index packed_size(Index taps, Index in_channels, Index out_channels) {
   return taps * in_channels * ceil_div(out_channels, lanes) * lanes;
 }
 
-// weights: packed [block][tap row][tap col][in channel][lane]; the last block is half as wide
-// where half is enough. init: out channels rounded up to whole vectors, or null for zeros; so
-// are the epilogue's scale and shift.
-void slide(const Window&, const InImages&, const float* weights, const float* init,
+// Packed [block][tap][in channel][lane], `taps` in all; the last block is half as wide where
+// half is enough. Window tap (a, b) uses tap first + a*row_step + b*col_step.
+struct PackedWeights {
+  const float* data;
+  Index taps, first, row_step, col_step;
+};
+
+// init, scale and shift of the epilogue: out channels rounded up to whole vectors; init may be
+// null for zeros.
+void slide(const Window&, const InImages&, const PackedWeights&, const float* init,
            const Epilogue&, const OutImages&, int threads);
 
 }  // namespace chainrule::CHAINRULE_ISA
