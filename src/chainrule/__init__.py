@@ -18,7 +18,14 @@ from typing import Any as _Any
 import numpy as _np
 
 from chainrule import autograd, errors, kernels, ops
-from chainrule.autograd import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
+from chainrule.autograd import (
+    enable_grad,
+    is_fusion_enabled,
+    is_grad_enabled,
+    no_grad,
+    set_fusion_enabled,
+    set_grad_enabled,
+)
 from chainrule.creation import (
     arange,
     as_tensor,
@@ -272,6 +279,7 @@ __all__ = [
     "int32",
     "int64",
     "is_floating_point",
+    "is_fusion_enabled",
     "is_grad_enabled",
     "is_tensor",
     "isclose",
@@ -338,6 +346,7 @@ __all__ = [
     "scatter",
     "scatter_add",
     "set_default_dtype",
+    "set_fusion_enabled",
     "set_grad_enabled",
     "set_num_threads",
     "sigmoid",

@@ -16,9 +16,12 @@ Size = int | Sequence[int]
 
 
 def _made(array: Any, requires_grad: bool, device: Any) -> Tensor:
+    """A tensor over memory that was made for it."""
     if device is not None:
         Device(device)  # complains about any but the CPU
-    return Tensor(array, requires_grad=requires_grad)
+    made = Tensor(array, requires_grad=requires_grad)
+    made.version.is_visible = False
+    return made
 
 
 def tensor(data: Any, dtype: Any = None, requires_grad: bool = False, device: Any = None) -> Tensor:
@@ -33,7 +36,9 @@ def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
     """A tensor over ``data`` without a copy where that is possible; tensors pass through."""
     if isinstance(data, Tensor):
         return data if dtype is None else data.type(dtype)
-    return _made(as_array(data, dtype), False, device)
+    if device is not None:
+        Device(device)
+    return Tensor(as_array(data, dtype))
 
 
 def from_numpy(array: np.ndarray[Any, Any]) -> Tensor:

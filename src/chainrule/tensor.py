@@ -17,6 +17,7 @@ import numpy as np
 from chainrule import ops
 from chainrule.autograd import engine
 from chainrule.autograd.graph import Node, RemovableHandle, Variable, Version, grad_mode
+from chainrule.autograd.pending import Late, before_change
 from chainrule.errors import ConfigError, DTypeError, GraphError, ShapeError
 from chainrule.ops.dtypes import can_store, get_default_dtype
 from chainrule.ops.reduction import take_extremum
@@ -130,6 +131,7 @@ class Tensor(Variable):
         self.array = array if isinstance(data, np.ndarray) else array.copy()
         self.node = None
         self.version = Version()
+        self.version.is_visible = isinstance(data, np.ndarray)
         self._grad = None
         self.hooks = None
         self.requires_grad = requires_grad
@@ -215,7 +217,9 @@ class Tensor(Variable):
     @property
     def data(self) -> Tensor:
         """The same memory, outside the graph; changing it is not noticed by the graph."""
-        return Variable.of(self.array)
+        v: Tensor = Variable.of(self.array)
+        v.version.is_visible = self.version.is_visible = True  # each knows nothing of the other
+        return v
 
     @data.setter
     def data(self, value: Tensor) -> None:
@@ -307,6 +311,7 @@ class Tensor(Variable):
                 "numpy: this tensor requires grad, and NumPy would not record what follows; "
                 "use .detach().numpy()"
             )
+        self.version.is_visible = True
         return self.array
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
@@ -657,6 +662,7 @@ class Tensor(Variable):
             self._become(ops.index_put(self, index, value))
         else:
             self._check_writeable()
+            before_change(self.array)
             self.array[index] = value.array if isinstance(value, Variable) else value
             self.version.count += 1
 
@@ -697,6 +703,7 @@ class Tensor(Variable):
                     "(for x[i] += v: x[i] = x[i] + v)"
                 )
             self.node, self.wanted = new.node, new.wanted
+        before_change(self.array)
         np.copyto(self.array, new.array, casting="unsafe")
         self.version.count += 1
         return self
@@ -848,7 +855,68 @@ class Tensor(Variable):
         return Variable.of(as_array(data, dtype or self.dtype).copy())
 
 
+class LateTensor(Late, Tensor):
+    """A tensor whose array is computed when it is first read; then it is a `Tensor`.
+
+    What can be said of it without its values, its class says from the pending call.
+    """
+
+    __slots__ = ()
+    settled = Tensor
+    read_slot = Variable.__dict__["array"].__get__
+    write_slot = Variable.__dict__["array"].__set__
+    array = property(Late.compute)
+
+    @property
+    def shape(self) -> Size:
+        return Size(self.pending.shape)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self.pending.dtype
+
+    @property
+    def ndim(self) -> int:
+        return len(self.pending.shape)
+
+    def dim(self) -> int:
+        return len(self.pending.shape)
+
+    def size(self, dim: int | None = None) -> Any:
+        return self.shape if dim is None else self.pending.shape[dim]
+
+    def is_floating_point(self) -> bool:
+        return True
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        return self._settled().__deepcopy__(memo)
+
+    def __reduce__(self) -> Any:
+        return self._settled().__reduce__()
+
+    def _settled(self) -> Tensor:
+        self.compute()
+        return self
+
+    def _become(self, new: Tensor) -> Self:
+        """Nobody has seen this tensor's memory: there is nothing to copy the new values into."""
+        if not isinstance(self, LateTensor):  # since ``new`` was computed from it
+            return self._become(new)
+        alone = new.version.sharers is None and (new.shape, new.dtype) == (self.shape, self.dtype)
+        if not alone or (self.wanted and self.node is None):
+            return self._settled()._become(new)  # type: ignore[return-value]
+        if self._records(new):
+            self.node, self.wanted = new.node, new.wanted
+        self.version.count += 1
+        if isinstance(new, LateTensor):
+            LateTensor.write_slot(self, new.pending)
+        else:
+            self.settle(new.array)
+        return self
+
+
 Variable.concrete = Tensor
+Variable.late = LateTensor
 
 
 def _rebuild(kind: type[Tensor], array: Any, requires_grad: bool) -> Tensor:

@@ -16,8 +16,10 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.autograd.fusion import Known, fused_gradients, relu, switch
 from chainrule.autograd.graph import Node, Variable
 from chainrule.autograd.mode import set_grad_enabled
+from chainrule.autograd.pending import before_change
 from chainrule.errors import GraphError, ShapeError
 from chainrule.ops.elementwise import cast
 
@@ -166,6 +168,18 @@ def _sweep(
     wanted = () if targets is None else {id(t) for t in targets}
     arrivals = _Arrivals(create_graph)
     found: dict[int, Any] = {}
+    known: dict[int, Known] = {}  # what fused kernels computed for nodes to come
+
+    def is_free(edge: Edge) -> bool:
+        """Whether the edge's gradient has one source, and is seen by nobody on its way."""
+        return (
+            type(edge) is Node
+            and edge.uses == 1
+            and not (edge.hooks or edge.retain is not None)
+            and id(edge) not in wanted
+            and id(edge) not in arrivals.pending  # as a root it has a seed
+            and (useful is None or id(edge) in useful)
+        )
 
     with set_grad_enabled(create_graph):
         for root, seed in zip(roots, seeds, strict=True):
@@ -180,7 +194,14 @@ def _sweep(
                 found[id(node)] = g
                 if not any(id(e) in useful for e in node.edges):  # type: ignore[operator]
                     continue  # it leads to no other target: leave it to a later sweep
-            _pull(node, g, useful, arrivals)
+            fused = None
+            if node.op is relu and switch.on and not create_graph:
+                fused = fused_gradients(node, g, is_free)
+            if fused is None:
+                _pull(node, g, useful, arrivals, known.pop(id(node), None))
+            else:
+                arrivals.add(node.edges[0], fused[0], g)
+                known.update((id(at), results) for at, results in fused[1])
             if not retain_graph:
                 node.saved = None
         for key, leaf in arrivals.leaves.items():
@@ -236,8 +257,10 @@ def _is_new_memory(d: Any, g: Any) -> bool:
     return d.base is None or (d.flags.writeable and not np.may_share_memory(d, g))
 
 
-def _pull(node: Node, g: Any, useful: set[int] | None, arrivals: _Arrivals) -> None:
-    """Run the VJPs of one node and send the gradients on."""
+def _pull(
+    node: Node, g: Any, useful: set[int] | None, arrivals: _Arrivals, known: Known | None
+) -> None:
+    """Run the VJPs of one node, save those whose results are known, and send the gradients on."""
     edges = node.edges
     values = node.unpack(arrivals.as_variables)
     pick = values.__getitem__
@@ -246,10 +269,16 @@ def _pull(node: Node, g: Any, useful: set[int] | None, arrivals: _Arrivals) -> N
             edge = edges[targets]
             if useful is not None and id(edge) not in useful:
                 continue
-            d = function(g, *(values if arguments is None else map(pick, arguments)))
+            if known and function in known:
+                d = known[function]
+            else:
+                d = function(g, *(values if arguments is None else map(pick, arguments)))
             arrivals.add(edge, d, g)
             continue
-        grads = function(g, *(values if arguments is None else map(pick, arguments)))
+        if known and function in known:
+            grads = known[function]
+        else:
+            grads = function(g, *(values if arguments is None else map(pick, arguments)))
         if node.op.is_variadic:  # of every element; targets names those that are wanted
             grads, targets = [grads[i] for i in targets], range(len(edges))  # type: ignore
         for target, d in zip(targets, grads, strict=True):  # type: ignore[arg-type]
@@ -299,5 +328,6 @@ def _accumulate(v: Variable, g: Any, create_graph: bool, borrowed: bool) -> None
     elif v._grad.requires_grad:
         v._grad = v._grad + Variable.of(g)
     else:
+        before_change(v._grad.array)
         v._grad.array += g
         v._grad.version.count += 1

@@ -16,6 +16,8 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
+from chainrule.autograd.fusion import switch
+from chainrule.autograd.pending import Pending, watch
 from chainrule.errors import DTypeError, GraphError
 from chainrule.ops.op import Keep, Op, Pullback, Recorded
 
@@ -33,16 +35,16 @@ grad_mode = _GradMode()
 class Version:
     """Counts the changes in place of one piece of memory; shared by all variables over it."""
 
-    __slots__ = ("count", "sharers", "sweep_at")
-
-    def __init__(self) -> None:
-        self.count = 0
-        self.sharers: list[weakref.ref[Variable]] | None = None  # of a view op: base and results
+    # On the class, so that a new one, which most stay, sets nothing.
+    count = 0
+    sharers: list[weakref.ref[Variable]] | None = None  # of a view op: base and results
+    sweep_at = 16
+    is_visible = False  # whether NumPy arrays outside may show the memory, and change it
 
     def add_sharer(self, v: Variable) -> None:
         """Remember that ``v`` shows this memory to the graph."""
         if self.sharers is None:
-            self.sharers, self.sweep_at = [], 16
+            self.sharers = []
         elif len(self.sharers) >= self.sweep_at:  # doubling: many views cost no more than few
             self.sharers = [r for r in self.sharers if r() is not None]
             self.sweep_at = max(16, 2 * len(self.sharers))
@@ -61,6 +63,9 @@ class Variable(Recorded):
     concrete: ClassVar[type[Variable]]
     """The class of results: the one subclass users see (tensor.py sets it)."""
 
+    late: ClassVar[type[Any]]
+    """The class of results that are computed when they are read: `Late` ones of the former."""
+
     array: np.ndarray[Any, Any]
     node: Node | None  # the op call that made it; None for a leaf
     wanted: bool  # whether it requires grad
@@ -78,6 +83,19 @@ class Variable(Recorded):
         v.version = Version()
         v._grad = None
         v.hooks = None
+        return v
+
+    @staticmethod
+    def of_pending(pending: Pending) -> Any:
+        """A new result that is computed when it is read."""
+        v = _new(Variable.late)
+        Variable.late.write_slot(v, pending)
+        v.node = None
+        v.wanted = False
+        v.version = Version()
+        v._grad = None
+        v.hooks = None
+        watch(v)
         return v
 
     @property
@@ -106,26 +124,53 @@ class Variable(Recorded):
         wanted: list[int] = []
         edges: list[Node | Variable] = []
         recording = grad_mode.enabled
+        fusing = op.fusion is not None and switch.on
         for i, a in enumerate(inputs):
             if isinstance(a, Variable):
-                arrays.append(a.array)
+                arrays.append(_array_or_pending(a) if fusing else a.array)
                 if recording and a.wanted and i in op.inputs:
                     wanted.append(i)
                     edges.append(a if a.node is None else a.node)
             else:
                 arrays.append(a)
-        y, aux = op.compute((arrays, *args[1:]) if op.is_variadic else arrays)
-        result: Variable = Variable.of(y)
+        if fusing:
+            y, aux = op.fusion(op, arrays, wanted)  # type: ignore[misc]  # it is not None
+            y = _secured(y, args) if type(y) is Pending else y
+        else:
+            y, aux = op.compute((arrays, *args[1:]) if op.is_variadic else arrays)
+        result: Variable
+        if type(y) is Pending:
+            result = Variable.of_pending(y)
+        else:
+            result = Variable.of(y)
+            y = result.array
         if op.is_view:
             _note_shared_memory(result, args[0])
-        if wanted and result.array.dtype.kind == "f":
-            pullback = op.pullback(tuple(wanted), arrays, result.array)
+        if wanted and y.dtype.kind == "f":
+            pullback = op.pullback(tuple(wanted), arrays, y)
             saved = []
             for keep in pullback.keeps:
                 saved.append(_save(op, keep, args, arrays, result, aux))
             result.node = Node(op, pullback, edges, saved)
             result.wanted = True
         return result, aux
+
+
+def _array_or_pending(v: Variable) -> Any:
+    """What an op that can be fused is given: the pending call, where the array is not computed."""
+    if type(v) is not Variable.late:
+        return v.array
+    pending: Pending = v.pending  # type: ignore[attr-defined]  # a late one has it
+    return pending if pending.computed is None else v.array
+
+
+def _secured(y: Pending, args: tuple[Any, ...]) -> Any:
+    """The pending call made safe from changes that the graph would not see."""
+    visible = [a for a in args if isinstance(a, np.ndarray)]
+    for a in args:
+        if isinstance(a, Variable) and a.version.is_visible:
+            visible.append(a.array)
+    return y.secured(visible) if visible else y
 
 
 class Saved:
@@ -158,7 +203,7 @@ class Node:
     """One call of an op: where its inputs came from, and what its VJPs need."""
 
     __slots__ = (
-        "__weakref__", "edges", "hooks", "op", "order", "pullback", "retain", "saved",
+        "__weakref__", "edges", "hooks", "op", "order", "pullback", "retain", "saved", "uses",
     )  # fmt: skip
 
     def __init__(
@@ -169,6 +214,10 @@ class Node:
         self.edges = edges
         self.saved: list[Any] | None = saved
         self.order = next(_creation_order)  # a node is always younger than its inputs
+        self.uses = 0  # how many nodes were made of its result
+        for edge in edges:
+            if type(edge) is Node:
+                edge.uses += 1
         self.hooks: dict[int, Callable[[Any], Any]] | None = None
         self.retain: Any = None  # weak reference to a variable whose .grad is wanted
 

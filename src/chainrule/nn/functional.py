@@ -101,8 +101,11 @@ def batch_norm(
             "batch_norm: evaluation needs running statistics; pass running_mean and "
             "running_var, or training=True to use the batch's"
         )
-    mean = None if running_mean is None else running_mean.array
-    var = None if running_var is None else running_var.array
+    mean = var = None
+    if running_mean is not None and running_var is not None:
+        mean, var = running_mean.array, running_var.array
+        # moved by every batch, which the graph is not told
+        running_mean.version.is_visible = running_var.version.is_visible = True
     return ops.batch_norm(input, mean, var, weight, bias, training, momentum, eps)
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 import numpy as np
 
+from chainrule.autograd.pending import before_change
 from chainrule.errors import ConfigError, ShapeError, absent_name
 from chainrule.random import Generator, default_generator
 from chainrule.tensor import Tensor
@@ -188,6 +189,7 @@ def _rng(generator: Generator | None) -> np.random.Generator:
 
 def _fill(tensor: Tensor, values: Any) -> Tensor:
     """Overwrite past the graph: an initial value has no history."""
+    before_change(tensor.array)
     tensor.array[...] = values
     tensor.version.count += 1
     return tensor

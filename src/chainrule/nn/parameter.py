@@ -14,6 +14,7 @@ class Parameter(Tensor):
 
     def __init__(self, data: Any = (), requires_grad: bool = True) -> None:
         super().__init__(_memory_of(data), requires_grad=requires_grad)
+        _share_visibility(self, data)
 
     def __repr__(self) -> str:
         return f"Parameter containing:\n{super().__repr__()}"
@@ -28,7 +29,13 @@ class Buffer(Tensor):
         self, data: Any = (), persistent: bool = True, *, requires_grad: bool = False
     ) -> None:
         super().__init__(_memory_of(data), requires_grad=requires_grad)
+        _share_visibility(self, data)
         self.persistent = persistent
+
+
+def _share_visibility(tensor: Tensor, data: Any) -> None:
+    if isinstance(data, Tensor):
+        tensor.version.is_visible = data.version.is_visible
 
 
 def _memory_of(data: Any) -> Any:

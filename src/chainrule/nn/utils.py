@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from chainrule.autograd.pending import before_change
 from chainrule.errors import ConfigError, DivergenceError
 from chainrule.tensor import Tensor
 
@@ -35,6 +36,7 @@ def clip_grad_norm_(
     if not factor >= 1:  # also when NaN: it then shows in every gradient, as in PyTorch
         with np.errstate(invalid="ignore"):
             for g in grads:
+                before_change(g.array)
                 g.array *= factor
                 g.version.count += 1
     dtype = grads[0].dtype if grads else np.float32
@@ -45,6 +47,7 @@ def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -
     """Clamp each element of the gradients to -clip_value..clip_value, in place."""
     limit = float(clip_value)
     for g in _grads(parameters):
+        before_change(g.array)
         np.clip(g.array, -limit, limit, out=g.array)
         g.version.count += 1
 

@@ -19,7 +19,7 @@ import numpy as np
 from chainrule import kernels
 from chainrule.errors import ConfigError, DTypeError, ShapeError
 from chainrule.ops.op import op
-from chainrule.ops.reduction import sum
+from chainrule.ops.reduction import channel_sum
 from chainrule.ops.shape import pad, squeeze, unsqueeze
 
 Array = Any
@@ -70,7 +70,7 @@ def conv2d(
         x, padding = _pad_by_name(x, weight.shape[2:], stride, padding, dilation)
     padding = pair(padding, "conv2d: padding")
     _check_window(x.shape, weight.shape, padding, dilation)
-    return _conv2d(x, weight, bias, stride, padding, dilation, groups)
+    return conv2d_op(x, weight, bias, stride, padding, dilation, groups)
 
 
 def _roles(x: Array, weight: Array) -> str:
@@ -132,9 +132,10 @@ def _pad_by_name(
 
 
 @op(name="conv2d")
-def _conv2d(
+def conv2d_op(
     x: Array, weight: Array, bias: Array, stride: Pair, padding: Pair, dilation: Pair, groups: int
 ) -> Array:
+    """`conv2d` with the checks behind it."""
     return kernels.conv2d(x, weight, bias, stride, padding, dilation, groups)
 
 
@@ -173,17 +174,17 @@ def conv2d_weight_grad(
     return kernels.conv2d_weight_grad(g, x, shape, stride, padding, dilation, groups)
 
 
-_conv2d.vjp(
+conv2d_op.vjp(
     x=lambda g, weight, x_shape, stride, padding, dilation, groups: conv2d_input_grad(
         g, weight, x_shape, stride, padding, dilation, groups
     ),
     weight=lambda g, x, weight_shape, stride, padding, dilation, groups: conv2d_weight_grad(
         g, x, weight_shape, stride, padding, dilation, groups
     ),
-    bias=lambda g: sum(g, (0, 2, 3)),
+    bias=channel_sum,
 )
 conv2d_input_grad.vjp(  # u = dL/d(dx), shaped like x
-    g=lambda u, weight, stride, padding, dilation, groups: _conv2d(
+    g=lambda u, weight, stride, padding, dilation, groups: conv2d_op(
         u, weight, None, stride, padding, dilation, groups
     ),
     weight=lambda u, g, weight_shape, stride, padding, dilation, groups: conv2d_weight_grad(
@@ -191,7 +192,7 @@ conv2d_input_grad.vjp(  # u = dL/d(dx), shaped like x
     ),
 )
 conv2d_weight_grad.vjp(  # u = dL/d(dW), shaped like W
-    g=lambda u, x, stride, padding, dilation, groups: _conv2d(
+    g=lambda u, x, stride, padding, dilation, groups: conv2d_op(
         x, u, None, stride, padding, dilation, groups
     ),
     x=lambda u, g, x_shape, stride, padding, dilation, groups: conv2d_input_grad(

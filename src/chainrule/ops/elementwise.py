@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from chainrule import kernels
 from chainrule.errors import DTypeError, ShapeError
 from chainrule.kernels.summation import add_up
 from chainrule.ops.dtypes import NUMBERS, promote
@@ -67,10 +68,7 @@ class ElementwiseOp(Op):
         shape, dtype = y.shape, y.dtype
         for i in self.operands:
             a = arrays[i]
-            if type(a) is np.ndarray:
-                if a.dtype is not dtype or a.shape != shape:
-                    return False
-            elif type(a) not in NUMBERS:
+            if type(a) not in NUMBERS and (a.dtype is not dtype or a.shape != shape):
                 return False
         return True
 
@@ -160,7 +158,10 @@ sum_to.vjp(x=lambda g, x_shape: expand(g, x_shape))
 @elementwise(operands=("a", "b"))
 def add(a: Array, b: Array, alpha: float = 1) -> Array:
     """a + αb. The gate that distributes: da = g, db = αg."""
-    return a + b if alpha == 1 else a + alpha * b
+    if alpha != 1:
+        return a + alpha * b
+    alike = isinstance(a, np.ndarray) and isinstance(b, np.ndarray) and a.shape == b.shape
+    return kernels.add(a, b) if alike else a + b
 
 
 add.vjp(a=lambda g: g, b=lambda g, alpha: g if alpha == 1 else g * alpha)

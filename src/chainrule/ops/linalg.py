@@ -10,7 +10,7 @@ from chainrule import kernels
 from chainrule.errors import DTypeError, ShapeError
 from chainrule.ops.elementwise import sum_to
 from chainrule.ops.op import op
-from chainrule.ops.reduction import sum
+from chainrule.ops.reduction import channel_sum
 from chainrule.ops.shape import flatten, squeeze, unsqueeze
 
 Array = Any
@@ -64,6 +64,13 @@ def linear(x: Array, weight: Array, bias: Array = None) -> Array:
     maps again: g W = linear(g, Wᵀ) and gᵀ x = linear(gᵀ, xᵀ).
     Raises ShapeError, DTypeError.
     """
+    check_linear(x, weight, bias)
+    y = kernels.linear(_rows(x), weight, bias)
+    return y if x.ndim == 2 else y.reshape(*x.shape[:-1], len(weight))
+
+
+def check_linear(x: Array, weight: Array, bias: Array) -> None:
+    """Raise what `linear` promises to."""
     if x.dtype != weight.dtype or (bias is not None and x.dtype != bias.dtype):
         dtypes = ", ".join(str(a.dtype) for a in (x, weight, bias) if a is not None)
         raise DTypeError(f"linear: dtypes of x, weight, bias differ: {dtypes}; convert")
@@ -78,8 +85,6 @@ def linear(x: Array, weight: Array, bias: Array = None) -> Array:
             f"linear: bias must hold one value for each of {weight.shape[0]} outputs\n"
             f"  weight {weight.shape} = (O, I); bias {bias.shape}"
         )
-    y = kernels.linear(_rows(x), weight, bias)
-    return y if x.ndim == 2 else y.reshape(*x.shape[:-1], len(weight))
 
 
 def _rows(x: Array) -> Array:
@@ -90,5 +95,5 @@ def _rows(x: Array) -> Array:
 linear.vjp(
     x=lambda g, weight: linear(g, weight.mT),
     weight=lambda g, x: linear(_rows(g).mT, _rows(x).mT),
-    bias=lambda g: sum(_rows(g), 0),
+    bias=lambda g: channel_sum(_rows(g)),
 )

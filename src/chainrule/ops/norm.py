@@ -109,9 +109,11 @@ def _by_own_moments(x: Array, weight: Array, bias: Array, eps: float) -> tuple[A
 
 
 @batch_norm_training.joint_vjp("x", "weight", "bias")
-def _batch_norm_vjp(
-    g: Array, x: Array, weight: Array, aux: tuple[Array, Array], eps: float
+def batch_norm_vjp(
+    g: Array, x: Array, weight: Array, bias: Array, aux: tuple[Array, Array], eps: float
 ) -> tuple[Array, Array, Array]:
+    """The formulas above. They need no bias, but with a ReLU's gradient in front of them the
+    sign of the result is computed again, which does."""
     if isinstance(g, np.ndarray):
         return kernels.batch_norm_backward(g, x, weight, *aux, eps)
     # on Tensors: the formula above, with μ and σ² again functions of x

@@ -112,6 +112,8 @@ class Op:
         self.vjps: dict[str, VJP] = {}
         self.inputs: Container[int] = ()  # positions of what it is differentiated by
         self._pullbacks: dict[tuple[int, ...], Pullback] = {}
+        self.fusion: Callable[..., tuple[Any, Any]] | None = None
+        """Computes in place of `compute`, where neighbours may be fused; autograd sets it."""
 
     def __repr__(self) -> str:
         return f"<op {self.name}({', '.join(self.parameters)})>"

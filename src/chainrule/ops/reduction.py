@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from chainrule import kernels
 from chainrule.errors import DTypeError, ShapeError
 from chainrule.kernels.summation import add_up
 from chainrule.ops.elementwise import (
@@ -63,6 +64,13 @@ def sum(x: Array, dim: Dim = None, keepdim: bool = False) -> Array:
 
 
 sum.vjp(x=lambda g, x_shape, dim: expand(reshape(g, _kept(x_shape, dim)), x_shape))
+
+
+def channel_sum(g: Array) -> Array:
+    """Σ g over every axis but 1: the gradient of a bias.   g (N, C, *) -> (C,)."""
+    if isinstance(g, np.ndarray):
+        return kernels.channel_sum(g)
+    return sum(g, (0, *range(2, g.ndim)))
 
 
 @op

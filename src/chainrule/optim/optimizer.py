@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.autograd import enable_grad
+from chainrule.autograd.pending import before_change
 from chainrule.errors import CheckpointError, ConfigError, DTypeError
 from chainrule.nn.module import Module, clear_grad
 from chainrule.tensor import Tensor
@@ -76,6 +77,8 @@ class Optimizer:
                 loss = closure()
         for group in self.param_groups:
             if params := [p for p in group["params"] if p.grad is not None]:
+                for p in params:
+                    before_change(p.array)
                 self._update(params, group)
                 for p in params:
                     p.version.count += 1
