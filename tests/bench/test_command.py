@@ -12,7 +12,7 @@ import pytest
 
 import chainrule as cr
 from chainrule.bench import run as bench_run
-from chainrule.bench.report import group_table
+from chainrule.bench.report import busy, group_table
 from chainrule.bench.result import Result, Row
 from chainrule.cli.main import run
 from chainrule.errors import DataError
@@ -44,7 +44,8 @@ def refused(capsys):
 def result_of(*rows):
     """A result that was not measured."""
     machine = {
-        "chainrule": "0", "cpu": "a processor", "cpus": 2, "packages": {"numpy": "2", "torch": "2"},
+        "chainrule": "0", "cpu": "a processor", "cpus": 2, "load": 0.1,
+        "packages": {"numpy": "2", "torch": "2"},
         "kernels": {"tier": "native", "instruction_set": "avx2"},
     }  # fmt: skip
     return Result(machine, 2, False, {"avx2": {"1": 50.0, "2": 100.0}}, list(rows), True)
@@ -208,6 +209,13 @@ def test_a_picture_is_drawn(tmp_path):
     result_of(*rows).save(tmp_path / "r.json")
     assert run(["bench", "--from", "r.json", "--plot", "r.png"]) == 0
     assert Path("r.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_other_work_on_the_machine_is_told():
+    quiet, loud = result_of(), result_of()
+    loud.machine["load"] = 3.14
+    assert busy(quiet) is None
+    assert "other work is running here (load 3.1)" in busy(loud)
 
 
 # -- what it refuses -----------------------------------------------------------------------------

@@ -59,6 +59,12 @@ def test_a_part_of_a_turn_lasts_long_enough_and_not_too_long(clock):
     assert len(run(clock.step(5.0), 3, 0.0, 1.0)) == 1  # the first was long enough
 
 
+def test_a_step_that_takes_long_is_not_warmed_up(clock):
+    pace = Pace(rounds=1, warm_up=1, counted=1, most=1.0)
+    compare({"ours": clock.step(2.0)}, pace)
+    assert clock.now == 2 * 2.0  # the first step, and the one that counts
+
+
 def test_no_further_round_begins_when_the_time_is_over(clock):
     pace = Pace(rounds=9, fewest_rounds=2, seconds=1.0, warm_up=0, warm_up_seconds=0)
     assert compare({"ours": clock.step(2.0)}, pace).rounds == 2

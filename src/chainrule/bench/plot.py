@@ -39,7 +39,7 @@ def save_plot(result: Result, path: Path) -> None:
         raise ConfigError(
             "bench: nothing to plot; it takes a kernel's row, or a model's compared with PyTorch"
         )
-    rows = max(len(steps), len(kernels) * 0.55)
+    rows = max(len(steps), len(kernels) * 0.6)
     figure = Figure(figsize=(7 * sum(panels), 1.6 + 0.3 * rows), layout="constrained")
     axes = iter(figure.subplots(1, sum(panels), squeeze=False)[0])
     if steps:
@@ -57,6 +57,7 @@ def _draw_steps(axes: Axes, rows: Sequence[Row]) -> None:
     """Bars of time relative to PyTorch's faster layout, which is the line at 1."""
     axes.barh(range(len(rows)), [row.ratio or 0 for row in rows], color=OUR_COLOUR)
     axes.axvline(1, color=PEER_COLOUR, linewidth=2)
+    axes.set_xlim(0, 1.1 * max(1.0, *(row.ratio or 0 for row in rows)))
     for i, row in enumerate(rows):
         axes.text((row.ratio or 0) + 0.01, i, f"{row.ratio:.2f}", va="center", fontsize=8)
     _name_rows(axes, [f"{row.group}: {row.title}" for row in rows], 8)
@@ -75,8 +76,8 @@ def _draw_kernels(axes: Axes, rows: Sequence[Row], result: Result) -> None:
     peak: Any = result.peak.get(kind, {}).get(str(result.threads))
     if peak:
         axes.axvline(peak, color="black", linestyle="--", linewidth=1, label="measured peak")
-    _name_rows(axes, [row.title for row in rows], 5)
-    axes.set_xlabel("GFLOP/s (beyond the peak: work saved by an algorithm, or skipped padding)")
+    _name_rows(axes, [row.title for row in rows], 6)
+    axes.set_xlabel("GFLOP/s\n(above the peak: an algorithm with less work, or skipped padding)")
     axes.set_title("convolution and linear kernels (more is better)")
     axes.legend(loc="lower right", fontsize=8)
 

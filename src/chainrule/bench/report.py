@@ -27,6 +27,20 @@ TITLES = {
 HOW_TO_COMPARE = "to compare with PyTorch: pip install torch"
 
 
+BUSY = 0.5  # processes that want a CPU: more than this disturbs
+
+
+def busy(result: Result) -> str | None:
+    """A warning, where other work was running when the measuring began."""
+    load = result.machine["load"]
+    if load is None or load <= BUSY:
+        return None
+    return (
+        f"other work is running here (load {load:.1f}): figures of both sides will be too slow, "
+        "PyTorch's most, whose threads wait for each other in a loop"
+    )
+
+
 def heading(result: Result) -> str:
     """The machine, the versions, the peak."""
     machine = result.machine

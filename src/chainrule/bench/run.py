@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -78,6 +79,7 @@ def begin(settings: Settings, instruction_set: str | None = None) -> Result:
     set_up(settings.threads, instruction_set)
     machine = {k: v for k, v in describe_environment().items() if k != "executable"}
     machine["packages"]["torch"] = _torch_version()
+    machine["load"] = _load()
     return Result(machine, settings.threads, settings.quick, measure_peaks(settings.threads))
 
 
@@ -128,6 +130,14 @@ def _choose(name: str) -> None:
     from chainrule.kernels import native
 
     native.choose_instruction_set(name)
+
+
+def _load() -> float | None:
+    """How many processes wanted a CPU in the last minute, on average; None if not told."""
+    try:
+        return round(os.getloadavg()[0], 2)
+    except (AttributeError, OSError):  # Windows
+        return None
 
 
 def _torch_version() -> Any:

@@ -50,12 +50,12 @@ class Comparison:
 
 def compare(sides: Mapping[str, Step], pace: Pace, peer: str | None = None) -> Comparison:
     """Run the sides in turns. The peer is the fastest of the others, unless it is named."""
-    for step in sides.values():
-        step()  # builds and allocates what is kept
+    # the first step builds and allocates what is kept, and tells about how long one takes
+    about = {name: run(step, 1, 0, math.inf)[0] for name, step in sides.items()}
     start = time.perf_counter()
     turns: list[dict[str, float]] = []
     while len(turns) < pace.rounds:
-        turns.append({name: turn(step, pace) for name, step in sides.items()})
+        turns.append({name: turn(step, pace, about[name]) for name, step in sides.items()})
         late = time.perf_counter() - start > pace.seconds
         if late and len(turns) >= pace.fewest_rounds:
             break
@@ -68,9 +68,14 @@ def compare(sides: Mapping[str, Step], pace: Pace, peer: str | None = None) -> C
     return Comparison(seconds, peer, statistics.median(ratios), quartiles_of(ratios), len(turns))
 
 
-def turn(step: Step, pace: Pace) -> float:
-    """Median seconds of the counted steps of one turn."""
-    run(step, pace.warm_up, pace.warm_up_seconds, pace.most / 2)
+def turn(step: Step, pace: Pace, about: float = 0.0) -> float:
+    """Median seconds of the counted steps of one turn.
+
+    A step of about more seconds than `most` needs no warming up: what threads spin is nothing
+    to it.
+    """
+    if about <= pace.most:
+        run(step, pace.warm_up, pace.warm_up_seconds, pace.most / 2)
     return statistics.median(run(step, max(pace.counted, 1), pace.counted_seconds, pace.most))
 
 

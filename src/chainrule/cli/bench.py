@@ -142,11 +142,11 @@ def _console() -> Console:
 def _measure(cases: Sequence[Case], settings: Settings, result: Result) -> None:
     """Fill the result; a table appears when its group is complete."""
     from chainrule.bench.libraries import why_torch_is_absent
-    from chainrule.bench.report import HOW_TO_COMPARE, group_table, heading
+    from chainrule.bench.report import HOW_TO_COMPARE, group_table
     from chainrule.bench.run import measure
 
     console = _console()
-    console.print(heading(result), markup=False, soft_wrap=True)
+    _show_heading(result, console)
     if why_torch_is_absent():
         console.print(HOW_TO_COMPARE, style="yellow", markup=False)
     shown: set[str] = set()
@@ -168,6 +168,14 @@ def _measure(cases: Sequence[Case], settings: Settings, result: Result) -> None:
     except KeyboardInterrupt:
         pass
     show_until(None)
+
+
+def _show_heading(result: Result, console: Console) -> None:
+    from chainrule.bench.report import busy, heading
+
+    console.print(heading(result), markup=False, soft_wrap=True)
+    if warning := busy(result):
+        console.print(warning, style="yellow", markup=False, soft_wrap=True)
 
 
 @contextmanager
@@ -196,13 +204,13 @@ def _progress(total: int) -> Iterator[Any]:
 
 
 def _show_saved(saved: Path, plot_file: Path | None) -> None:
-    from chainrule.bench.report import group_table, heading
+    from chainrule.bench.report import group_table
     from chainrule.bench.result import Result
 
     result = Result.load(saved)
     console = _console()
     console.print(f"{result.date}{'' if result.complete else ', interrupted'}")
-    console.print(heading(result), markup=False, soft_wrap=True)
+    _show_heading(result, console)
     for group in dict.fromkeys(row.group for row in result.rows):
         console.print()
         console.print(group_table(result, group))
