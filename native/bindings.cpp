@@ -155,58 +155,105 @@ void linear(Matrix x, Matrix weight, std::optional<Input> bias, bool relu, Outpu
 }
 
 // Channels are the last axis; all others count as rows.
-struct Rows {
-  std::ptrdiff_t rows, channels;
-};
-
 Rows rows_of(const Input& x) {
-  require(x.ndim() >= 2 && x.shape(x.ndim() - 1) > 0, "batch_norm: x needs rows and channels");
+  require(x.ndim() >= 2 && x.shape(x.ndim() - 1) > 0, "norm: x needs rows and channels");
   const std::size_t channels = x.shape(x.ndim() - 1);
   return {static_cast<std::ptrdiff_t>(x.size() / channels), static_cast<std::ptrdiff_t>(channels)};
 }
 
-template <class... Vectors>
-void require_vectors(std::ptrdiff_t channels, const Vectors&... vectors) {
-  require(((static_cast<std::ptrdiff_t>(vectors.size()) == channels) && ...),
-          "batch_norm: a vector has not one value for each channel");
+template <class... Arrays>
+void require_like(const Input& x, const Arrays&... arrays) {
+  require((same_shape(x, arrays) && ...), "norm: shapes disagree");
 }
 
-const float* data_or_null(const std::optional<Input>& vector, std::ptrdiff_t channels) {
-  if (!vector) return nullptr;
-  require_vectors(channels, *vector);
-  return vector->data();
+template <class... Vectors>
+void require_vectors(const Rows& rows, const Vectors&... vectors) {
+  require(((static_cast<std::ptrdiff_t>(vectors.size()) == rows.channels) && ...),
+          "norm: a vector has not one value for each channel");
+}
+
+Normalisation normalisation_of(const Rows& rows, const Input& mean, const Input& var,
+                               const std::optional<Input>& weight,
+                               const std::optional<Input>& bias, float eps) {
+  require_vectors(rows, mean, var);
+  const std::size_t channels = static_cast<std::size_t>(rows.channels);
+  return {mean.data(), var.data(), data_or_null(weight, channels, "norm: weight and x disagree"),
+          data_or_null(bias, channels, "norm: bias and x disagree"), eps};
+}
+
+// The address of an array like x, or null.
+const float* like_or_null(const Input& x, const std::optional<Input>& array) {
+  if (!array) return nullptr;
+  require_like(x, *array);
+  return array->data();
 }
 
 void moments(Input x, Output mean, Output var, int threads) {
-  const auto [rows, channels] = rows_of(x);
-  require_vectors(channels, mean, var);
-  active().moments(x.data(), rows, channels, mean.data(), var.data(), threads);
+  const Rows rows = rows_of(x);
+  require_vectors(rows, mean, var);
+  active().moments(rows, x.data(), mean.data(), var.data(), threads);
 }
 
 void normalise(Input x, Input mean, Input var, std::optional<Input> weight,
-               std::optional<Input> bias, float eps, Output y, int threads) {
-  const auto [rows, channels] = rows_of(x);
-  require(x.size() == y.size(), "normalise: x and y differ in size");
-  require_vectors(channels, mean, var);
-  active().normalise(x.data(), mean.data(), var.data(), data_or_null(weight, channels),
-                     data_or_null(bias, channels), eps, rows, channels, y.data(), threads);
+               std::optional<Input> bias, float eps, std::optional<Input> add, bool relu,
+               Output y, int threads) {
+  const Rows rows = rows_of(x);
+  require_like(x, y);
+  active().normalise(rows, normalisation_of(rows, mean, var, weight, bias, eps), x.data(),
+                     like_or_null(x, add), relu, y.data(), threads);
+}
+
+void scale_shift(Input x, Input scale, Input shift, std::optional<Input> add, bool relu, Output y,
+                 int threads) {
+  const Rows rows = rows_of(x);
+  require_like(x, y);
+  require_vectors(rows, scale, shift);
+  active().scale_shift(rows, x.data(), scale.data(), shift.data(), like_or_null(x, add), relu,
+                       y.data(), threads);
 }
 
 void batch_norm_backward(Input g, Input x, std::optional<Input> weight, Input mean, Input var,
                          float eps, Output dx, Output dweight, Output dbias, int threads) {
-  const auto [rows, channels] = rows_of(x);
-  require(x.size() == g.size() && x.size() == dx.size(), "batch_norm_backward: sizes differ");
-  require_vectors(channels, mean, var, dweight, dbias);
-  active().batch_norm_backward(g.data(), x.data(), data_or_null(weight, channels), mean.data(),
-                               var.data(), eps, rows, channels, dx.data(), dweight.data(),
-                               dbias.data(), threads);
+  const Rows rows = rows_of(x);
+  require_like(x, g, dx);
+  require_vectors(rows, dweight, dbias);
+  active().batch_norm_backward(rows, normalisation_of(rows, mean, var, weight, {}, eps), g.data(),
+                               x.data(), {dx.data(), dweight.data(), dbias.data()}, threads);
 }
 
-void scale_shift(Input x, Input scale, Input shift, Output y, int threads) {
-  const auto [rows, channels] = rows_of(x);
-  require(x.size() == y.size(), "scale_shift: x and y differ in size");
-  require_vectors(channels, scale, shift);
-  active().scale_shift(x.data(), scale.data(), shift.data(), rows, channels, y.data(), threads);
+void batch_norm_relu_backward(Input g, Input x, std::optional<Input> weight,
+                              std::optional<Input> bias, Input mean, Input var, float eps,
+                              Output dx, Output dweight, Output dbias, int threads) {
+  const Rows rows = rows_of(x);
+  require_like(x, g, dx);
+  require_vectors(rows, dweight, dbias);
+  active().batch_norm_relu_backward(rows, normalisation_of(rows, mean, var, weight, bias, eps),
+                                    g.data(), x.data(),
+                                    {dx.data(), dweight.data(), dbias.data()}, threads);
+}
+
+void batch_norm_add_relu_backward(Input g, Input y, Input x, std::optional<Input> weight,
+                                  Input mean, Input var, float eps, Output dx, Output dweight,
+                                  Output dbias, Output masked, int threads) {
+  const Rows rows = rows_of(x);
+  require_like(x, g, y, dx, masked);
+  require_vectors(rows, dweight, dbias);
+  active().batch_norm_add_relu_backward(
+      rows, normalisation_of(rows, mean, var, weight, {}, eps), g.data(), y.data(), x.data(),
+      {dx.data(), dweight.data(), dbias.data()}, masked.data(), threads);
+}
+
+void channel_sum(Input g, Output sum, int threads) {
+  const Rows rows = rows_of(g);
+  require_vectors(rows, sum);
+  active().channel_sum(rows, g.data(), sum.data(), threads);
+}
+
+void relu_bias_backward(Input g, Input y, Output masked, Output dbias, int threads) {
+  const Rows rows = rows_of(g);
+  require_like(g, y, masked);
+  require_vectors(rows, dbias);
+  active().relu_bias_backward(rows, g.data(), y.data(), masked.data(), dbias.data(), threads);
 }
 
 using Taps = nb::ndarray<const std::uint8_t, nb::c_contig, nb::device::cpu>;
@@ -467,14 +514,28 @@ NB_MODULE(_native, m) {
   m.def("moments", &moments, "x"_a.noconvert(), "mean"_a.noconvert(), "var"_a.noconvert(),
         "threads"_a, ReleaseGil());
   m.def("normalise", &normalise, "x"_a.noconvert(), "mean"_a.noconvert(), "var"_a.noconvert(),
-        "weight"_a.noconvert().none(), "bias"_a.noconvert().none(), "eps"_a, "y"_a.noconvert(),
+        "weight"_a.noconvert().none(), "bias"_a.noconvert().none(), "eps"_a,
+        "add"_a.noconvert().none(), "relu"_a, "y"_a.noconvert(), "threads"_a, ReleaseGil());
+  m.def("scale_shift", &scale_shift, "x"_a.noconvert(), "scale"_a.noconvert(),
+        "shift"_a.noconvert(), "add"_a.noconvert().none(), "relu"_a, "y"_a.noconvert(),
         "threads"_a, ReleaseGil());
   m.def("batch_norm_backward", &batch_norm_backward, "g"_a.noconvert(), "x"_a.noconvert(),
         "weight"_a.noconvert().none(), "mean"_a.noconvert(), "var"_a.noconvert(), "eps"_a,
         "dx"_a.noconvert(), "dweight"_a.noconvert(), "dbias"_a.noconvert(), "threads"_a,
         ReleaseGil());
-  m.def("scale_shift", &scale_shift, "x"_a.noconvert(), "scale"_a.noconvert(),
-        "shift"_a.noconvert(), "y"_a.noconvert(), "threads"_a, ReleaseGil());
+  m.def("batch_norm_relu_backward", &batch_norm_relu_backward, "g"_a.noconvert(),
+        "x"_a.noconvert(), "weight"_a.noconvert().none(), "bias"_a.noconvert().none(),
+        "mean"_a.noconvert(), "var"_a.noconvert(), "eps"_a, "dx"_a.noconvert(),
+        "dweight"_a.noconvert(), "dbias"_a.noconvert(), "threads"_a, ReleaseGil());
+  m.def("batch_norm_add_relu_backward", &batch_norm_add_relu_backward, "g"_a.noconvert(),
+        "y"_a.noconvert(), "x"_a.noconvert(), "weight"_a.noconvert().none(),
+        "mean"_a.noconvert(), "var"_a.noconvert(), "eps"_a, "dx"_a.noconvert(),
+        "dweight"_a.noconvert(), "dbias"_a.noconvert(), "masked"_a.noconvert(), "threads"_a,
+        ReleaseGil());
+  m.def("channel_sum", &channel_sum, "g"_a.noconvert(), "sum"_a.noconvert(), "threads"_a,
+        ReleaseGil());
+  m.def("relu_bias_backward", &relu_bias_backward, "g"_a.noconvert(), "y"_a.noconvert(),
+        "masked"_a.noconvert(), "dbias"_a.noconvert(), "threads"_a, ReleaseGil());
   m.def("max_pool2d", &max_pool2d, "x"_a.noconvert(), "y"_a.noconvert(), "index"_a.noconvert(),
         "kernel"_a, "stride"_a, "padding"_a, "dilation"_a, "threads"_a, ReleaseGil());
   m.def("max_pool2d_backward", &max_pool2d_backward, "g"_a.noconvert(), "index"_a.noconvert(),

@@ -56,6 +56,26 @@ struct Bins {
   const float* divisors;
 };
 
+// The size of channels-last memory whose axes but the channels' are seen as one.
+struct Rows {
+  std::ptrdiff_t rows, channels;
+};
+
+// y = (x - mean) * weight / sqrt(var + eps) + bias, a value a channel; weight, bias may be null.
+struct Normalisation {
+  const float* mean;
+  const float* var;
+  const float* weight;
+  const float* bias;
+  float eps;
+};
+
+struct BatchNormGradients {
+  float* dx;
+  float* dweight;
+  float* dbias;
+};
+
 // A matrix in memory: steps to the next row and to the next column, in floats.
 struct Operand {
   const float* data;
@@ -108,18 +128,22 @@ struct Kernels {
   void (*matrix_product)(const Operand& a, const Operand& b, const float* bias, bool relu, float* c,
                          std::ptrdiff_t rows, std::ptrdiff_t cols, std::ptrdiff_t depth,
                          int threads);
-  // x, y, g, dx are (rows, channels); weight, bias may be null; the rest are (channels).
-  void (*moments)(const float* x, std::ptrdiff_t rows, std::ptrdiff_t channels, float* mean,
-                  float* var, int threads);
-  void (*normalise)(const float* x, const float* mean, const float* var, const float* weight,
-                    const float* bias, float eps, std::ptrdiff_t rows, std::ptrdiff_t channels,
+  // Vectors hold one value a channel; all else has `Rows`. add may be null.
+  void (*moments)(const Rows&, const float* x, float* mean, float* var, int threads);
+  void (*normalise)(const Rows&, const Normalisation&, const float* x, const float* add, bool relu,
                     float* y, int threads);
-  void (*batch_norm_backward)(const float* g, const float* x, const float* weight,
-                              const float* mean, const float* var, float eps, std::ptrdiff_t rows,
-                              std::ptrdiff_t channels, float* dx, float* dweight, float* dbias,
-                              int threads);
-  void (*scale_shift)(const float* x, const float* scale, const float* shift, std::ptrdiff_t rows,
-                      std::ptrdiff_t channels, float* y, int threads);
+  void (*scale_shift)(const Rows&, const float* x, const float* scale, const float* shift,
+                      const float* add, bool relu, float* y, int threads);
+  void (*batch_norm_backward)(const Rows&, const Normalisation&, const float* g, const float* x,
+                              const BatchNormGradients&, int threads);
+  void (*batch_norm_relu_backward)(const Rows&, const Normalisation&, const float* g,
+                                   const float* x, const BatchNormGradients&, int threads);
+  void (*batch_norm_add_relu_backward)(const Rows&, const Normalisation&, const float* g,
+                                       const float* y, const float* x, const BatchNormGradients&,
+                                       float* masked, int threads);
+  void (*channel_sum)(const Rows&, const float* g, float* sum, int threads);
+  void (*relu_bias_backward)(const Rows&, const float* g, const float* y, float* masked,
+                             float* dbias, int threads);
   // index holds the tap kh*KW + kw that won.
   void (*max_pool2d)(const Pool&, const float* x, float* y, std::uint8_t* index, int threads);
   void (*max_pool2d_backward)(const Pool&, const float* g, const std::uint8_t* index, float* dx,

@@ -1,206 +1,249 @@
-// Contract: reference/norm.py. x is (rows, channels): all axes but the channels' are one.
+// Contract: reference/norm.py. Arrays are (rows, channels): all axes but the channels' are one.
 //
-// Sums over a batch are the delicate part. A block of rows that fits the first cache is summed
-// in float32 (few terms, so little is lost), and blocks are combined in float64, in order. The
-// variance of a block is about its own mean, so values far from zero lose nothing.
-// Source: Chan, Golub & LeVeque 1983, "Algorithms for computing the sample variance".
+// All of this waits for memory: what counts is how often an array is walked. A pass that
+// follows another over the same arrays goes through them backwards, so that it starts with what
+// is still in cache.
 #include "norm.hpp"
+
+#include "channels.hpp"
+#include "moments.hpp"
 
 namespace chainrule::CHAINRULE_ISA {
 namespace {
 
-// Rows of a block, and blocks of a part (what one task sums up); from sizes alone.
-struct Cut {
-  Index rows, channels;
-  Index block_rows, part_rows, parts;
-};
+enum class Order { forwards, backwards };
 
-Cut cut(Index rows, Index channels) {
-  const Index block_rows = larger<Index>((16 << 10) / 4 / channels, 8);
-  const Index blocks = ceil_div(rows, block_rows);
-  const Index part_rows = larger<Index>(ceil_div<Index>(blocks, 64), 1) * block_rows;
-  return {rows, channels, block_rows, part_rows, ceil_div(rows, part_rows)};
-}
-
-// to[c] = sum over the rows of value(offset of row and c); `value` is called for vectors and,
-// beyond the last whole vector, for single floats.
-template <class VectorValue, class FloatValue>
-void column_sums(Index rows, Index channels, float* to, VectorValue vector_value,
-                 FloatValue float_value) {
-  Index c = 0;
-  for (; c + lanes <= channels; c += lanes) {
-    Vector sums[4] = {};  // four chains hide the latency of an addition
-    Index row = 0;
-    for (; row + 4 <= rows; row += 4)
-#pragma GCC unroll 4
-      for (int i = 0; i < 4; ++i) sums[i] += vector_value((row + i) * channels + c, c);
-    for (; row < rows; ++row) sums[0] += vector_value(row * channels + c, c);
-    store(to + c, (sums[0] + sums[1]) + (sums[2] + sums[3]));
-  }
-  for (; c < channels; ++c) {
-    float sum = 0;
-    for (Index row = 0; row < rows; ++row) sum += float_value(row * channels + c, c);
-    to[c] = sum;
-  }
-}
-
-// y = body(offset, channel) for every element, a row at a time.
-template <class VectorBody, class FloatBody>
-void map_rows(Index rows, Index channels, int threads, VectorBody vector_body,
-              FloatBody float_body) {
-  const Index grain = larger<Index>(pass_grain / channels, 1);
-  parallel_ranges(threads, rows, grain, [&](Index first, Index last) {
-    for (Index row = first; row < last; ++row) {
-      Index c = 0;
-      for (; c + lanes <= channels; c += lanes) vector_body(row * channels + c, c);
-      for (; c < channels; ++c) float_body(row * channels + c, c);
-    }
+// body<T>(i, column) for every place.
+template <class Body>
+void map(const Rows& size, Order order, int threads, Body body) {
+  const Index n = size.rows * size.channels, width = pattern_width(size.channels);
+  const Index grain = ceil_div(pass_grain, width) * width;
+  const Index tasks = ceil_div(n, grain);
+  parallel_for(threads, static_cast<std::size_t>(tasks), [&](std::size_t task) {
+    const Index place = static_cast<Index>(task);
+    const Index first = (order == Order::forwards ? place : tasks - 1 - place) * grain;
+    for_each_place(first, smaller(n, first + grain), width, body);
   });
 }
 
-// Mean and sum of squared deviations of a part's rows: mean and spread are (channels).
-void part_moments(const Cut& cut, const float* x, Index first, Index last, double* mean,
-                  double* spread, float* sums, float* centre) {
-  const Index channels = cut.channels;
-  for (Index top = first; top < last; top += cut.block_rows) {
-    const Index rows = smaller(cut.block_rows, last - top);
-    const float* block = x + top * channels;
-    column_sums(rows, channels, sums, [=](Index i, Index) { return load(block + i); },
-                [=](Index i, Index) { return block[i]; });
-    for (Index c = 0; c < channels; ++c) centre[c] = sums[c] / static_cast<float>(rows);
-    column_sums(rows, channels, sums,
-                [=](Index i, Index c) {
-                  const Vector d = load(block + i) - load(centre + c);
-                  return d * d;
-                },
-                [=](Index i, Index c) {
-                  const float d = block[i] - centre[c];
-                  return d * d;
-                });
-    const double before = static_cast<double>(top - first), count = static_cast<double>(rows);
-    for (Index c = 0; c < channels; ++c) {
-      const double delta = centre[c] - mean[c];
-      mean[c] += delta * count / (before + count);
-      spread[c] += sums[c] + delta * delta * before * count / (before + count);
+// totals[s * channels + c] = the sum of term s of body<T>(i, column) over the places of c.
+template <int sums, class Body>
+void sum_channels(const Rows& size, double* totals, int threads, Body body) {
+  const Index width = pattern_width(size.channels), terms = sums * size.channels;
+  const Parts parts = cut_into_parts(size, width);
+  const Index block = rows_of_block(size.channels, width);
+  const Doubles of_parts(parts.count * terms);
+  parallel_for(threads, static_cast<std::size_t>(parts.count), [&](std::size_t task) {
+    const Index part = static_cast<Index>(task), last = parts.last(part);
+    double* __restrict part_totals = of_parts + part * terms;
+    for (Index i = 0; i < terms; ++i) part_totals[i] = 0;
+    const Scratch scratch(terms + sums * width);
+    const float* __restrict of_block = scratch;
+    for (Index first = parts.first(part); first < last; first += block) {
+      sum_block<sums>(first, smaller(block, last - first), size.channels, width, scratch,
+                      scratch + terms, body);
+      for (Index i = 0; i < terms; ++i) part_totals[i] += of_block[i];
     }
+  });
+  for (Index i = 0; i < terms; ++i) totals[i] = 0;
+  for (Index part = 0; part < parts.count; ++part)
+    for (Index i = 0; i < terms; ++i) totals[i] += of_parts[part * terms + i];
+}
+
+// Vectors of one value a channel, repeated along a pattern.
+class Repeated {
+ public:
+  Repeated(Index channels, Index vectors)
+      : channels_(channels), width_(pattern_width(channels)), memory_(vectors * width_) {}
+
+  // Vector v holds value(c) for channel c.
+  template <class Value>
+  void fill(Index v, Value value) {
+    float* to = memory_ + v * width_;
+    for (Index c = 0; c < channels_; ++c) to[c] = value(c);
+    for (Index i = channels_; i < width_; ++i) to[i] = to[i - channels_];
   }
+  const float* operator[](Index v) const { return memory_ + v * width_; }
+
+ private:
+  Index channels_, width_;
+  Scratch memory_;
+};
+
+// (x - mean) * scale + shift, in one place: backward must find the very bits of forward to know
+// where a ReLU let them pass.
+struct Affine {
+  const float *mean, *scale, *shift;
+
+  template <class T>
+  T operator()(T x, Index c) const {
+    return (x - read<T>(mean + c)) * read<T>(scale + c) + read<T>(shift + c);
+  }
+};
+
+double inverse_std(const Normalisation& norm, Index c) {
+  return 1 / __builtin_sqrt(static_cast<double>(norm.var[c]) + norm.eps);
+}
+
+double scale_of(const Normalisation& norm, Index c) {
+  return inverse_std(norm, c) * (norm.weight ? norm.weight[c] : 1.0f);
+}
+
+Affine fill_affine(Repeated& vectors, const Normalisation& norm) {
+  vectors.fill(0, [&](Index c) { return norm.mean[c]; });
+  vectors.fill(1, [&](Index c) { return static_cast<float>(scale_of(norm, c)); });
+  vectors.fill(2, [&](Index c) { return norm.bias ? norm.bias[c] : 0.0f; });
+  return {vectors[0], vectors[1], vectors[2]};
+}
+
+// y = relu(affine(x) + add), the last two only where they are wanted.
+void map_affine(const Rows& size, const Affine& affine, const float* x, const float* add,
+                bool relu, float* y, int threads) {
+  const auto run = [&](auto finish) {
+    map(size, Order::forwards, threads, [=]<class T>(Index i, Index c) {
+      write(y + i, finish(affine(read<T>(x + i), c), i));
+    });
+  };
+  if (add && relu)
+    run([=]<class T>(T value, Index i) { return positive_part(value + read<T>(add + i)); });
+  else if (add)
+    run([=]<class T>(T value, Index i) { return value + read<T>(add + i); });
+  else if (relu)
+    run([]<class T>(T value, Index) { return positive_part(value); });
+  else
+    run([]<class T>(T value, Index) { return value; });
+}
+
+// The gradient of the normalisation's result at a place, from what lies behind it.
+
+struct Plain {
+  const float* g;
+
+  template <class T>
+  T operator()(T, Index i, Index) const { return read<T>(g + i); }
+};
+
+struct ThroughRelu {  // of affine(x), computed again
+  const float* g;
+  Affine affine;
+
+  template <class T>
+  T operator()(T x, Index i, Index c) const {
+    return where_positive(affine(x, c), read<T>(g + i));
+  }
+};
+
+struct ThroughReluOf {  // with result y; what passes is kept
+  const float *g, *y;
+  float* masked;
+
+  template <class T>
+  T operator()(T, Index i, Index) const {
+    const T slope = where_positive(read<T>(y + i), read<T>(g + i));
+    write(masked + i, slope);
+    return slope;
+  }
+};
+
+// First pass: db = sum g, and sum g (x - mean). Second pass, with dw and db known:
+// dx = w/std (g - db/m - x_hat dw/m) = scale * g + tilt * (x - mean) + level.
+template <class FirstSlope, class SecondSlope>
+void backward(const Rows& size, const Normalisation& norm, const float* x, FirstSlope first_slope,
+              SecondSlope second_slope, const BatchNormGradients& to, int threads) {
+  const Index channels = size.channels;
+  Repeated vectors(channels, 4);
+  const float *mean = vectors[0], *scale = vectors[1], *tilt = vectors[2], *level = vectors[3];
+  vectors.fill(0, [&](Index c) { return norm.mean[c]; });
+
+  const Doubles totals(2 * channels);
+  sum_channels<2>(size, totals, threads, [=]<class T>(Index i, Index c) {
+    const T value = read<T>(x + i);
+    const T slope = first_slope(value, i, c);
+    return Terms<T, 2>{slope, slope * (value - read<T>(mean + c))};
+  });
+  const double* sum_g = totals;
+  const double* sum_gx = totals + channels;
+
+  const double count = static_cast<double>(larger<Index>(size.rows, 1));
+  for (Index c = 0; c < channels; ++c) {
+    to.dbias[c] = static_cast<float>(sum_g[c]);
+    to.dweight[c] = static_cast<float>(sum_gx[c] * inverse_std(norm, c));
+  }
+  vectors.fill(1, [&](Index c) { return static_cast<float>(scale_of(norm, c)); });
+  vectors.fill(2, [&](Index c) {
+    const double inverse = inverse_std(norm, c);
+    return static_cast<float>(-scale_of(norm, c) * inverse * inverse * sum_gx[c] / count);
+  });
+  vectors.fill(3, [&](Index c) {
+    return static_cast<float>(-scale_of(norm, c) * sum_g[c] / count);
+  });
+  float* dx = to.dx;
+  map(size, Order::backwards, threads, [=]<class T>(Index i, Index c) {
+    const T value = read<T>(x + i);
+    const T tilted = (value - read<T>(mean + c)) * read<T>(tilt + c) + read<T>(level + c);
+    write(dx + i, second_slope(value, i, c) * read<T>(scale + c) + tilted);
+  });
 }
 
 }  // namespace
 
-void moments(const float* x, Index rows, Index channels, float* mean, float* var, int threads) {
-  const Cut pieces = cut(rows, channels);
-  const Scratch moments(pieces.parts * channels * 4);
-  double* means = reinterpret_cast<double*>(static_cast<float*>(moments));
-  double* spreads = means + pieces.parts * channels;
-  parallel_for(threads, static_cast<std::size_t>(pieces.parts), [&](std::size_t task) {
-    const Index part = static_cast<Index>(task);
-    double* part_mean = means + part * channels;
-    double* part_spread = spreads + part * channels;
-    for (Index c = 0; c < channels; ++c) part_mean[c] = part_spread[c] = 0;
-    const Scratch sums(2 * channels);
-    part_moments(pieces, x, part * pieces.part_rows,
-                 smaller((part + 1) * pieces.part_rows, rows), part_mean, part_spread, sums,
-                 sums + channels);
+void moments(const Rows& size, const float* x, float* mean, float* var, int threads) {
+  const Parts parts = cut_into_parts(size, pattern_width(size.channels));
+  Moments gathered(parts.count, size.channels);
+  parallel_for(threads, static_cast<std::size_t>(parts.count), [&](std::size_t task) {
+    const Index part = static_cast<Index>(task), first = parts.first(part);
+    gathered.add(part, x + first * size.channels, parts.last(part) - first);
   });
-
-  for (Index c = 0; c < channels; ++c) {
-    double before = 0, centre = 0, spread = 0;
-    for (Index part = 0; part < pieces.parts; ++part) {
-      const double count = static_cast<double>(
-          smaller(pieces.part_rows, rows - part * pieces.part_rows));
-      const double delta = means[part * channels + c] - centre;
-      centre += delta * count / (before + count);
-      spread += spreads[part * channels + c] + delta * delta * before * count / (before + count);
-      before += count;
-    }
-    mean[c] = static_cast<float>(centre);
-    var[c] = static_cast<float>(spread / static_cast<double>(larger<Index>(rows, 1)));
-  }
+  gathered.finish(mean, var);
 }
 
-void normalise(const float* x, const float* mean, const float* var, const float* weight,
-               const float* bias, float eps, Index rows, Index channels, float* y, int threads) {
-  const Scratch affine(2 * channels);
-  float* scale = affine;
-  float* shift = affine + channels;
-  for (Index c = 0; c < channels; ++c) {
-    const double inverse_std = 1 / __builtin_sqrt(static_cast<double>(var[c]) + eps);
-    scale[c] = static_cast<float>(inverse_std * (weight ? weight[c] : 1.0f));
-    shift[c] = bias ? bias[c] : 0.0f;
-  }
-  map_rows(rows, channels, threads,
-           [=](Index i, Index c) {
-             store(y + i, (load(x + i) - load(mean + c)) * load(scale + c) + load(shift + c));
-           },
-           [=](Index i, Index c) { y[i] = (x[i] - mean[c]) * scale[c] + shift[c]; });
+void normalise(const Rows& size, const Normalisation& norm, const float* x, const float* add,
+               bool relu, float* y, int threads) {
+  Repeated vectors(size.channels, 3);
+  map_affine(size, fill_affine(vectors, norm), x, add, relu, y, threads);
 }
 
-void batch_norm_backward(const float* g, const float* x, const float* weight, const float* mean,
-                         const float* var, float eps, Index rows, Index channels, float* dx,
-                         float* dweight, float* dbias, int threads) {
-  const Cut pieces = cut(rows, channels);
-  const Scratch totals(pieces.parts * channels * 4);
-  double* g_totals = reinterpret_cast<double*>(static_cast<float*>(totals));
-  double* gx_totals = g_totals + pieces.parts * channels;
-  parallel_for(threads, static_cast<std::size_t>(pieces.parts), [&](std::size_t task) {
-    const Index part = static_cast<Index>(task);
-    double* g_total = g_totals + part * channels;
-    double* gx_total = gx_totals + part * channels;
-    for (Index c = 0; c < channels; ++c) g_total[c] = gx_total[c] = 0;
-    const Scratch sums(channels);
-    const Index last = smaller((part + 1) * pieces.part_rows, rows);
-    for (Index top = part * pieces.part_rows; top < last; top += pieces.block_rows) {
-      const Index count = smaller(pieces.block_rows, last - top);
-      const float* slopes = g + top * channels;
-      const float* block = x + top * channels;
-      column_sums(count, channels, sums, [=](Index i, Index) { return load(slopes + i); },
-                  [=](Index i, Index) { return slopes[i]; });
-      for (Index c = 0; c < channels; ++c) g_total[c] += sums[c];
-      column_sums(count, channels, sums,
-                  [=](Index i, Index c) {
-                    return load(slopes + i) * (load(block + i) - load(mean + c));
-                  },
-                  [=](Index i, Index c) { return slopes[i] * (block[i] - mean[c]); });
-      for (Index c = 0; c < channels; ++c) gx_total[c] += sums[c];
-    }
-  });
-
-  // dx = slope * g + tilt * (x - mean) + level
-  const Scratch affine(3 * channels);
-  float* slope = affine;
-  float* tilt = affine + channels;
-  float* level = affine + 2 * channels;
-  const double count = static_cast<double>(larger<Index>(rows, 1));
-  for (Index c = 0; c < channels; ++c) {
-    double sum_g = 0, sum_gx = 0;
-    for (Index part = 0; part < pieces.parts; ++part) {
-      sum_g += g_totals[part * channels + c];
-      sum_gx += gx_totals[part * channels + c];
-    }
-    const double inverse_std = 1 / __builtin_sqrt(static_cast<double>(var[c]) + eps);
-    dbias[c] = static_cast<float>(sum_g);
-    dweight[c] = static_cast<float>(sum_gx * inverse_std);
-    const double scale = inverse_std * (weight ? weight[c] : 1.0f);
-    slope[c] = static_cast<float>(scale);
-    tilt[c] = static_cast<float>(-scale * inverse_std * inverse_std * sum_gx / count);
-    level[c] = static_cast<float>(-scale * sum_g / count);
-  }
-  map_rows(rows, channels, threads,
-           [=](Index i, Index c) {
-             const Vector tilted = (load(x + i) - load(mean + c)) * load(tilt + c) + load(level + c);
-             store(dx + i, load(g + i) * load(slope + c) + tilted);
-           },
-           [=](Index i, Index c) {
-             dx[i] = g[i] * slope[c] + ((x[i] - mean[c]) * tilt[c] + level[c]);
-           });
+void scale_shift(const Rows& size, const float* x, const float* scale, const float* shift,
+                 const float* add, bool relu, float* y, int threads) {
+  Repeated vectors(size.channels, 3);
+  vectors.fill(0, [](Index) { return 0.0f; });  // x - 0 is x, to the bit
+  vectors.fill(1, [=](Index c) { return scale[c]; });
+  vectors.fill(2, [=](Index c) { return shift[c]; });
+  map_affine(size, {vectors[0], vectors[1], vectors[2]}, x, add, relu, y, threads);
 }
 
-void scale_shift(const float* x, const float* scale, const float* shift, Index rows,
-                 Index channels, float* y, int threads) {
-  map_rows(rows, channels, threads,
-           [=](Index i, Index c) { store(y + i, load(x + i) * load(scale + c) + load(shift + c)); },
-           [=](Index i, Index c) { y[i] = x[i] * scale[c] + shift[c]; });
+void batch_norm_backward(const Rows& size, const Normalisation& norm, const float* g,
+                         const float* x, const BatchNormGradients& to, int threads) {
+  backward(size, norm, x, Plain{g}, Plain{g}, to, threads);
+}
+
+void batch_norm_relu_backward(const Rows& size, const Normalisation& norm, const float* g,
+                              const float* x, const BatchNormGradients& to, int threads) {
+  Repeated vectors(size.channels, 3);
+  const ThroughRelu slope{g, fill_affine(vectors, norm)};
+  backward(size, norm, x, slope, slope, to, threads);
+}
+
+void batch_norm_add_relu_backward(const Rows& size, const Normalisation& norm, const float* g,
+                                  const float* y, const float* x, const BatchNormGradients& to,
+                                  float* masked, int threads) {
+  backward(size, norm, x, ThroughReluOf{g, y, masked}, Plain{masked}, to, threads);
+}
+
+void channel_sum(const Rows& size, const float* g, float* sum, int threads) {
+  const Doubles totals(size.channels);
+  sum_channels<1>(size, totals, threads,
+                  [=]<class T>(Index i, Index) { return Terms<T, 1>{read<T>(g + i)}; });
+  for (Index c = 0; c < size.channels; ++c) sum[c] = static_cast<float>(totals[c]);
+}
+
+void relu_bias_backward(const Rows& size, const float* g, const float* y, float* masked,
+                        float* dbias, int threads) {
+  const Doubles totals(size.channels);
+  const ThroughReluOf slope{g, y, masked};
+  sum_channels<1>(size, totals, threads,
+                  [=]<class T>(Index i, Index c) { return Terms<T, 1>{slope(T{}, i, c)}; });
+  for (Index c = 0; c < size.channels; ++c) dbias[c] = static_cast<float>(totals[c]);
 }
 
 }  // namespace chainrule::CHAINRULE_ISA

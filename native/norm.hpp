@@ -3,13 +3,20 @@
 
 namespace chainrule::CHAINRULE_ISA {
 
-void moments(const float* x, Index rows, Index channels, float* mean, float* var, int threads);
-void normalise(const float* x, const float* mean, const float* var, const float* weight,
-               const float* bias, float eps, Index rows, Index channels, float* y, int threads);
-void batch_norm_backward(const float* g, const float* x, const float* weight, const float* mean,
-                         const float* var, float eps, Index rows, Index channels, float* dx,
-                         float* dweight, float* dbias, int threads);
-void scale_shift(const float* x, const float* scale, const float* shift, Index rows,
-                 Index channels, float* y, int threads);
+void moments(const Rows& size, const float* x, float* mean, float* var, int threads);
+void normalise(const Rows& size, const Normalisation& norm, const float* x, const float* add,
+               bool relu, float* y, int threads);
+void scale_shift(const Rows& size, const float* x, const float* scale, const float* shift,
+                 const float* add, bool relu, float* y, int threads);
+void batch_norm_backward(const Rows& size, const Normalisation& norm, const float* g,
+                         const float* x, const BatchNormGradients& to, int threads);
+void batch_norm_relu_backward(const Rows& size, const Normalisation& norm, const float* g,
+                              const float* x, const BatchNormGradients& to, int threads);
+void batch_norm_add_relu_backward(const Rows& size, const Normalisation& norm, const float* g,
+                                  const float* y, const float* x, const BatchNormGradients& to,
+                                  float* masked, int threads);
+void channel_sum(const Rows& size, const float* g, float* sum, int threads);
+void relu_bias_backward(const Rows& size, const float* g, const float* y, float* masked,
+                        float* dbias, int threads);
 
 }  // namespace chainrule::CHAINRULE_ISA

@@ -128,7 +128,18 @@ ADAPTIVE = [((2, 3, 8, 8), (1, 1)), ((2, 3, 7, 9), (3, 4)), ((1, 2, 3, 3), (5, 2
             ((3, 40, 7, 5), (1, 1)),
             ((1, 1, 1, 1), (1, 1)), ((0, 2, 4, 4), (2, 2))]  # fmt: skip
 
-NORMS = [(2, 3, 4, 5), (4, 16, 3, 3), (2, 37, 5, 2), (1, 1, 2, 1), (7, 5), (3, 4, 6), (0, 3, 2, 2)]
+NORMS = [  # channels that fill vectors, that repeat until they do, and too many for that
+    (2, 3, 4, 5),
+    (4, 16, 3, 3),
+    (2, 37, 5, 2),
+    (3, 24, 5, 4),
+    (2, 10, 9, 9),
+    (1, 1, 2, 1),
+    (1, 1030, 1, 2),
+    (7, 5),
+    (3, 4, 6),
+    (0, 3, 2, 2),
+]
 
 MATRICES = [(5, 4), (1, 1), (3, 10), (0, 6)]
 
@@ -807,16 +818,28 @@ def test_losses_start_where_they_should(tier: str):
     np.testing.assert_allclose(kernels.multi_margin_loss(scores, target, 1, 1.0), 9)
 
 
-def test_batch_norm_is_accurate_far_from_zero(tier: str):
+@pytest.mark.parametrize("channels", [1, 4, 16, 70])
+@pytest.mark.parametrize("offset", [1e3, -1e4, 1e6])
+def test_batch_norm_is_accurate_far_from_zero(offset: float, channels: int, tier: str):
     """A variance from the difference of two large sums would lose every digit here."""
     rng = np.random.default_rng(0)
-    x = (rng.normal(size=(8, 4, 16, 16)) + 1000).astype(np.float32)
+    x = channels_last((rng.normal(size=(8, channels, 30, 30)) + offset).astype(np.float32))
     mean, var = kernels.moments(x)
     y = kernels.normalise(x, mean, var, None, None, 1e-5)
     exact = x.astype(np.float64)
-    np.testing.assert_allclose(mean, exact.mean((0, 2, 3)), rtol=1e-6)
-    np.testing.assert_allclose(var, exact.var((0, 2, 3)), rtol=1e-3)
-    assert abs(float(y.mean())) < 1e-3
+    np.testing.assert_allclose(mean, exact.mean((0, 2, 3)), rtol=1e-7)
+    np.testing.assert_allclose(var, exact.var((0, 2, 3)), rtol=2e-6)
+    # The mean itself is rounded to float32.
+    assert abs(float(y.mean())) < 1e-7 * abs(offset)
+
+
+def test_a_single_outlier_spoils_no_variance(tier: str):
+    """Values are measured from their block's mean, and not from whatever comes first."""
+    rng = np.random.default_rng(1)
+    x = rng.normal(size=(4, 8, 40, 40)).astype(np.float32)
+    x[0, :, 0, 0] = 1e4
+    _, var = kernels.moments(channels_last(x))
+    np.testing.assert_allclose(var, x.astype(np.float64).var((0, 2, 3)), rtol=2e-6)
 
 
 @pytest.mark.parametrize("block_bytes", [1, 4096])

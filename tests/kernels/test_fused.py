@@ -9,7 +9,10 @@ import pytest
 from chainrule import kernels
 from chainrule.kernels.epilogue import Epilogue
 
-SHAPES = [(8, 16, 16, 16), (3, 70, 9, 7), (2, 3, 5, 5), (1, 1, 1, 1), (64, 33), (5, 7, 6)]
+SHAPES = [
+    (8, 16, 16, 16), (3, 70, 9, 7), (2, 3, 5, 5), (4, 10, 33, 9), (1, 1, 1, 1), (2, 1030), (64, 33),
+    (5, 7, 6),
+]  # fmt: skip
 IMAGES = [shape for shape in SHAPES if len(shape) == 4]
 EPS = 1e-5
 

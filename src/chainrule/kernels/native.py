@@ -23,7 +23,7 @@ import numpy as np
 
 from chainrule.errors import ConfigError
 from chainrule.kernels import reference
-from chainrule.kernels.epilogue import Epilogue, finish
+from chainrule.kernels.epilogue import Epilogue
 from chainrule.kernels.geometry import (
     Pair,
     adaptive_bins,
@@ -50,6 +50,7 @@ __all__ = [
     "batch_norm_add_relu_backward",
     "batch_norm_backward",
     "batch_norm_relu_backward",
+    "channel_sum",
     "conv2d",
     "conv2d_input_grad",
     "conv2d_moments",
@@ -237,9 +238,8 @@ def linear(
 def moments(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     if not _are_float32(x) or x.size == 0:
         return reference.moments(x)
-    rows = np.ascontiguousarray(np.moveaxis(x, 1, -1))
     mean, var = np.empty((2, x.shape[1]), np.float32)
-    _native.moments(rows, mean, var, get_num_threads())
+    _native.moments(_rows(x), mean, var, get_num_threads())
     return mean, var
 
 
@@ -253,13 +253,28 @@ def normalise(
     add: np.ndarray | None = None,
     relu: bool = False,
 ) -> np.ndarray:
-    if not _are_float32(x) or x.size == 0:
+    if not _are_float32(x, x if add is None else add) or x.size == 0:
         return reference.normalise(x, mean, var, weight, bias, eps, add, relu)
-    rows = np.ascontiguousarray(np.moveaxis(x, 1, -1))
+    rows, add = _rows(x), None if add is None else _rows(add)
     y = _native.empty(rows.shape)
     vectors = (_vector(mean), _vector(var), _vector(weight), _vector(bias))
-    _native.normalise(rows, *vectors, eps, y, get_num_threads())
-    return _finish(np.moveaxis(y, -1, 1), add, relu)
+    _native.normalise(rows, *vectors, eps, add, relu, y, get_num_threads())
+    return _channels_second(y)
+
+
+def scale_shift(
+    x: np.ndarray,
+    scale: np.ndarray,
+    shift: np.ndarray,
+    add: np.ndarray | None = None,
+    relu: bool = False,
+) -> np.ndarray:
+    if not _are_float32(x, scale, shift, x if add is None else add) or x.size == 0:
+        return reference.scale_shift(x, scale, shift, add, relu)
+    rows, add = _rows(x), None if add is None else _rows(add)
+    y = _native.empty(rows.shape)
+    _native.scale_shift(rows, _vector(scale), _vector(shift), add, relu, y, get_num_threads())
+    return _channels_second(y)
 
 
 def batch_norm_backward(
@@ -272,12 +287,12 @@ def batch_norm_backward(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     if not _are_float32(g, x) or x.size == 0:
         return reference.batch_norm_backward(g, x, weight, mean, var, eps)
-    g, x = (np.ascontiguousarray(np.moveaxis(array, 1, -1)) for array in (g, x))
-    dx = _native.empty(x.shape)
-    dweight, dbias = np.empty((2, x.shape[-1]), np.float32)
+    rows = _rows(x)
+    dx, dweight, dbias = _batch_norm_gradients(rows)
     vectors = (_vector(weight), _vector(mean), _vector(var))
-    _native.batch_norm_backward(g, x, *vectors, eps, dx, dweight, dbias, get_num_threads())
-    return np.moveaxis(dx, -1, 1), dweight, dbias
+    threads = get_num_threads()
+    _native.batch_norm_backward(_rows(g), rows, *vectors, eps, dx, dweight, dbias, threads)
+    return _channels_second(dx), dweight, dbias
 
 
 def batch_norm_relu_backward(
@@ -291,8 +306,12 @@ def batch_norm_relu_backward(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     if not _are_float32(g, x) or x.size == 0:
         return reference.batch_norm_relu_backward(g, x, weight, bias, mean, var, eps)
-    masked = relu_backward(g, normalise(x, mean, var, weight, bias, eps))
-    return batch_norm_backward(masked, x, weight, mean, var, eps)
+    rows = _rows(x)
+    dx, dweight, dbias = _batch_norm_gradients(rows)
+    vectors = (_vector(weight), _vector(bias), _vector(mean), _vector(var))
+    threads = get_num_threads()
+    _native.batch_norm_relu_backward(_rows(g), rows, *vectors, eps, dx, dweight, dbias, threads)
+    return _channels_second(dx), dweight, dbias
 
 
 def batch_norm_add_relu_backward(
@@ -306,30 +325,32 @@ def batch_norm_add_relu_backward(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     if not _are_float32(g, y, x) or x.size == 0:
         return reference.batch_norm_add_relu_backward(g, y, x, weight, mean, var, eps)
-    masked = relu_backward(g, y)
-    return *batch_norm_backward(masked, x, weight, mean, var, eps), masked
+    rows = _rows(x)
+    dx, dweight, dbias = _batch_norm_gradients(rows)
+    masked = _native.empty(rows.shape)
+    vectors = (_vector(weight), _vector(mean), _vector(var))
+    results = (dx, dweight, dbias, masked)
+    _native.batch_norm_add_relu_backward(
+        _rows(g), _rows(y), rows, *vectors, eps, *results, get_num_threads()
+    )
+    return _channels_second(dx), dweight, dbias, _channels_second(masked)
+
+
+def channel_sum(g: np.ndarray) -> np.ndarray:
+    if not _are_float32(g) or g.size == 0:
+        return reference.channel_sum(g)
+    total = np.empty(g.shape[1], np.float32)
+    _native.channel_sum(_rows(g), total, get_num_threads())
+    return total
 
 
 def relu_bias_backward(g: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    if not _are_float32(g, y):
+    if not _are_float32(g, y) or g.size == 0:
         return reference.relu_bias_backward(g, y)
-    masked = relu_backward(g, y)
-    return masked, reference.channel_sum(masked)
-
-
-def scale_shift(
-    x: np.ndarray,
-    scale: np.ndarray,
-    shift: np.ndarray,
-    add: np.ndarray | None = None,
-    relu: bool = False,
-) -> np.ndarray:
-    if not _are_float32(x, scale, shift) or x.size == 0:
-        return reference.scale_shift(x, scale, shift, add, relu)
-    rows = np.ascontiguousarray(np.moveaxis(x, 1, -1))
-    y = _native.empty(rows.shape)
-    _native.scale_shift(rows, _vector(scale), _vector(shift), y, get_num_threads())
-    return _finish(np.moveaxis(y, -1, 1), add, relu)
+    rows = _rows(g)
+    masked, dbias = _native.empty(rows.shape), np.empty(g.shape[1], np.float32)
+    _native.relu_bias_backward(rows, _rows(y), masked, dbias, get_num_threads())
+    return _channels_second(masked), dbias
 
 
 def max_pool2d(
@@ -480,18 +501,6 @@ def _items(lists: tuple[Any, ...], places: list[int]) -> list[Any]:
     return [each if each is None else [each[i] for i in places] for each in lists]
 
 
-def _finish(y: np.ndarray, add: np.ndarray | None, relu: bool) -> np.ndarray:
-    """relu(y + add) in y's memory, which was just made; each step only where given."""
-    if add is not None:
-        y += add
-    axes = _memory_order(y) if relu else None
-    if axes is None:
-        return finish(y, None, relu)
-    memory = y.transpose(axes)
-    _native.relu(memory, memory, get_num_threads())
-    return y
-
-
 def _memory_order(x: np.ndarray) -> tuple[int, ...] | None:
     """Axes from outermost to innermost in memory; None if x is not float32 or has gaps."""
     if x.dtype != np.float32:
@@ -515,6 +524,22 @@ def _are_float32(*arrays: np.ndarray) -> bool:
 def _channels_last(x: np.ndarray) -> np.ndarray:
     """(N, C, H, W) -> (N, H, W, C), contiguous; a copy only where memory is not so already."""
     return np.ascontiguousarray(x.transpose(CHANNELS_LAST))
+
+
+def _rows(x: np.ndarray) -> np.ndarray:
+    """(N, C, *) -> (N, *, C), contiguous; a copy only where memory is not so already."""
+    return _channels_last(x) if x.ndim == 4 else np.ascontiguousarray(np.moveaxis(x, 1, -1))
+
+
+def _channels_second(y: np.ndarray) -> np.ndarray:
+    """Undo _rows."""
+    return y.transpose(0, 3, 1, 2) if y.ndim == 4 else np.moveaxis(y, -1, 1)
+
+
+def _batch_norm_gradients(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Room for dx (like rows), dweight and dbias."""
+    dweight, dbias = np.empty((2, rows.shape[-1]), np.float32)
+    return _native.empty(rows.shape), dweight, dbias
 
 
 def _vector(values: np.ndarray | None) -> np.ndarray | None:
