@@ -56,10 +56,10 @@ void relu_backward(Input g, Input y, Output dx, int threads) {
 
 using Pair = std::pair<std::ptrdiff_t, std::ptrdiff_t>;
 
-// Sizes from arrays: images is (N, H, W, C), weight (O, C, KH, KW), out (N, OH, OW, O).
+// Sizes from arrays: images is (N, H, W, C), weight (O, C/groups, KH, KW), out (N, OH, OW, O).
 template <class Images, class Weight, class Out>
 Convolution sizes(const Images& images, const Weight& weight, const Out& out, Pair stride,
-                  Pair padding, Pair dilation) {
+                  Pair padding, Pair dilation, std::ptrdiff_t groups) {
   require(images.ndim() == 4 && weight.ndim() == 4 && out.ndim() == 4, "conv2d: needs 4 axes");
   const auto size = [](const auto& array, int axis) {
     return static_cast<std::ptrdiff_t>(array.shape(axis));
@@ -76,12 +76,15 @@ Convolution sizes(const Images& images, const Weight& weight, const Out& out, Pa
       .stride_height = stride.first, .stride_width = stride.second,
       .padding_height = padding.first, .padding_width = padding.second,
       .dilation_height = dilation.first, .dilation_width = dilation.second,
+      .groups = groups,
       .winograd = winograd(),
   };
+  require(groups > 0 && c.channels % groups == 0 && c.outputs % groups == 0,
+          "conv2d: channels do not divide into groups");
   require(c.stride_height > 0 && c.stride_width > 0 && c.dilation_height > 0 &&
               c.dilation_width > 0 && c.padding_height >= 0 && c.padding_width >= 0,
           "conv2d: stride and dilation are at least 1, padding at least 0");
-  require(size(weight, 1) == c.channels && size(out, 3) == c.outputs &&
+  require(size(weight, 1) == c.channels / groups && size(out, 3) == c.outputs &&
               size(out, 0) == c.images &&
               c.out_height == positions(c.height, c.kernel_height, stride.first, padding.first,
                                         dilation.first) &&
@@ -114,8 +117,9 @@ void choose_winograd_tile(int most_tile, bool everywhere) {
 
 void conv2d(Input x, Input weight, std::optional<Input> bias, std::optional<Input> scale,
             std::optional<Input> shift, std::optional<Input> add, bool relu, Output y,
-            Pair stride, Pair padding, Pair dilation, int threads) {
-  const Convolution c = sizes(x, weight, y, stride, padding, dilation);
+            Pair stride, Pair padding, Pair dilation, std::ptrdiff_t groups,
+            int threads) {
+  const Convolution c = sizes(x, weight, y, stride, padding, dilation, groups);
   const std::size_t outputs = weight.shape(0);
   require(scale.has_value() == shift.has_value(), "conv2d: scale and shift come together");
   require(!add || same_shape(*add, y), "conv2d: add and y disagree");
@@ -128,14 +132,14 @@ void conv2d(Input x, Input weight, std::optional<Input> bias, std::optional<Inpu
 }
 
 void conv2d_input_grad(Input g, Input weight, Output dx, Pair stride, Pair padding, Pair dilation,
-                       int threads) {
-  const Convolution c = sizes(dx, weight, g, stride, padding, dilation);
+                       std::ptrdiff_t groups, int threads) {
+  const Convolution c = sizes(dx, weight, g, stride, padding, dilation, groups);
   active().conv2d_input_grad(c, g.data(), weight.data(), dx.data(), threads);
 }
 
 void conv2d_weight_grad(Input g, Input x, Output dw, Pair stride, Pair padding, Pair dilation,
-                        int threads) {
-  const Convolution c = sizes(x, dw, g, stride, padding, dilation);
+                        std::ptrdiff_t groups, int threads) {
+  const Convolution c = sizes(x, dw, g, stride, padding, dilation, groups);
   active().conv2d_weight_grad(c, g.data(), x.data(), dw.data(), threads);
 }
 
@@ -504,11 +508,13 @@ NB_MODULE(_native, m) {
   m.def("conv2d", &conv2d, "x"_a.noconvert(), "weight"_a.noconvert(),
         "bias"_a.noconvert().none(), "scale"_a.noconvert().none(), "shift"_a.noconvert().none(),
         "add"_a.noconvert().none(), "relu"_a, "y"_a.noconvert(), "stride"_a, "padding"_a,
-        "dilation"_a, "threads"_a, ReleaseGil());
+        "dilation"_a, "groups"_a, "threads"_a, ReleaseGil());
   m.def("conv2d_input_grad", &conv2d_input_grad, "g"_a.noconvert(), "weight"_a.noconvert(),
-        "dx"_a.noconvert(), "stride"_a, "padding"_a, "dilation"_a, "threads"_a, ReleaseGil());
+        "dx"_a.noconvert(), "stride"_a, "padding"_a, "dilation"_a, "groups"_a, "threads"_a,
+        ReleaseGil());
   m.def("conv2d_weight_grad", &conv2d_weight_grad, "g"_a.noconvert(), "x"_a.noconvert(),
-        "dw"_a.noconvert(), "stride"_a, "padding"_a, "dilation"_a, "threads"_a, ReleaseGil());
+        "dw"_a.noconvert(), "stride"_a, "padding"_a, "dilation"_a, "groups"_a, "threads"_a,
+        ReleaseGil());
   m.def("linear", &linear, "x"_a.noconvert(), "weight"_a.noconvert(),
         "bias"_a.noconvert().none(), "relu"_a, "y"_a.noconvert(), "threads"_a, ReleaseGil());
   m.def("moments", &moments, "x"_a.noconvert(), "mean"_a.noconvert(), "var"_a.noconvert(),

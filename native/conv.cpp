@@ -3,7 +3,9 @@
 // a strided convolution, that pixels which different taps reach are windows of their own.
 #include "conv.hpp"
 
+#include "conv_depthwise.hpp"
 #include "conv_pack.hpp"
+#include "conv_phase.hpp"
 #include "winograd.hpp"
 
 namespace chainrule::CHAINRULE_ISA {
@@ -28,34 +30,6 @@ Index best_group(const Filters& f, const Window& window, Index out_cols) {
   }
   return best;
 }
-
-// Bias, scale and shift with each value `group` times, filled up to whole vectors with zeros;
-// what is null stays null.
-class Vectors {
- public:
-  Vectors(const float* bias, const Epilogue& end, Index channels, Index group)
-      : channels_(channels), used_(channels * group), whole_(ceil_div(used_, lanes) * lanes),
-        memory_(3 * whole_), init_(fill(bias, memory_)),
-        end_{fill(end.scale, memory_ + whole_), fill(end.shift, memory_ + 2 * whole_), end.add,
-             end.relu} {}
-
-  const float* init() const { return init_; }
-  const Epilogue& end() const { return end_; }
-
- private:
-  const float* fill(const float* values, float* to) const {
-    if (!values) return nullptr;
-    for (Index i = 0; i < used_; i += channels_)
-      std::memcpy(to + i, values, static_cast<std::size_t>(channels_) * sizeof(float));
-    std::memset(to + used_, 0, static_cast<std::size_t>(whole_ - used_) * sizeof(float));
-    return to;
-  }
-
-  Index channels_, used_, whole_;
-  Scratch memory_;
-  const float* init_;
-  Epilogue end_;
-};
 
 // Slides a window with all of a filter's taps.
 void slide_filters(Window window, InImages in, const Filters& filters, const float* bias,
@@ -85,29 +59,11 @@ void slide_filters(Window window, InImages in, const Filters& filters, const flo
         groups, threads);
 }
 
-// Along one axis, pixels phase, phase + stride, ... of the input are reached through every
-// stride-th tap only: for pixel i*stride + phase and tap k, output i + (phase + p - k*d)/stride.
-struct Phase {
-  Axis axis;
-  Index first_tap, tap_step;  // of the turned filter, whose taps ascend with positions
-};
-
-Phase phase_of(Index phase, Index kernel, Index stride, Index padding, Index dilation) {
-  Index taps = 0, last = 0, tap_step = 0;
-  for (Index k = 0; k < kernel; ++k) {
-    if ((phase + padding - k * dilation) % stride != 0) continue;
-    if (taps == 1) tap_step = k - last;
-    last = k;
-    ++taps;
-  }
-  return {{taps, (phase + padding - last * dilation) / stride, tap_step * dilation / stride, 1},
-          kernel - 1 - last, tap_step};
-}
-
 }  // namespace
 
 void conv2d(const Convolution& c, const float* x, const float* weight, const float* bias,
             const Epilogue& epilogue, float* y, int threads) {
+  if (c.groups > 1) return depthwise_conv2d(c, x, weight, bias, epilogue, y, threads);
   if (const int tile = winograd_conv2d_tile(c)) {
     const Vectors vectors(bias, epilogue, c.outputs, 1);
     return winograd_conv2d(tile, c, x, weight, vectors.init(), vectors.end(), y, threads);
@@ -126,6 +82,7 @@ void conv2d(const Convolution& c, const float* x, const float* weight, const flo
 
 void conv2d_input_grad(const Convolution& c, const float* g, const float* weight, float* dx,
                        int threads) {
+  if (c.groups > 1) return depthwise_input_grad(c, g, weight, dx, threads);
   if (const int tile = winograd_input_grad_tile(c))
     return winograd_input_grad(tile, c, g, weight, dx, threads);
   const Index taps = c.kernel_height * c.kernel_width;

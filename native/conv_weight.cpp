@@ -8,6 +8,7 @@
 // alone; each part has its own sum, and the parts are added in order: the same bits for any
 // number of threads.
 #include "conv.hpp"
+#include "conv_depthwise.hpp"
 #include "conv_weight.hpp"
 #include "winograd.hpp"
 
@@ -385,6 +386,7 @@ void add_parts(const Job& job, Index parts, const float* sums, Index start, Inde
 
 void conv2d_weight_grad(const Convolution& c, const float* g, const float* x, float* dw,
                         int threads) {
+  if (c.groups > 1) return depthwise_weight_grad(c, g, x, dw, threads);
   if (const int tile = winograd_weight_grad_tile(c))
     return winograd_weight_grad(tile, c, g, x, dw, threads);
   if (is_narrow(c)) {

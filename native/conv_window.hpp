@@ -50,4 +50,32 @@ struct PackedWeights {
 void slide(const Window&, const InImages&, const PackedWeights&, const float* init,
            const Epilogue&, const OutImages&, int threads);
 
+// Bias, scale and shift with each value `group` times, filled up to whole vectors with zeros;
+// what is null stays null.
+class Vectors {
+ public:
+  Vectors(const float* bias, const Epilogue& end, Index channels, Index group)
+      : channels_(channels), used_(channels * group), whole_(ceil_div(used_, lanes) * lanes),
+        memory_(3 * whole_), init_(fill(bias, memory_)),
+        end_{fill(end.scale, memory_ + whole_), fill(end.shift, memory_ + 2 * whole_), end.add,
+             end.relu} {}
+
+  const float* init() const { return init_; }
+  const Epilogue& end() const { return end_; }
+
+ private:
+  const float* fill(const float* values, float* to) const {
+    if (!values) return nullptr;
+    for (Index i = 0; i < used_; i += channels_)
+      std::memcpy(to + i, values, static_cast<std::size_t>(channels_) * sizeof(float));
+    std::memset(to + used_, 0, static_cast<std::size_t>(whole_ - used_) * sizeof(float));
+    return to;
+  }
+
+  Index channels_, used_, whole_;
+  Scratch memory_;
+  const float* init_;
+  Epilogue end_;
+};
+
 }  // namespace chainrule::CHAINRULE_ISA

@@ -16,7 +16,8 @@ struct Winograd {
   bool everywhere;
 };
 
-// Sizes of a convolution, in the names of reference/conv.py. Groups are not native.
+// Sizes of a convolution, in the names of reference/conv.py; channels and outputs are those of
+// all groups together.
 struct Convolution {
   std::ptrdiff_t images, channels, height, width;
   std::ptrdiff_t outputs, kernel_height, kernel_width;
@@ -24,6 +25,7 @@ struct Convolution {
   std::ptrdiff_t stride_height, stride_width;
   std::ptrdiff_t padding_height, padding_width;
   std::ptrdiff_t dilation_height, dilation_width;
+  std::ptrdiff_t groups;
   Winograd winograd;
 };
 
@@ -116,7 +118,7 @@ struct Kernels {
   void (*relu)(const float* x, float* y, std::ptrdiff_t n, int threads);
   // dx = g where y > 0, else 0; n elements. dx may alias g.
   void (*relu_backward)(const float* g, const float* y, float* dx, std::ptrdiff_t n, int threads);
-  // weight and dw are (O, C, KH, KW); bias may be null. dx, y and dw are overwritten.
+  // weight and dw are (O, C/groups, KH, KW); bias may be null. dx, y and dw are overwritten.
   void (*conv2d)(const Convolution&, const float* x, const float* weight, const float* bias,
                  const Epilogue&, float* y, int threads);
   void (*conv2d_input_grad)(const Convolution&, const float* g, const float* weight, float* dx,

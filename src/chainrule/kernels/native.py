@@ -161,7 +161,7 @@ def conv2d(
 ) -> np.ndarray:
     geometry = (stride, padding, dilation)
     add = None if epilogue is None else epilogue.add
-    if groups != 1 or not _are_float32(x, weight, x if add is None else add):
+    if _wide_groups(groups, weight.shape) or not _are_float32(x, weight, x if add is None else add):
         return reference.conv2d(x, weight, bias, *geometry, groups, epilogue)
     axes = zip(x.shape[2:], weight.shape[2:], *geometry, strict=True)
     height, width = (conv_output_size(*axis) for axis in axes)
@@ -170,7 +170,7 @@ def conv2d(
     scale, shift, add, relu = epilogue or NO_EPILOGUE
     end = (_vector(scale), _vector(shift), None if add is None else _channels_last(add), relu)
     x = _channels_last(x)
-    _native.conv2d(x, weight, _vector(bias), *end, y, *geometry, get_num_threads())
+    _native.conv2d(x, weight, _vector(bias), *end, y, *geometry, groups, get_num_threads())
     return y.transpose(0, 3, 1, 2)
 
 
@@ -183,7 +183,7 @@ def conv2d_moments(
     dilation: Pair,
     groups: int,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    if groups != 1 or not _are_float32(x, weight):
+    if _wide_groups(groups, weight.shape) or not _are_float32(x, weight):
         return reference.conv2d_moments(x, weight, bias, stride, padding, dilation, groups)
     y = conv2d(x, weight, bias, stride, padding, dilation, groups)
     return y, *moments(y)
@@ -199,11 +199,11 @@ def conv2d_input_grad(
     groups: int,
 ) -> np.ndarray:
     geometry = (stride, padding, dilation)
-    if groups != 1 or not _are_float32(g, weight):
+    if _wide_groups(groups, weight.shape) or not _are_float32(g, weight):
         return reference.conv2d_input_grad(g, weight, x_shape, *geometry, groups)
     dx = _native.empty((x_shape[0], x_shape[2], x_shape[3], x_shape[1]))
     weight = np.ascontiguousarray(weight)
-    _native.conv2d_input_grad(_channels_last(g), weight, dx, *geometry, get_num_threads())
+    _native.conv2d_input_grad(_channels_last(g), weight, dx, *geometry, groups, get_num_threads())
     return dx.transpose(0, 3, 1, 2)
 
 
@@ -217,11 +217,11 @@ def conv2d_weight_grad(
     groups: int,
 ) -> np.ndarray:
     geometry = (stride, padding, dilation)
-    if groups != 1 or not _are_float32(g, x):
+    if _wide_groups(groups, weight_shape) or not _are_float32(g, x):
         return reference.conv2d_weight_grad(g, x, weight_shape, *geometry, groups)
     dw = np.empty(weight_shape, np.float32)
     g, x = _channels_last(g), _channels_last(x)
-    _native.conv2d_weight_grad(g, x, dw, *geometry, get_num_threads())
+    _native.conv2d_weight_grad(g, x, dw, *geometry, groups, get_num_threads())
     return dw
 
 
@@ -515,6 +515,11 @@ def _memory_order(x: np.ndarray) -> tuple[int, ...] | None:
 def _restore(memory: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
     """Undo transpose(axes)."""
     return memory.transpose(0, 3, 1, 2) if axes is CHANNELS_LAST else memory
+
+
+def _wide_groups(groups: int, weight_shape: tuple[int, ...]) -> bool:
+    """Are there groups of so many channels that the reference's matrix products serve them best?"""
+    return groups > 1 and max(weight_shape[0] // groups, weight_shape[1]) > 4
 
 
 def _are_float32(*arrays: np.ndarray) -> bool:

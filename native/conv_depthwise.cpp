@@ -1,0 +1,520 @@
+// Contract: reference/conv.py, conv2d and its gradients; for groups of one or few channels.
+//
+// Lanes are channels of the result. Input rows are copied once into lines that look the same
+// to every tap: whole vectors of lanes, zeros beside the image, and in each lane the channel
+// that the lane's group reads. A group of several input channels has as many lines, "planes":
+//
+//   out[i, j, lane] = init[lane] + sum over taps (a, b) and planes k of
+//                     line[row(a)][k][j*stride + b*step][lane] * weights[a, k, b, lane]
+#include "conv_depthwise.hpp"
+
+#include "conv_phase.hpp"
+
+namespace chainrule::CHAINRULE_ISA {
+namespace {
+
+constexpr int tile_pixels = 8;
+constexpr int tile_taps = 8;
+
+// Which input channel a lane reads: lanes come in groups of `group`, each group reads `planes`
+// input channels of its own.
+struct Grouping {
+  Index group, planes;
+
+  Index channel(Index lane, Index plane) const { return lane / group * planes + plane; }
+};
+
+Index whole_vectors(Index channels) { return ceil_div(channels, lanes) * lanes; }
+
+// Lines of the input rows that a window looks at, for lanes [start, start + count) of one image.
+// The rows of one window have different slots; a new row takes the slot of one that is done.
+class Lines {
+ public:
+  Lines(const Window& window, const InImages& in, Grouping grouping, Index out_cols, Index width)
+      : window_(window), in_(in), grouping_(grouping), width_(width),
+        pixels_((out_cols - 1) * window.cols.stride + (window.cols.taps - 1) * window.cols.step +
+                1),
+        slots_(larger<Index>((window.rows.taps - 1) * window.rows.step + 1, 1)),
+        data_(floats(window, grouping, out_cols, width)) {}
+
+  static Index floats(const Window& window, Grouping grouping, Index out_cols, Index width) {
+    const Index pixels =
+        (out_cols - 1) * window.cols.stride + (window.cols.taps - 1) * window.cols.step + 1;
+    const Index slots = larger<Index>((window.rows.taps - 1) * window.rows.step + 1, 1);
+    return slots * grouping.planes * larger<Index>(pixels, 0) * width;
+  }
+
+  // Begins with output row `row` of an image.
+  void start(Index image, Index row, Index first_lane, Index lane_count) {
+    image_ = in_.data + image * in_.rows * in_.cols * in_.channels;
+    first_lane_ = first_lane;
+    lane_count_ = lane_count;
+    next_ = row * window_.rows.stride + window_.rows.first;
+  }
+
+  // Brings the rows that output row `row` looks at. Rows are asked for in ascending order.
+  void advance(Index row) {
+    const Axis& rows = window_.rows;
+    const Index first = row * rows.stride + rows.first;
+    const Index last = first + (rows.taps - 1) * rows.step;
+    for (next_ = larger(next_, first); next_ <= last; ++next_)
+      if (next_ >= 0 && next_ < in_.rows)
+        for (Index plane = 0; plane < grouping_.planes; ++plane) copy_row(next_, plane);
+  }
+
+  // The line of an input row, or null where that lies outside the image.
+  const float* line(Index row, Index plane) const {
+    return row < 0 || row >= in_.rows ? nullptr : at(row, plane);
+  }
+
+ private:
+  float* at(Index row, Index plane) const {
+    return data_ + (row % slots_ * grouping_.planes + plane) * pixels_ * width_;
+  }
+
+  void copy_row(Index row, Index plane) {
+    const Index left = window_.cols.first;
+    const Index begin = smaller(larger<Index>(-left, 0), pixels_);
+    const Index end = larger(smaller(in_.cols - left, pixels_), begin);
+    float* to = at(row, plane);
+    std::memset(to, 0, static_cast<std::size_t>(begin * width_) * 4);
+    std::memset(to + end * width_, 0, static_cast<std::size_t>((pixels_ - end) * width_) * 4);
+    const float* from = image_ + (row * in_.cols + left + begin) * in_.channels;
+    to += begin * width_;
+    if (grouping_.group == 1 && grouping_.planes == 1)
+      copy_pixels(from + first_lane_, end - begin, to);
+    else
+      pick_pixels(from, end - begin, plane, to);
+  }
+
+  void copy_pixels(const float* from, Index pixels, float* to) const {
+    if (lane_count_ == in_.channels && lane_count_ == width_) {
+      std::memcpy(to, from, static_cast<std::size_t>(pixels * width_) * 4);
+      return;
+    }
+    const Index whole = lane_count_ / lanes * lanes;
+    for (Index i = 0; i < pixels; ++i, from += in_.channels, to += width_) {
+      for (Index lane = 0; lane < whole; lane += lanes) store(to + lane, load(from + lane));
+      for (Index lane = whole; lane < lane_count_; ++lane) to[lane] = from[lane];
+    }
+  }
+
+  void pick_pixels(const float* from, Index pixels, Index plane, float* to) const {
+    for (Index lane = 0; lane < lane_count_; ++lane) {
+      const float* channel = from + grouping_.channel(first_lane_ + lane, plane);
+      for (Index i = 0; i < pixels; ++i) to[i * width_ + lane] = channel[i * in_.channels];
+    }
+  }
+
+  const Window& window_;
+  const InImages& in_;
+  const Grouping grouping_;
+  const Index width_, pixels_, slots_;
+  const Scratch data_;
+  const float* image_ = nullptr;
+  Index first_lane_ = 0, lane_count_ = 0, next_ = 0;
+};
+
+// Rows of taps that a window has in the image, each a line and a row of weights.
+struct TapRow {
+  const float* line;
+  const float* weights;
+};
+
+// Steps in floats, and where a tile starts from and goes; the pointers are those of its first
+// pixel and lane; init, scale, shift and add may be null.
+struct Tile {
+  const TapRow* rows;
+  Index row_count, taps, tap_step, pixel_step, weight_step;
+  Index line_offset, lane;
+  const float* init;
+  Epilogue end;
+  float* out;
+  Index out_step, channels;
+};
+
+template <int Pixels>
+void run_tile(const Tile& t) {
+  Vector acc[Pixels];
+#pragma GCC unroll 8
+  for (int p = 0; p < Pixels; ++p) acc[p] = t.init ? load(t.init) : Vector{};
+
+  for (Index row = 0; row < t.row_count; ++row) {
+    const float* in = t.rows[row].line + t.line_offset;
+    const float* weights = t.rows[row].weights + t.lane;
+    for (Index tap = 0; tap < t.taps; ++tap, in += t.tap_step, weights += t.weight_step) {
+      const Vector weight = load(weights);
+      const float* base[2] = {in, in + 4 * t.pixel_step};
+#pragma GCC unroll 8
+      for (int p = 0; p < Pixels; ++p)
+        acc[p] += load(base[p / 4] + (p % 4) * t.pixel_step) * weight;
+    }
+  }
+
+  if (t.end.scale) {
+    const Vector scale = load(t.end.scale), shift = load(t.end.shift);
+#pragma GCC unroll 8
+    for (int p = 0; p < Pixels; ++p) acc[p] = acc[p] * scale + shift;
+  }
+  const bool whole = t.channels >= lanes;
+  const std::size_t bytes = static_cast<std::size_t>(t.channels) * sizeof(float);
+#pragma GCC unroll 8
+  for (int p = 0; p < Pixels; ++p) {
+    Vector value = acc[p];
+    if (t.end.add) {
+      float part[lanes] = {};
+      const float* add = t.end.add + p * t.out_step;
+      if (!whole) std::memcpy(part, add, bytes);
+      value += load(whole ? add : part);
+    }
+    if (t.end.relu) value = value < Vector{} ? Vector{} : value;  // a NaN stays
+    if (whole)
+      store(t.out + p * t.out_step, value);
+    else
+      std::memcpy(t.out + p * t.out_step, &value, bytes);
+  }
+}
+
+using RunTile = void (*)(const Tile&);
+
+template <int Pixels = tile_pixels>
+RunTile tile_of(Index pixels) {
+  if (pixels == Pixels) return run_tile<Pixels>;
+  if constexpr (Pixels > 1) return tile_of<Pixels - 1>(pixels);
+  return nullptr;
+}
+
+const float* at(const float* values, Index index) { return values ? values + index : nullptr; }
+
+// A cut of images into tasks: strips of output rows, chunks of lanes. Depends on sizes only.
+struct Cut {
+  Index strip, strips, chunk, chunks;
+};
+
+Cut cut(const Window& window, Grouping grouping, Index images, Index rows, Index cols,
+        Index width) {
+  constexpr Index cached = 1 << 16;  // floats of lines that stay in the second cache
+  constexpr Index tasks = 32, least_rows = 8;
+  const Index vector_floats = larger<Index>(Lines::floats(window, grouping, cols, lanes), 1);
+  const Index chunks =
+      smaller(ceil_div(width / lanes, larger<Index>(cached / vector_floats, 1)), width / lanes);
+  const Index chunk = ceil_div(width / lanes, larger<Index>(chunks, 1)) * lanes;
+  const Index wanted = ceil_div(tasks, larger<Index>(images * chunks, 1));
+  const Index strip = larger(smaller(ceil_div(rows, wanted), rows), smaller(least_rows, rows));
+  return {strip, ceil_div(rows, strip), chunk, ceil_div(width, chunk)};
+}
+
+// Everything a task needs to know; the same for all tasks.
+struct Job {
+  const Window& window;
+  const InImages& in;
+  const Grouping grouping;
+  const float* weights;  // [a][plane][b][width]
+  const float* init;
+  const Epilogue& end;
+  const OutImages& out;
+  Index width;  // lanes: channels of out rounded up to whole vectors
+};
+
+// The rows of taps of output row `row` that lie in the image. Returns their number.
+Index tap_rows(const Job& job, const Lines& lines_, Index row, TapRow* rows) {
+  const Axis& axis = job.window.rows;
+  const Index weight_row = job.window.cols.taps * job.width;
+  Index count = 0;
+  for (Index a = 0; a < axis.taps; ++a)
+    for (Index plane = 0; plane < job.grouping.planes; ++plane) {
+      const float* line = lines_.line(row * axis.stride + axis.first + a * axis.step, plane);
+      if (line)
+        rows[count++] = {line, job.weights + (a * job.grouping.planes + plane) * weight_row};
+    }
+  return count;
+}
+
+// One output row, `count` lanes from `start`; lines hold `chunk` lanes.
+void slide_row(const Job& job, const TapRow* rows, Index row_count, Index start, Index count,
+               Index chunk, Index place) {
+  const Axis& cols = job.window.cols;
+  const Index tiles = ceil_div<Index>(job.out.cols, tile_pixels);
+  Tile t{};
+  t.rows = rows;
+  t.row_count = row_count;
+  t.taps = cols.taps;
+  t.tap_step = cols.step * chunk;
+  t.pixel_step = cols.stride * chunk;
+  t.weight_step = job.width;
+  t.out_step = job.out.pixel_step;
+  t.end.relu = job.end.relu;
+  for (Index i = 0; i < tiles; ++i) {
+    const Index first = job.out.cols * i / tiles;
+    const RunTile run = tile_of(job.out.cols * (i + 1) / tiles - first);
+    for (Index lane = 0; lane < count; lane += lanes) {
+      t.lane = start + lane;
+      t.line_offset = first * t.pixel_step + lane;
+      t.init = at(job.init, t.lane);
+      t.end.scale = at(job.end.scale, t.lane);
+      t.end.shift = at(job.end.shift, t.lane);
+      const Index to = place + first * job.out.pixel_step + t.lane;
+      t.end.add = at(job.end.add, to);
+      t.out = job.out.data + to;
+      t.channels = job.out.channels - t.lane;
+      run(t);
+    }
+  }
+}
+
+void slide_depthwise(const Job& job, int threads) {
+  const OutImages& out = job.out;
+  if (job.in.images == 0 || out.rows <= 0 || out.cols <= 0 || out.channels == 0) return;
+  const Cut piece =
+      cut(job.window, job.grouping, job.in.images, out.rows, out.cols, job.width);
+  parallel_for(threads, job.in.images * piece.strips * piece.chunks, [&](std::size_t task) {
+    const Index index = static_cast<Index>(task);
+    const Index image = index / piece.chunks / piece.strips;
+    const Index top = index / piece.chunks % piece.strips * piece.strip;
+    const Index start = index % piece.chunks * piece.chunk;
+    const Index count = smaller(piece.chunk, out.channels - start);
+    const Scratch rows(ceil_div<Index>(
+        job.window.rows.taps * job.grouping.planes * sizeof(TapRow), sizeof(float)));
+    TapRow* taps = reinterpret_cast<TapRow*>(static_cast<float*>(rows));
+    Lines input(job.window, job.in, job.grouping, out.cols, piece.chunk);
+    input.start(image, top, start, count);
+    for (Index row = top; row < smaller(top + piece.strip, out.rows); ++row) {
+      input.advance(row);
+      slide_row(job, taps, tap_rows(job, input, row, taps), start, count, piece.chunk,
+                image * out.image_step + row * out.row_step);
+    }
+  });
+}
+
+// weight(lane, plane, a, b) -> [a][plane][b][width]; lanes beyond the last one are zero.
+template <class Weight>
+void pack(Index rows, Index planes, Index cols, Index channels, Index width, Weight weight,
+          float* to) {
+  for (Index a = 0; a < rows; ++a)
+    for (Index plane = 0; plane < planes; ++plane)
+      for (Index b = 0; b < cols; ++b, to += width) {
+        for (Index lane = 0; lane < channels; ++lane) to[lane] = weight(lane, plane, a, b);
+        for (Index lane = channels; lane < width; ++lane) to[lane] = 0;
+      }
+}
+
+// What a row of g gives to a row of taps: sum[b] += g[j] * line[j*stride + b*step] over the
+// row's pixels, for Rows rows of taps.
+struct Products {
+  const float* lines[3];
+  const float* g;
+  Index cols, g_step, pixel_step, tap_step;
+  float* sums[3];
+  Index sum_step;
+};
+
+template <int Rows, int Taps>
+void add_products(const Products& p) {
+  Vector acc[Rows][Taps];
+#pragma GCC unroll 3
+  for (int a = 0; a < Rows; ++a)
+#pragma GCC unroll 8
+    for (int b = 0; b < Taps; ++b) acc[a][b] = load(p.sums[a] + b * p.sum_step);
+
+  for (Index j = 0; j < p.cols; ++j) {
+    const Vector slope = in_register(load(p.g + j * p.g_step));
+#pragma GCC unroll 3
+    for (int a = 0; a < Rows; ++a) {
+      const float* x = p.lines[a] + j * p.pixel_step;
+#pragma GCC unroll 8
+      for (int b = 0; b < Taps; ++b) acc[a][b] += slope * load(x + b * p.tap_step);
+    }
+  }
+
+#pragma GCC unroll 3
+  for (int a = 0; a < Rows; ++a)
+#pragma GCC unroll 8
+    for (int b = 0; b < Taps; ++b) store(p.sums[a] + b * p.sum_step, acc[a][b]);
+}
+
+using AddProducts = void (*)(const Products&);
+
+template <int Taps = tile_taps>
+AddProducts products_of(Index taps) {
+  if (taps == Taps) return add_products<1, Taps>;
+  if constexpr (Taps > 1) return products_of<Taps - 1>(taps);
+  return nullptr;
+}
+
+class WeightJob {
+ public:
+  WeightJob(const Convolution& c, const float* g, const float* x)
+      : c(c), width(whole_vectors(c.outputs)),
+        window_{{c.kernel_height, -c.padding_height, c.dilation_height, c.stride_height},
+                {c.kernel_width, -c.padding_width, c.dilation_width, c.stride_width}},
+        in_{x, c.images, c.height, c.width, c.channels},
+        grouping_{c.outputs / c.groups, c.channels / c.groups}, g_(g),
+        piece(cut(window_, grouping_, c.images, c.out_height, c.out_width, width)) {}
+
+  // Floats of a part's sum, [a][plane][b][width].
+  Index sum_size() const { return c.kernel_height * grouping_.planes * c.kernel_width * width; }
+
+  // Adds what strips [first, last) of all images give to lanes [start, start + count).
+  void add_part(Index first, Index last, Index start, Index count, float* sum) const {
+    Lines input(window_, in_, grouping_, c.out_width, piece.chunk);
+    const Scratch g_line(c.out_width * piece.chunk);
+    for (Index strip = first; strip < last; ++strip) {
+      const Index image = strip / piece.strips, top = strip % piece.strips * piece.strip;
+      input.start(image, top, start, count);
+      for (Index row = top; row < smaller(top + piece.strip, c.out_height); ++row) {
+        input.advance(row);
+        copy_g(image, row, start, count, g_line);
+        add_row(input, row, start, count, g_line, sum);
+      }
+    }
+  }
+
+  const Convolution& c;
+  const Index width;
+
+ private:
+  void copy_g(Index image, Index row, Index start, Index count, float* to) const {
+    const float* from = g_ + ((image * c.out_height + row) * c.out_width) * c.outputs + start;
+    const Index whole = count / lanes * lanes, filled = whole_vectors(count);
+    for (Index i = 0; i < c.out_width; ++i, from += c.outputs, to += piece.chunk) {
+      for (Index lane = 0; lane < whole; lane += lanes) store(to + lane, load(from + lane));
+      for (Index lane = whole; lane < count; ++lane) to[lane] = from[lane];
+      for (Index lane = count; lane < filled; ++lane) to[lane] = 0;
+    }
+  }
+
+  void add_row(const Lines& input, Index row, Index start, Index count, const float* g,
+               float* sum) const {
+    const Axis& rows = window_.rows;
+    const Index top = row * rows.stride + rows.first;
+    const bool inside = top >= 0 && top + (rows.taps - 1) * rows.step < c.height;
+    if (inside && rows.taps == 3 && c.kernel_width == 3 && grouping_.planes == 1) {
+      add_taps(input, top, 0, 3, 0, start, count, g, sum);
+      return;
+    }
+    for (Index a = 0; a < rows.taps; ++a)
+      if (input.line(top + a * rows.step, 0))
+        for (Index plane = 0; plane < grouping_.planes; ++plane)
+          add_taps(input, top, a, 1, plane, start, count, g, sum);
+  }
+
+  // Rows [a, a + row_count) of taps, each of them in the image; all three of a 3x3 window or one.
+  void add_taps(const Lines& input, Index top, Index a, Index row_count, Index plane, Index start,
+                Index count, const float* g, float* sum) const {
+    Products p{};
+    p.cols = c.out_width;
+    p.g_step = piece.chunk;
+    p.pixel_step = c.stride_width * piece.chunk;
+    p.tap_step = c.dilation_width * piece.chunk;
+    p.sum_step = width;
+    for (Index lane = 0; lane < count; lane += lanes) {
+      p.g = g + lane;
+      for (Index b = 0; b < c.kernel_width; b += tile_taps) {
+        for (Index i = 0; i < row_count; ++i) {
+          const Index row = a + i;
+          p.lines[i] =
+              input.line(top + row * window_.rows.step, plane) + b * p.tap_step + lane;
+          p.sums[i] = sum + ((row * grouping_.planes + plane) * c.kernel_width + b) * width +
+                      start + lane;
+        }
+        const Index taps = smaller<Index>(c.kernel_width - b, tile_taps);
+        (row_count == 3 ? add_products<3, 3> : products_of(taps))(p);
+      }
+    }
+  }
+
+  const Window window_;
+  const InImages in_;
+  const Grouping grouping_;
+  const float* g_;
+
+ public:
+  const Cut piece;
+};
+
+}  // namespace
+
+void depthwise_conv2d(const Convolution& c, const float* x, const float* weight,
+                      const float* bias, const Epilogue& epilogue, float* y, int threads) {
+  const Index taps = c.kernel_height * c.kernel_width, width = whole_vectors(c.outputs);
+  const Grouping grouping{c.outputs / c.groups, c.channels / c.groups};
+  const Scratch packed(taps * grouping.planes * width);
+  pack(c.kernel_height, grouping.planes, c.kernel_width, c.outputs, width,
+       [&](Index o, Index plane, Index a, Index b) {
+         return weight[(o * grouping.planes + plane) * taps + a * c.kernel_width + b];
+       },
+       packed);
+  const Vectors vectors(bias, epilogue, c.outputs, 1);
+  const Window window{{c.kernel_height, -c.padding_height, c.dilation_height, c.stride_height},
+                      {c.kernel_width, -c.padding_width, c.dilation_width, c.stride_width}};
+  const InImages in{x, c.images, c.height, c.width, c.channels};
+  const OutImages out{y, c.out_height, c.out_width, c.outputs,
+                      c.out_height * c.out_width * c.outputs, c.out_width * c.outputs, c.outputs};
+  slide_depthwise({window, in, grouping, packed, vectors.init(), vectors.end(), out, width},
+                  threads);
+}
+
+void depthwise_input_grad(const Convolution& c, const float* g, const float* weight, float* dx,
+                          int threads) {
+  const Index taps = c.kernel_height * c.kernel_width, width = whole_vectors(c.channels);
+  const Index in_group = c.channels / c.groups, out_group = c.outputs / c.groups;
+  const Scratch packed(taps * out_group * width);
+  const InImages in{g, c.images, c.out_height, c.out_width, c.outputs};
+  for (Index i = 0; i < smaller(c.stride_height, c.height); ++i)
+    for (Index j = 0; j < smaller(c.stride_width, c.width); ++j) {
+      const Phase rows =
+          phase_of(i, c.kernel_height, c.stride_height, c.padding_height, c.dilation_height);
+      const Phase cols =
+          phase_of(j, c.kernel_width, c.stride_width, c.padding_width, c.dilation_width);
+      pack(rows.axis.taps, out_group, cols.axis.taps, c.channels, width,
+           [&](Index channel, Index plane, Index a, Index b) {
+             const Index o = channel / in_group * out_group + plane;
+             const Index kh = c.kernel_height - 1 - (rows.first_tap + a * rows.tap_step);
+             const Index kw = c.kernel_width - 1 - (cols.first_tap + b * cols.tap_step);
+             return weight[(o * in_group + channel % in_group) * taps + kh * c.kernel_width + kw];
+           },
+           packed);
+      const OutImages out{dx + (i * c.width + j) * c.channels,
+                          ceil_div(c.height - i, c.stride_height),
+                          ceil_div(c.width - j, c.stride_width),
+                          c.channels,
+                          c.height * c.width * c.channels,
+                          c.stride_height * c.width * c.channels,
+                          c.stride_width * c.channels};
+      slide_depthwise({{rows.axis, cols.axis}, in, {in_group, out_group}, packed, nullptr, {},
+                       out, width},
+                      threads);
+    }
+}
+
+void depthwise_weight_grad(const Convolution& c, const float* g, const float* x, float* dw,
+                           int threads) {
+  const WeightJob job(c, g, x);
+  const Cut& piece = job.piece;
+  const Index strips = c.images * piece.strips, size = job.sum_size();
+  const Index parts = larger<Index>(smaller<Index>(strips, 32), 1);
+  const Scratch sums(parts * size);
+  parallel_for(threads, parts * piece.chunks, [&](std::size_t task) {
+    const Index part = static_cast<Index>(task) / piece.chunks;
+    const Index start = static_cast<Index>(task) % piece.chunks * piece.chunk;
+    const Index count = smaller(piece.chunk, c.outputs - start);
+    float* sum = sums + part * size;
+    for (Index i = 0; i < size / job.width; ++i)
+      std::memset(sum + i * job.width + start, 0,
+                  static_cast<std::size_t>(whole_vectors(count)) * 4);
+    job.add_part(strips * part / parts, strips * (part + 1) / parts, start, count, sum);
+  });
+
+  const Index planes = c.channels / c.groups;
+  for (Index a = 0; a < c.kernel_height; ++a)
+    for (Index plane = 0; plane < planes; ++plane)
+      for (Index b = 0; b < c.kernel_width; ++b) {
+        float* sum = sums + ((a * planes + plane) * c.kernel_width + b) * job.width;
+        for (Index part = 1; part < parts; ++part)
+          for (Index o = 0; o < c.outputs; ++o) sum[o] += sum[part * size + o];
+        for (Index o = 0; o < c.outputs; ++o)
+          dw[((o * planes + plane) * c.kernel_height + a) * c.kernel_width + b] = sum[o];
+      }
+}
+
+}  // namespace chainrule::CHAINRULE_ISA
