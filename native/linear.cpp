@@ -31,7 +31,7 @@ Index part_of(Index n, Index part, Index parts) { return n * part / parts; }
 
 constexpr Index group = 4;  // columns of a tile
 constexpr int most_dot_rows = registers == 32 ? 6 : 3;
-constexpr Index dot_slice = 1024;
+constexpr Index dot_slice = 4096;
 
 typedef std::int32_t Mask __attribute__((vector_size(CHAINRULE_VECTOR_BYTES)));
 typedef float Quad __attribute__((vector_size(16), may_alias));
@@ -298,44 +298,31 @@ void interleave(const Operand& a, Index rows, Index depth, float* packed) {
   }
 }
 
-// A slice of a block's depth, as the tiles read A: row 0 of tile t is at row part_of(rows, t, tiles).
-struct Slice {
+// Part of the depth and of the columns of a block; b is where they lie, packed or not.
+struct Strip {
   Index first, depth;
-  Index tiles;
-  const float* a_packed;  // the tiles one after another, or null: A where it lies
+  Index left, cols;
+  Operand b;
+  bool packed;
 };
 
-void interleave_tiles(const Block& block, const Slice& slice, float* packed) {
-  for (Index t = 0; t < slice.tiles; ++t) {
-    const Index row = part_of(block.rows, t, slice.tiles);
-    interleave({block.a.data + row * block.a.row_step + slice.first * block.a.col_step,
-                block.a.row_step, block.a.col_step},
-               part_of(block.rows, t + 1, slice.tiles) - row, slice.depth,
-               packed + row * slice.depth);
-  }
-}
-
-// One panel of columns of a slice: b is where it lies, packed or not.
-void panel(const Block& block, const Slice& slice, Index col, Index width, const float* b,
-           Index b_step) {
-  const Index cols = smaller(width, block.cols - col);
-  const bool relu = block.relu && slice.first + slice.depth == block.depth;
-  for (Index t = 0; t < slice.tiles; ++t) {
-    const Index row = part_of(block.rows, t, slice.tiles);
-    const Index rows = part_of(block.rows, t + 1, slice.tiles) - row;
+// Rows [row, row + rows) of a strip of C; a is where they lie, or their copy.
+void row_of_tiles(const Block& block, const Strip& strip, const Operand& a, Index row, Index rows) {
+  const bool relu = block.relu && strip.first + strip.depth == block.depth;
+  for (Index col = 0; col < strip.cols;) {
+    const Index width = width_at(col, strip.cols), cols = smaller(width, strip.cols - col);
     const Tile multiply = width == lanes ? tile_of<1>(rows) : tile_of<2>(rows);
-    const Operand a = slice.a_packed ? Operand{slice.a_packed + row * slice.depth, 1, rows}
-                                     : Operand{block.a.data + row * block.a.row_step +
-                                                   slice.first * block.a.col_step,
-                                               block.a.row_step, block.a.col_step};
-    float* out = block.c + row * block.c_step + col;
-    const Addend addend = slice.first > 0 ? Addend{out, block.c_step}
-                          : block.bias    ? Addend{block.bias + col, 0}
+    const float* b = strip.b.data + (strip.packed ? col * strip.depth : col);
+    const Index b_step = strip.packed ? width : strip.b.row_step;
+    float* out = block.c + row * block.c_step + strip.left + col;
+    const Addend addend = strip.first > 0 ? Addend{out, block.c_step}
+                          : block.bias    ? Addend{block.bias + strip.left + col, 0}
                                           : Addend{nullptr, 0};
     if (cols == width)
-      multiply(a, b, b_step, slice.depth, addend, relu, out, block.c_step);
+      multiply(a, b, b_step, strip.depth, addend, relu, out, block.c_step);
     else
-      edge_tile(multiply, a, b, width, slice.depth, addend, relu, out, block.c_step, rows, cols);
+      edge_tile(multiply, a, b, width, strip.depth, addend, relu, out, block.c_step, rows, cols);
+    col += width;
   }
 }
 
@@ -343,31 +330,35 @@ void panel_block(const Block& block) {
   const Index slices = larger<Index>(1, ceil_div(block.depth, panel_slice));
   const Index deepest = ceil_div(block.depth, slices);
   const Index tiles = ceil_div<Index>(block.rows, most_rows(block.cols > lanes ? 2 : 1));
-  const Index strip = smaller(block.cols, most_strip);
   const bool copy_a = collides(block);
-  Scratch b_packed(deepest * ceil_div(strip, lanes) * lanes);
-  Scratch a_packed(copy_a ? deepest * block.rows : 0);
+  Scratch b_packed(deepest * ceil_div(smaller(block.cols, most_strip), lanes) * lanes);
+  Scratch a_packed(copy_a ? deepest * ceil_div(block.rows, tiles) : 0);
   for (Index s = 0; s < slices; ++s) {  // once at least: without depth, C is the bias
     const Index first = part_of(block.depth, s, slices);
-    Slice slice = {.first = first, .depth = part_of(block.depth, s + 1, slices) - first,
-                   .tiles = tiles, .a_packed = nullptr};
-    if (copy_a) {
-      interleave_tiles(block, slice, a_packed);
-      slice.a_packed = a_packed;
-    }
     for (Index left = 0; left < block.cols; left += most_strip) {
-      const Index cols = smaller(most_strip, block.cols - left);
-      const Operand b = {block.b.data + first * block.b.row_step + left * block.b.col_step,
-                         block.b.row_step, block.b.col_step};
-      const bool direct = tiles == 1 && b.col_step == 1 && cols % lanes == 0;
-      if (!direct) pack(b, slice.depth, cols, b_packed);
-      for (Index col = 0; col < cols;) {
-        const Index width = width_at(col, cols);
-        if (direct)
-          panel(block, slice, left + col, width, b.data + col, b.row_step);
-        else
-          panel(block, slice, left + col, width, b_packed + col * slice.depth, width);
-        col += width;
+      Strip strip = {
+          .first = first,
+          .depth = part_of(block.depth, s + 1, slices) - first,
+          .left = left,
+          .cols = smaller(most_strip, block.cols - left),
+          .b = {block.b.data + first * block.b.row_step + left * block.b.col_step,
+                block.b.row_step, block.b.col_step},
+          .packed = tiles > 1 || block.b.col_step != 1 || block.cols % lanes > 0,
+      };
+      if (strip.packed) {
+        pack(strip.b, strip.depth, strip.cols, b_packed);
+        strip.b.data = b_packed;
+      }
+      for (Index t = 0; t < tiles; ++t) {
+        const Index row = part_of(block.rows, t, tiles);
+        const Index rows = part_of(block.rows, t + 1, tiles) - row;
+        Operand a = {block.a.data + row * block.a.row_step + first * block.a.col_step,
+                     block.a.row_step, block.a.col_step};
+        if (copy_a) {
+          interleave(a, rows, strip.depth, a_packed);
+          a = {a_packed, 1, rows};
+        }
+        row_of_tiles(block, strip, a, row, rows);
       }
     }
   }
@@ -376,7 +367,7 @@ void panel_block(const Block& block) {
 // ---- Both --------------------------------------------------------------------------------
 
 // What a task is worth, in multiplications; a value that is read counts as several.
-constexpr Index work_of_a_task = Index{1} << 18;
+constexpr Index work_of_a_task = Index{1} << 19;
 constexpr Index most_tasks = 16;
 
 // How many blocks C is cut into, downwards and across.
@@ -388,7 +379,7 @@ struct Grid {
 // for it. `row` and `col` are the units of a tile.
 Grid cut_into_blocks(Index rows, Index cols, Index depth, Index row, Index col, bool along) {
   const Index work = rows * cols * depth + 8 * (rows + cols) * depth;
-  const Index tasks = smaller(most_tasks, work / work_of_a_task);
+  const Index tasks = smaller(most_tasks, ceil_div(work, work_of_a_task));
   Grid grid = {1, 1};
   while (grid.down * grid.across < tasks) {
     const Index height = rows / grid.down, width = cols / grid.across;

@@ -2,8 +2,6 @@
 
 #include <atomic>
 #include <chrono>
-#include <condition_variable>
-#include <mutex>
 #include <new>
 #include <system_error>
 #include <thread>
@@ -15,6 +13,18 @@
 namespace chainrule {
 namespace {
 
+using Clock = std::chrono::steady_clock;
+using std::chrono::microseconds;
+
+// Kernels follow each other within microseconds in a training step, and waking a sleeper costs
+// the one who wakes 5 to 40 of them. So a worker looks for the next job this long before it
+// sleeps; after the first part of it, it lets others have the core in between.
+constexpr auto hurry = microseconds(50);
+constexpr auto patience = microseconds(1000);
+
+// The work that must wait for a sleeper before it is woken.
+constexpr auto worth_waking = microseconds(50);
+
 void relax() {
 #if defined(__x86_64__) || defined(__i386__)
   __builtin_ia32_pause();
@@ -23,48 +33,38 @@ void relax() {
 #endif
 }
 
-// Kernels follow each other within microseconds in a training step; waking a sleeper takes
-// about ten. So a worker looks for the next job this long before it sleeps.
-constexpr auto patience = std::chrono::microseconds(30);
-
 template <class Condition>
 bool spin_until(Condition condition) {
-  const auto deadline = std::chrono::steady_clock::now() + patience;
-  do {
+  const auto start = Clock::now();
+  for (auto waited = Clock::duration::zero(); waited < patience; waited = Clock::now() - start) {
     for (int i = 0; i < 32; ++i) {
       if (condition()) return true;
       relax();
     }
-  } while (std::chrono::steady_clock::now() < deadline);
+    if (waited > hurry) std::this_thread::yield();
+  }
   return condition();
 }
 
+// A job is open while it has places: a worker takes one, joins in, and leaves when no tasks are
+// left. The one who brought the job works too, closes it, and waits for those who joined.
 class Pool {
  public:
   // Runs the job on this thread and up to `helpers` workers. False if the pool is busy.
   bool run(int helpers, std::size_t tasks, TaskFunction function, void* context) {
-    std::unique_lock running(one_job_, std::try_to_lock);
-    if (!running) return false;
-    {
-      std::lock_guard lock(mutex_);
-      hire(helpers);
-      function_ = function;
-      context_ = context;
-      tasks_ = tasks;
-      next_.store(0, std::memory_order_relaxed);
-      places_ = helpers;
-      job_.fetch_add(1, std::memory_order_release);
-    }
-    wake_.notify_all();
-    take_tasks();
-    {
-      std::lock_guard lock(mutex_);
-      places_ = 0;  // a worker that wakes only now finds the job closed
-    }
-    if (!spin_until([this] { return busy_.load(std::memory_order_acquire) == 0; })) {
-      std::unique_lock lock(mutex_);
-      idle_.wait(lock, [this] { return busy_.load(std::memory_order_acquire) == 0; });
-    }
+    if (busy_.exchange(true, std::memory_order_acquire)) return false;
+    hire(helpers);
+    function_ = function;
+    context_ = context;
+    tasks_ = tasks;
+    next_.store(0, std::memory_order_relaxed);
+    places_.store(helpers, std::memory_order_release);
+    lead();
+    places_.exchange(0, std::memory_order_acq_rel);  // who wakes only now finds it closed
+    const auto all_left = [this] { return joined_.load(std::memory_order_acquire) == 0; };
+    if (!spin_until(all_left))
+      for (int n; (n = joined_.load(std::memory_order_acquire)) != 0;) joined_.wait(n);
+    busy_.store(false, std::memory_order_release);
     return true;
   }
 
@@ -78,44 +78,73 @@ class Pool {
   }
 
   void work() {
-    unsigned long seen = 0;
     for (;;) {
-      spin_until([&] { return job_.load(std::memory_order_acquire) != seen; });
-      {
-        std::unique_lock lock(mutex_);
-        wake_.wait(lock, [&] { return job_.load(std::memory_order_acquire) != seen; });
-        seen = job_.load(std::memory_order_acquire);
-        if (places_ == 0) continue;
-        --places_;
-        busy_.fetch_add(1, std::memory_order_relaxed);
+      if (!spin_until([this] { return places_.load(std::memory_order_relaxed) > 0; })) {
+        asleep_.fetch_add(1, std::memory_order_relaxed);
+        places_.wait(0);
+        asleep_.fetch_sub(1, std::memory_order_relaxed);
       }
-      take_tasks();
-      std::lock_guard lock(mutex_);
-      if (busy_.fetch_sub(1, std::memory_order_acq_rel) == 1) idle_.notify_one();
+      // In this order: who closes the job must not miss one who has a place.
+      joined_.fetch_add(1, std::memory_order_acq_rel);
+      if (take_place())
+        while (take_task()) {}
+      if (joined_.fetch_sub(1, std::memory_order_acq_rel) == 1) joined_.notify_one();
     }
   }
 
-  void take_tasks() {
-    for (std::size_t task; (task = next_.fetch_add(1, std::memory_order_relaxed)) < tasks_;)
-      function_(context_, task);
+  bool take_place() {
+    int places = places_.load(std::memory_order_relaxed);
+    while (places > 0)
+      if (places_.compare_exchange_weak(places, places - 1, std::memory_order_acq_rel)) return true;
+    return false;
   }
 
-  std::mutex one_job_, mutex_;
-  std::condition_variable wake_, idle_;
-  int workers_ = 0, places_ = 0;
-  std::atomic<int> busy_{0};
-  std::atomic<unsigned long> job_{0};
-  std::atomic<std::size_t> next_{0};
-  std::size_t tasks_ = 0;
+  bool take_task() {
+    const std::size_t task = next_.fetch_add(1, std::memory_order_relaxed);
+    if (task >= tasks_) return false;
+    function_(context_, task);
+    return true;
+  }
+
+  // Work on the tasks; wake those who sleep once it is clear that it pays: for what is left of
+  // this job, or because jobs follow each other for which alone it did not pay.
+  void lead() {
+    if (asleep_.load(std::memory_order_relaxed) == 0) {
+      while (take_task()) {}
+      return;
+    }
+    const auto start = Clock::now();
+    if (start - last_alone_ > patience) alone_ = Clock::duration::zero();
+    bool woken = false;
+    for (long done = 1; take_task(); ++done) {
+      last_alone_ = Clock::now();
+      const long left = static_cast<long>(tasks_) - done;
+      if (woken || alone_ + (last_alone_ - start) / done * left < worth_waking) continue;
+      places_.notify_all();
+      woken = true;
+    }
+    alone_ = woken ? Clock::duration::zero() : alone_ + (last_alone_ - start);
+  }
+
+  std::atomic<bool> busy_{false};
+  int workers_ = 0;
   TaskFunction function_ = nullptr;
   void* context_ = nullptr;
+  std::size_t tasks_ = 0;
+  Clock::duration alone_{0};  // time of late that jobs took while others slept
+  Clock::time_point last_alone_{};
+  // On lines of their own: workers look at places_ all the time, and all take from next_.
+  alignas(64) std::atomic<int> places_{0};
+  std::atomic<int> asleep_{0};
+  alignas(64) std::atomic<int> joined_{0};
+  alignas(64) std::atomic<std::size_t> next_{0};
 };
 
 // Never destroyed: detached workers may still look at it while the process exits.
 Pool* pool() {
   static Pool* the_pool = [] {
 #ifndef _WIN32
-    // A forked child has no workers, and locks in an unknown state: it starts afresh.
+    // A forked child has no workers, and a pool in an unknown state: it starts afresh.
     pthread_atfork(nullptr, nullptr, [] { new (pool()) Pool; });
 #endif
     return new Pool;
