@@ -4,6 +4,7 @@
 #include "conv.hpp"
 
 #include "conv_depthwise.hpp"
+#include "conv_grouped.hpp"
 #include "conv_pack.hpp"
 #include "conv_phase.hpp"
 #include "winograd.hpp"
@@ -63,7 +64,10 @@ void slide_filters(Window window, InImages in, const Filters& filters, const flo
 
 void conv2d(const Convolution& c, const float* x, const float* weight, const float* bias,
             const Epilogue& epilogue, float* y, int threads) {
-  if (c.groups > 1) return depthwise_conv2d(c, x, weight, bias, epilogue, y, threads);
+  if (c.groups > 1) {
+    if (is_depthwise(c)) return depthwise_conv2d(c, x, weight, bias, epilogue, y, threads);
+    return grouped_conv2d(c, x, weight, bias, epilogue, y, threads);
+  }
   if (const int tile = winograd_conv2d_tile(c)) {
     const Vectors vectors(bias, epilogue, c.outputs, 1);
     return winograd_conv2d(tile, c, x, weight, vectors.init(), vectors.end(), y, threads);
@@ -82,7 +86,10 @@ void conv2d(const Convolution& c, const float* x, const float* weight, const flo
 
 void conv2d_input_grad(const Convolution& c, const float* g, const float* weight, float* dx,
                        int threads) {
-  if (c.groups > 1) return depthwise_input_grad(c, g, weight, dx, threads);
+  if (c.groups > 1) {
+    if (is_depthwise(c)) return depthwise_input_grad(c, g, weight, dx, threads);
+    return grouped_input_grad(c, g, weight, dx, threads);
+  }
   if (const int tile = winograd_input_grad_tile(c))
     return winograd_input_grad(tile, c, g, weight, dx, threads);
   const Index taps = c.kernel_height * c.kernel_width;

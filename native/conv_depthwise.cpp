@@ -8,6 +8,7 @@
 //                     line[row(a)][k][j*stride + b*step][lane] * weights[a, k, b, lane]
 #include "conv_depthwise.hpp"
 
+#include "conv_lines.hpp"
 #include "conv_phase.hpp"
 
 namespace chainrule::CHAINRULE_ISA {
@@ -16,129 +17,18 @@ namespace {
 constexpr int tile_pixels = 8;
 constexpr int tile_taps = 8;
 
-// Which input channel a lane reads: lanes come in groups of `group`, each group reads `planes`
-// input channels of its own.
-struct Grouping {
-  Index group, planes;
-
-  Index channel(Index lane, Index plane) const { return lane / group * planes + plane; }
-};
-
-Index whole_vectors(Index channels) { return ceil_div(channels, lanes) * lanes; }
-
-// Lines of the input rows that a window looks at, for lanes [start, start + count) of one image.
-// The rows of one window have different slots; a new row takes the slot of one that is done.
-class Lines {
- public:
-  Lines(const Window& window, const InImages& in, Grouping grouping, Index out_cols, Index width)
-      : window_(window), in_(in), grouping_(grouping), width_(width),
-        pixels_((out_cols - 1) * window.cols.stride + (window.cols.taps - 1) * window.cols.step +
-                1),
-        slots_(larger<Index>((window.rows.taps - 1) * window.rows.step + 1, 1)),
-        data_(floats(window, grouping, out_cols, width)) {}
-
-  static Index floats(const Window& window, Grouping grouping, Index out_cols, Index width) {
-    const Index pixels =
-        (out_cols - 1) * window.cols.stride + (window.cols.taps - 1) * window.cols.step + 1;
-    const Index slots = larger<Index>((window.rows.taps - 1) * window.rows.step + 1, 1);
-    return slots * grouping.planes * larger<Index>(pixels, 0) * width;
-  }
-
-  // Begins with output row `row` of an image.
-  void start(Index image, Index row, Index first_lane, Index lane_count) {
-    image_ = in_.data + image * in_.rows * in_.cols * in_.channels;
-    first_lane_ = first_lane;
-    lane_count_ = lane_count;
-    next_ = row * window_.rows.stride + window_.rows.first;
-  }
-
-  // Brings the rows that output row `row` looks at. Rows are asked for in ascending order.
-  void advance(Index row) {
-    const Axis& rows = window_.rows;
-    const Index first = row * rows.stride + rows.first;
-    const Index last = first + (rows.taps - 1) * rows.step;
-    for (next_ = larger(next_, first); next_ <= last; ++next_)
-      if (next_ >= 0 && next_ < in_.rows)
-        for (Index plane = 0; plane < grouping_.planes; ++plane) copy_row(next_, plane);
-  }
-
-  // The line of an input row, or null where that lies outside the image.
-  const float* line(Index row, Index plane) const {
-    return row < 0 || row >= in_.rows ? nullptr : at(row, plane);
-  }
-
- private:
-  float* at(Index row, Index plane) const {
-    return data_ + (row % slots_ * grouping_.planes + plane) * pixels_ * width_;
-  }
-
-  void copy_row(Index row, Index plane) {
-    const Index left = window_.cols.first;
-    const Index begin = smaller(larger<Index>(-left, 0), pixels_);
-    const Index end = larger(smaller(in_.cols - left, pixels_), begin);
-    float* to = at(row, plane);
-    std::memset(to, 0, static_cast<std::size_t>(begin * width_) * 4);
-    std::memset(to + end * width_, 0, static_cast<std::size_t>((pixels_ - end) * width_) * 4);
-    const float* from = image_ + (row * in_.cols + left + begin) * in_.channels;
-    to += begin * width_;
-    if (grouping_.group == 1 && grouping_.planes == 1)
-      copy_pixels(from + first_lane_, end - begin, to);
-    else
-      pick_pixels(from, end - begin, plane, to);
-  }
-
-  void copy_pixels(const float* from, Index pixels, float* to) const {
-    if (lane_count_ == in_.channels && lane_count_ == width_) {
-      std::memcpy(to, from, static_cast<std::size_t>(pixels * width_) * 4);
-      return;
-    }
-    const Index whole = lane_count_ / lanes * lanes;
-    for (Index i = 0; i < pixels; ++i, from += in_.channels, to += width_) {
-      for (Index lane = 0; lane < whole; lane += lanes) store(to + lane, load(from + lane));
-      for (Index lane = whole; lane < lane_count_; ++lane) to[lane] = from[lane];
-    }
-  }
-
-  void pick_pixels(const float* from, Index pixels, Index plane, float* to) const {
-    for (Index lane = 0; lane < lane_count_; ++lane) {
-      const float* channel = from + grouping_.channel(first_lane_ + lane, plane);
-      for (Index i = 0; i < pixels; ++i) to[i * width_ + lane] = channel[i * in_.channels];
-    }
-  }
-
-  const Window& window_;
-  const InImages& in_;
-  const Grouping grouping_;
-  const Index width_, pixels_, slots_;
-  const Scratch data_;
-  const float* image_ = nullptr;
-  Index first_lane_ = 0, lane_count_ = 0, next_ = 0;
-};
-
-// Rows of taps that a window has in the image, each a line and a row of weights.
-struct TapRow {
-  const float* line;
-  const float* weights;
-};
-
-// Steps in floats, and where a tile starts from and goes; the pointers are those of its first
-// pixel and lane; init, scale, shift and add may be null.
+// Steps in floats.
 struct Tile {
   const TapRow* rows;
   Index row_count, taps, tap_step, pixel_step, weight_step;
   Index line_offset, lane;
-  const float* init;
-  Epilogue end;
-  float* out;
-  Index out_step, channels;
+  Ends ends;
 };
 
 template <int Pixels>
 void run_tile(const Tile& t) {
-  Vector acc[Pixels];
-#pragma GCC unroll 8
-  for (int p = 0; p < Pixels; ++p) acc[p] = t.init ? load(t.init) : Vector{};
-
+  Vector acc[Pixels][1];
+  begin(acc, t.ends);
   for (Index row = 0; row < t.row_count; ++row) {
     const float* in = t.rows[row].line + t.line_offset;
     const float* weights = t.rows[row].weights + t.lane;
@@ -147,32 +37,10 @@ void run_tile(const Tile& t) {
       const float* base[2] = {in, in + 4 * t.pixel_step};
 #pragma GCC unroll 8
       for (int p = 0; p < Pixels; ++p)
-        acc[p] += load(base[p / 4] + (p % 4) * t.pixel_step) * weight;
+        acc[p][0] += load(base[p / 4] + (p % 4) * t.pixel_step) * weight;
     }
   }
-
-  if (t.end.scale) {
-    const Vector scale = load(t.end.scale), shift = load(t.end.shift);
-#pragma GCC unroll 8
-    for (int p = 0; p < Pixels; ++p) acc[p] = acc[p] * scale + shift;
-  }
-  const bool whole = t.channels >= lanes;
-  const std::size_t bytes = static_cast<std::size_t>(t.channels) * sizeof(float);
-#pragma GCC unroll 8
-  for (int p = 0; p < Pixels; ++p) {
-    Vector value = acc[p];
-    if (t.end.add) {
-      float part[lanes] = {};
-      const float* add = t.end.add + p * t.out_step;
-      if (!whole) std::memcpy(part, add, bytes);
-      value += load(whole ? add : part);
-    }
-    if (t.end.relu) value = value < Vector{} ? Vector{} : value;  // a NaN stays
-    if (whole)
-      store(t.out + p * t.out_step, value);
-    else
-      std::memcpy(t.out + p * t.out_step, &value, bytes);
-  }
+  finish(acc, t.ends);
 }
 
 using RunTile = void (*)(const Tile&);
@@ -183,8 +51,6 @@ RunTile tile_of(Index pixels) {
   if constexpr (Pixels > 1) return tile_of<Pixels - 1>(pixels);
   return nullptr;
 }
-
-const float* at(const float* values, Index index) { return values ? values + index : nullptr; }
 
 // A cut of images into tasks: strips of output rows, chunks of lanes. Depends on sizes only.
 struct Cut {
@@ -242,21 +108,17 @@ void slide_row(const Job& job, const TapRow* rows, Index row_count, Index start,
   t.tap_step = cols.step * chunk;
   t.pixel_step = cols.stride * chunk;
   t.weight_step = job.width;
-  t.out_step = job.out.pixel_step;
-  t.end.relu = job.end.relu;
   for (Index i = 0; i < tiles; ++i) {
     const Index first = job.out.cols * i / tiles;
     const RunTile run = tile_of(job.out.cols * (i + 1) / tiles - first);
     for (Index lane = 0; lane < count; lane += lanes) {
       t.lane = start + lane;
       t.line_offset = first * t.pixel_step + lane;
-      t.init = at(job.init, t.lane);
-      t.end.scale = at(job.end.scale, t.lane);
-      t.end.shift = at(job.end.shift, t.lane);
       const Index to = place + first * job.out.pixel_step + t.lane;
-      t.end.add = at(job.end.add, to);
-      t.out = job.out.data + to;
-      t.channels = job.out.channels - t.lane;
+      t.ends = {at(job.init, t.lane),
+                {at(job.end.scale, t.lane), at(job.end.shift, t.lane), at(job.end.add, to),
+                 job.end.relu},
+                job.out.data + to, job.out.pixel_step, job.out.channels - t.lane};
       run(t);
     }
   }

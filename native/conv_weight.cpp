@@ -128,13 +128,20 @@ struct Block {
   Index rows() const { return bottom - top; }
 };
 
+// Images of which a convolution takes a slice of the channels: steps to the next pixel.
+struct Slices {
+  const float* g;
+  const float* x;
+  Index g_pixel, x_pixel;
+};
+
 class Job {
  public:
-  Job(const Convolution& c, const float* g, const float* x)
-      : c(c), g_(g), x_(x), blocks(ceil_div(c.outputs, 2 * lanes)),
-        whole_(c.dilation_width == 1 ? whole_filter(c.kernel_height, c.kernel_width * c.channels)
-                                     : nullptr),
-        pads_x_(c.channels < 8 && c.dilation_width == 1 && c.kernel_width > 1),
+  Job(const Convolution& c, const Slices& slices)
+      : c(c), s_(slices), blocks(ceil_div(c.outputs, 2 * lanes)),
+        pads_x_(c.channels < 8 && slices.x_pixel == c.channels && c.dilation_width == 1 &&
+                c.kernel_width > 1),
+        whole_(pads_x_ ? whole_filter(c.kernel_height, c.kernel_width * c.channels) : nullptr),
         width_(c.width + 2 * c.padding_width) {}
 
   Index taps() const { return c.kernel_height * c.kernel_width; }
@@ -188,7 +195,9 @@ class Job {
 
   // Is g one block of whole vectors, to be read where it is? One block of a wider g is copied:
   // its lines would be far apart and evict each other.
-  bool reads_g() const { return c.outputs == lanes || c.outputs == 2 * lanes; }
+  bool reads_g() const {
+    return s_.g_pixel == c.outputs && (c.outputs == lanes || c.outputs == 2 * lanes);
+  }
 
   void add_block(const Block& block, int vectors, const float* x_copy, const float* g_copy,
                  float* sum) const {
@@ -225,7 +234,7 @@ class Job {
     p.g_row = c.out_width * p.g_col;
     if (reads_g()) {
       p.g_image = c.out_height * p.g_row;
-      p.g = g_ + block.image * p.g_image + block.top * p.g_row;
+      p.g = s_.g + block.image * p.g_image + block.top * p.g_row;
     } else {
       p.g_image = block.rows() * p.g_row;
       p.g = copy;
@@ -236,10 +245,10 @@ class Job {
   // One row of taps, tap by tap, each with the pixels for which it lies inside the image.
   void add_row(Pixels p, const Block& block, Index x_row, int vectors, Sums sums) const {
     const float* g = p.g;
-    p.x_col = c.stride_width * c.channels;
-    p.x_row = c.stride_height * c.width * c.channels;
-    p.x_image = c.height * c.width * c.channels;
-    const float* x = x_ + block.image * p.x_image + x_row * c.width * c.channels;
+    p.x_col = c.stride_width * s_.x_pixel;
+    p.x_row = c.stride_height * c.width * s_.x_pixel;
+    p.x_image = c.height * c.width * s_.x_pixel;
+    const float* x = s_.x + block.image * p.x_image + x_row * c.width * s_.x_pixel;
     const Index tap_size = c.channels * sums.step;
     for (Index kw = 0; kw < c.kernel_width; ++kw, sums.data += tap_size) {
       const Index shift = kw * c.dilation_width - c.padding_width;
@@ -249,7 +258,7 @@ class Job {
         if (sums.fresh) std::memset(sums.data, 0, static_cast<std::size_t>(tap_size) * 4);
         continue;
       }
-      p.x = x + (cols.first * c.stride_width + shift) * c.channels;
+      p.x = x + (cols.first * c.stride_width + shift) * s_.x_pixel;
       p.g = g + cols.first * p.g_col;
       add_run(p, c.channels, vectors, sums);
     }
@@ -287,11 +296,12 @@ class Job {
   void copy_g(const Block& block, Index begin, Index end, float* to) const {
     const Index pixels = block.rows() * c.out_width;
     const Index block_size = block.images * pixels * 2 * lanes;
-    const float* g_end = g_ + c.images * c.out_height * c.out_width * c.outputs;
+    const Index all_pixels = c.images * c.out_height * c.out_width;
+    const float* g_end = s_.g + (all_pixels - 1) * s_.g_pixel + c.outputs;
     for (Index n = 0; n < block.images; ++n, to += pixels * 2 * lanes) {
       const float* from =
-          g_ + (((block.image + n) * c.out_height + block.top) * c.out_width) * c.outputs;
-      for (Index i = 0; i < pixels; ++i, from += c.outputs)
+          s_.g + (((block.image + n) * c.out_height + block.top) * c.out_width) * s_.g_pixel;
+      for (Index i = 0; i < pixels; ++i, from += s_.g_pixel)
         for (Index b = begin; b < end; ++b) {
           const Index width = vectors(b) * lanes;
           float* panel = to + (b - begin) * block_size - n * pixels * (2 * lanes - width);
@@ -323,22 +333,21 @@ class Job {
           std::memset(to, 0, static_cast<std::size_t>(width_ * c.channels) * 4);
           continue;
         }
-        const float* from = x_ + ((block.image + n) * c.height + row) * line;
+        const float* from = s_.x + ((block.image + n) * c.height + row) * line;
         std::memset(to, 0, static_cast<std::size_t>(side) * 4);
         std::memcpy(to + side, from, static_cast<std::size_t>(line) * 4);
         std::memset(to + side + line, 0, static_cast<std::size_t>(side) * 4);
       }
   }
 
-  const float* g_;
-  const float* x_;
+  const Slices s_;
 
  public:
   const Index blocks;
 
  private:
-  const AddProducts whole_;
   const bool pads_x_;
+  const AddProducts whole_;
   const Index width_;
 };
 
@@ -382,18 +391,8 @@ void add_parts(const Job& job, Index parts, const float* sums, Index start, Inde
   }
 }
 
-}  // namespace
-
-void conv2d_weight_grad(const Convolution& c, const float* g, const float* x, float* dw,
-                        int threads) {
-  if (c.groups > 1) return depthwise_weight_grad(c, g, x, dw, threads);
-  if (const int tile = winograd_weight_grad_tile(c))
-    return winograd_weight_grad(tile, c, g, x, dw, threads);
-  if (is_narrow(c)) {
-    narrow_weight_grad(c, g, x, dw, threads);
-    return;
-  }
-  const Job job(c, g, x);
+void weight_grad(const Convolution& c, const Slices& images, float* dw, int threads) {
+  const Job job(c, images);
   const Cut piece = cut(job);
   const Index size = job.blocks * job.sum_size();
   const Scratch sums(piece.parts * size);
@@ -416,6 +415,43 @@ void conv2d_weight_grad(const Convolution& c, const float* g, const float* x, fl
     add_parts(job, piece.parts, sums, start, first, smaller(first + step, c.channels), buffer,
               dw);
   });
+}
+
+// Narrow groups are taken together, so that their output channels fill a vector; of what they
+// give, only the blocks on the diagonal are part of dw.
+void grouped_weight_grad(const Convolution& c, const float* g, const float* x, float* dw,
+                         int threads) {
+  const Index outs = c.outputs / c.groups, ins = c.channels / c.groups;
+  const Index taps = c.kernel_height * c.kernel_width;
+  const Index most = larger<Index>(lanes / larger<Index>(outs, 1), 1);
+  const Scratch together(most * outs * most * ins * taps);
+  for (Index first = 0; first < c.groups; first += most) {
+    const Index groups = smaller(most, c.groups - first);
+    Convolution joined = c;
+    joined.outputs = groups * outs;
+    joined.channels = groups * ins;
+    joined.groups = 1;
+    weight_grad(joined, {g + first * outs, x + first * ins, c.outputs, c.channels}, together,
+                threads);
+    const std::size_t filter = static_cast<std::size_t>(ins * taps) * sizeof(float);
+    for (Index o = 0; o < groups * outs; ++o)
+      std::memcpy(dw + (first * outs + o) * ins * taps,
+                  together + (o * groups + o / outs) * ins * taps, filter);
+  }
+}
+
+}  // namespace
+
+void conv2d_weight_grad(const Convolution& c, const float* g, const float* x, float* dw,
+                        int threads) {
+  if (c.groups > 1) {
+    if (is_depthwise(c)) return depthwise_weight_grad(c, g, x, dw, threads);
+    return grouped_weight_grad(c, g, x, dw, threads);
+  }
+  if (const int tile = winograd_weight_grad_tile(c))
+    return winograd_weight_grad(tile, c, g, x, dw, threads);
+  if (is_narrow(c)) return narrow_weight_grad(c, g, x, dw, threads);
+  weight_grad(c, {g, x, c.outputs, c.channels}, dw, threads);
 }
 
 }  // namespace chainrule::CHAINRULE_ISA

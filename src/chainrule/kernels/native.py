@@ -161,7 +161,7 @@ def conv2d(
 ) -> np.ndarray:
     geometry = (stride, padding, dilation)
     add = None if epilogue is None else epilogue.add
-    if _wide_groups(groups, weight.shape) or not _are_float32(x, weight, x if add is None else add):
+    if not _are_float32(x, weight, x if add is None else add):
         return reference.conv2d(x, weight, bias, *geometry, groups, epilogue)
     axes = zip(x.shape[2:], weight.shape[2:], *geometry, strict=True)
     height, width = (conv_output_size(*axis) for axis in axes)
@@ -183,7 +183,7 @@ def conv2d_moments(
     dilation: Pair,
     groups: int,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    if _wide_groups(groups, weight.shape) or not _are_float32(x, weight):
+    if not _are_float32(x, weight):
         return reference.conv2d_moments(x, weight, bias, stride, padding, dilation, groups)
     y = conv2d(x, weight, bias, stride, padding, dilation, groups)
     return y, *moments(y)
@@ -199,7 +199,7 @@ def conv2d_input_grad(
     groups: int,
 ) -> np.ndarray:
     geometry = (stride, padding, dilation)
-    if _wide_groups(groups, weight.shape) or not _are_float32(g, weight):
+    if not _are_float32(g, weight):
         return reference.conv2d_input_grad(g, weight, x_shape, *geometry, groups)
     dx = _native.empty((x_shape[0], x_shape[2], x_shape[3], x_shape[1]))
     weight = np.ascontiguousarray(weight)
@@ -217,7 +217,7 @@ def conv2d_weight_grad(
     groups: int,
 ) -> np.ndarray:
     geometry = (stride, padding, dilation)
-    if _wide_groups(groups, weight_shape) or not _are_float32(g, x):
+    if not _are_float32(g, x):
         return reference.conv2d_weight_grad(g, x, weight_shape, *geometry, groups)
     dw = np.empty(weight_shape, np.float32)
     g, x = _channels_last(g), _channels_last(x)
@@ -515,11 +515,6 @@ def _memory_order(x: np.ndarray) -> tuple[int, ...] | None:
 def _restore(memory: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
     """Undo transpose(axes)."""
     return memory.transpose(0, 3, 1, 2) if axes is CHANNELS_LAST else memory
-
-
-def _wide_groups(groups: int, weight_shape: tuple[int, ...]) -> bool:
-    """Are there groups of so many channels that the reference's matrix products serve them best?"""
-    return groups > 1 and max(weight_shape[0] // groups, weight_shape[1]) > 4
 
 
 def _are_float32(*arrays: np.ndarray) -> bool:

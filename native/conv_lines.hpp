@@ -1,0 +1,169 @@
+// Input rows copied once into lines that look the same to every tap, and what grouped and
+// depthwise convolutions do with a tile of results.
+#pragma once
+#include "conv_window.hpp"
+
+namespace chainrule::CHAINRULE_ISA {
+
+// Which input channel a lane reads: lanes come in groups of `group`, each group reads `planes`
+// input channels of its own.
+struct Grouping {
+  Index group, planes;
+
+  Index channel(Index lane, Index plane) const { return lane / group * planes + plane; }
+};
+
+inline Index whole_vectors(Index channels) { return ceil_div(channels, lanes) * lanes; }
+
+// Lines of the input rows that a window looks at, for lanes [start, start + count) of one image.
+// The rows of one window have different slots; a new row takes the slot of one that is done.
+class Lines {
+ public:
+  Lines(const Window& window, const InImages& in, Grouping grouping, Index out_cols, Index width)
+      : window_(window), in_(in), grouping_(grouping), width_(width),
+        pixels_((out_cols - 1) * window.cols.stride + (window.cols.taps - 1) * window.cols.step +
+                1),
+        slots_(larger<Index>((window.rows.taps - 1) * window.rows.step + 1, 1)),
+        data_(floats(window, grouping, out_cols, width)) {}
+
+  static Index floats(const Window& window, Grouping grouping, Index out_cols, Index width) {
+    const Index pixels =
+        (out_cols - 1) * window.cols.stride + (window.cols.taps - 1) * window.cols.step + 1;
+    const Index slots = larger<Index>((window.rows.taps - 1) * window.rows.step + 1, 1);
+    return slots * grouping.planes * larger<Index>(pixels, 0) * width;
+  }
+
+  // Begins with output row `row` of an image.
+  void start(Index image, Index row, Index first_lane, Index lane_count) {
+    image_ = in_.data + image * in_.rows * in_.cols * in_.channels;
+    first_lane_ = first_lane;
+    lane_count_ = lane_count;
+    next_ = row * window_.rows.stride + window_.rows.first;
+  }
+
+  // Brings the rows that output row `row` looks at. Rows are asked for in ascending order.
+  void advance(Index row) {
+    const Axis& rows = window_.rows;
+    const Index first = row * rows.stride + rows.first;
+    const Index last = first + (rows.taps - 1) * rows.step;
+    for (next_ = larger(next_, first); next_ <= last; ++next_)
+      if (next_ >= 0 && next_ < in_.rows)
+        for (Index plane = 0; plane < grouping_.planes; ++plane) copy_row(next_, plane);
+  }
+
+  // The line of an input row, or null where that lies outside the image.
+  const float* line(Index row, Index plane) const {
+    return row < 0 || row >= in_.rows ? nullptr : at(row, plane);
+  }
+
+ private:
+  float* at(Index row, Index plane) const {
+    return data_ + (row % slots_ * grouping_.planes + plane) * pixels_ * width_;
+  }
+
+  void copy_row(Index row, Index plane) {
+    const Index left = window_.cols.first;
+    const Index begin = smaller(larger<Index>(-left, 0), pixels_);
+    const Index end = larger(smaller(in_.cols - left, pixels_), begin);
+    float* to = at(row, plane);
+    std::memset(to, 0, static_cast<std::size_t>(begin * width_) * 4);
+    std::memset(to + end * width_, 0, static_cast<std::size_t>((pixels_ - end) * width_) * 4);
+    const float* from = image_ + (row * in_.cols + left + begin) * in_.channels;
+    to += begin * width_;
+    if (grouping_.group == 1 && grouping_.planes == 1)
+      copy_pixels(from + first_lane_, end - begin, to);
+    else
+      pick_pixels(from, end - begin, plane, to);
+  }
+
+  void copy_pixels(const float* from, Index pixels, float* to) const {
+    if (lane_count_ == in_.channels && lane_count_ == width_) {
+      std::memcpy(to, from, static_cast<std::size_t>(pixels * width_) * 4);
+      return;
+    }
+    const Index whole = lane_count_ / lanes * lanes;
+    for (Index i = 0; i < pixels; ++i, from += in_.channels, to += width_) {
+      for (Index lane = 0; lane < whole; lane += lanes) store(to + lane, load(from + lane));
+      for (Index lane = whole; lane < lane_count_; ++lane) to[lane] = from[lane];
+    }
+  }
+
+  void pick_pixels(const float* from, Index pixels, Index plane, float* to) const {
+    for (Index lane = 0; lane < lane_count_; ++lane) {
+      const float* channel = from + grouping_.channel(first_lane_ + lane, plane);
+      for (Index i = 0; i < pixels; ++i) to[i * width_ + lane] = channel[i * in_.channels];
+    }
+  }
+
+  const Window& window_;
+  const InImages& in_;
+  const Grouping grouping_;
+  const Index width_, pixels_, slots_;
+  const Scratch data_;
+  const float* image_ = nullptr;
+  Index first_lane_ = 0, lane_count_ = 0, next_ = 0;
+};
+
+// One row of taps that lies in the image: its line, and its weights.
+struct TapRow {
+  const float* line;
+  const float* weights;
+};
+
+// Where a tile starts from and where it goes: the pointers are those of its first pixel and
+// channel; init, scale, shift and add may be null.
+struct Ends {
+  const float* init;
+  Epilogue end;
+  float* out;
+  Index out_step, channels;
+};
+
+inline const float* at(const float* values, Index index) {
+  return values ? values + index : nullptr;
+}
+
+template <int Pixels, int Vectors>
+[[gnu::always_inline]] inline void begin(Vector (&acc)[Pixels][Vectors], const Ends& ends) {
+#pragma GCC unroll 16
+  for (int p = 0; p < Pixels; ++p)
+#pragma GCC unroll 2
+    for (int v = 0; v < Vectors; ++v)
+      acc[p][v] = ends.init ? load(ends.init + v * lanes) : Vector{};
+}
+
+// The first `count` floats, the rest zeros.
+inline Vector load_part(const float* from, Index count) {
+  float part[lanes] = {};
+  std::memcpy(part, from, static_cast<std::size_t>(count) * sizeof(float));
+  return load(part);
+}
+
+template <int Pixels, int Vectors>
+[[gnu::always_inline]] inline void finish(Vector (&acc)[Pixels][Vectors], const Ends& ends) {
+#pragma GCC unroll 2
+  for (int v = 0; v < Vectors; ++v) {
+    const Index left = ends.channels - v * lanes;
+    if (left <= 0) return;
+    if (ends.end.scale) {
+      const Vector scale = load(ends.end.scale + v * lanes);
+      const Vector shift = load(ends.end.shift + v * lanes);
+#pragma GCC unroll 16
+      for (int p = 0; p < Pixels; ++p) acc[p][v] = acc[p][v] * scale + shift;
+    }
+#pragma GCC unroll 16
+    for (int p = 0; p < Pixels; ++p) {
+      Vector value = acc[p][v];
+      const Index place = p * ends.out_step + v * lanes;
+      if (ends.end.add)
+        value += left >= lanes ? load(ends.end.add + place) : load_part(ends.end.add + place, left);
+      if (ends.end.relu) value = value < Vector{} ? Vector{} : value;  // a NaN stays
+      if (left >= lanes)
+        store(ends.out + place, value);
+      else
+        std::memcpy(ends.out + place, &value, static_cast<std::size_t>(left) * sizeof(float));
+    }
+  }
+}
+
+}  // namespace chainrule::CHAINRULE_ISA
