@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import chainrule as cr
+from chainrule import kernels
 from chainrule.bench import run as bench_run
 from chainrule.bench.report import busy, group_table
 from chainrule.bench.result import Result, Row
@@ -92,6 +93,21 @@ def test_a_case_is_printed_and_written(capsys):
         assert relu["peer"] == "torch"
         assert relu["ratio"] == pytest.approx(relu["values"]["chainrule"] / relu["values"]["torch"])
         assert facts["summary"]["least_speed"] == pytest.approx(1 / relu["ratio"])
+
+
+@pytest.mark.skipif(kernels.tier() != "native", reason="native kernels are absent")
+def test_an_instruction_set_can_be_chosen():
+    from chainrule.kernels import native
+
+    before = native.instruction_set()
+    try:
+        command = ["bench", "kernels/relu-200", *SHORT, "--isa", "portable", "--json", "r.json"]
+        assert run(command) == 0
+    finally:
+        native.choose_instruction_set(before)
+    result = Result.load(Path("r.json"))
+    assert result.rows[0].instruction_set == "portable"
+    assert result.machine["kernels"]["instruction_set"] == "portable"
 
 
 def test_it_works_without_pytorch_and_says_how_to_compare():
@@ -228,7 +244,7 @@ def test_bad_input(refused, tmp_path):
     assert "'sse9'" in refused("--isa", "sse9")
     assert "there is no folder absent" in refused("--json", "absent/r.json")
     assert "is a folder" in refused("--json", tmp_path)
-    assert "--plot draws .png" in refused("--plot", "r.txt")
+    assert "--plot draws .png, .svg, .pdf, not r.txt" in refused("--plot", "r.txt")
     assert "--tiers goes with" in refused("--tiers", "training")
     assert "--from goes with" in refused("--from", "r.json", "training")
     assert "absent.json" in refused("--from", "absent.json")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from chainrule.bench.libraries import OURS, library
@@ -31,6 +32,7 @@ class Layer:
     """Whether its input is the images, which need no gradient."""
 
 
+@cache
 def layers() -> dict[Layer, list[str]]:
     """The different layers, and the models that have them."""
     found: dict[Layer, list[str]] = {}

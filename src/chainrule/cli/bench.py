@@ -123,10 +123,10 @@ def _check(json_file: Path | None, plot_file: Path | None) -> None:
             reason = "is a folder" if file.is_dir() else f"there is no folder {file.parent}"
             raise ConfigError(f"bench: cannot write {file}: {reason}")
     if plot_file:
-        from chainrule.bench.plot import require_matplotlib
+        from chainrule.bench.plot import FORMATS, require_matplotlib
 
-        if plot_file.suffix.lower() not in (".png", ".svg", ".pdf"):
-            raise ConfigError(f"bench: --plot draws .png, .svg or .pdf, not {plot_file}")
+        if plot_file.suffix.lower() not in FORMATS:
+            raise ConfigError(f"bench: --plot draws {', '.join(FORMATS)}, not {plot_file}")
         require_matplotlib()
 
 
