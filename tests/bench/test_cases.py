@@ -35,6 +35,20 @@ SMALL = {
 }
 
 
+@pytest.fixture(autouse=True, scope="module")
+def one_thread_of_the_peer():
+    """Its threads wait in a loop, which takes minutes where other tests run beside."""
+    if why_torch_is_absent():
+        yield
+        return
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 def numbers(result):
     """The first array that a step returns."""
     return np.asarray(result[0] if isinstance(result, tuple | list) else result)

@@ -41,7 +41,23 @@ def training_step() -> list[np.ndarray]:
     kernels.adam_step(state[3:4], state[4:5], state[5:6], state[6:7], state[7:8], *adam)
     means = kernels.avg_pool2d(y, (3, 3), (2, 2), (1, 1), False, True)
     spread = kernels.avg_pool2d_backward(means, y.shape, (3, 3), (2, 2), (1, 1), False, True)
-    return [*state, means, spread, scores, y, normed, mean, var, pooled, index, g, dweight, dbias, dw, dx]
+    return [
+        *state,
+        means,
+        spread,
+        scores,
+        y,
+        normed,
+        mean,
+        var,
+        pooled,
+        index,
+        g,
+        dweight,
+        dbias,
+        dw,
+        dx,
+    ]
 
 
 def same_bits(a: list[np.ndarray], b: list[np.ndarray]) -> bool:
