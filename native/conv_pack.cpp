@@ -30,18 +30,16 @@ inline void transpose(const float* from, Index from_step, float* to, Index to_st
   for (int j = 0; j < 4; ++j) *reinterpret_cast<UnalignedQuad*>(to + j * to_step) = cols[j];
 }
 
-// to[col * to_step + i] = from[i * from_step + col]: `rows` rows become lanes.
+// to[col * to_step + i] = from[i * from_step + col]: `rows` rows become lanes. Four lines of
+// `to` are filled before the next: lines a power of two apart share their place in the cache.
 void turn(const float* from, Index from_step, Index rows, Index cols, float* to, Index to_step) {
-  Index i = 0;
-  for (; cols >= 4 && i + 4 <= rows; i += 4) {
-    const float* four = from + i * from_step;
-    Index col = 0;
-    for (; col + 4 <= cols; col += 4)
-      transpose(four + col, from_step, to + col * to_step + i, to_step);
-    if (col < cols)  // overlaps the last
-      transpose(four + cols - 4, from_step, to + (cols - 4) * to_step + i, to_step);
+  const Index whole = cols < 4 ? 0 : rows / 4 * 4;
+  for (Index col = 0; whole && col < cols; col += 4) {
+    const Index start = smaller(col, cols - 4);  // the last four may overlap those before
+    for (Index i = 0; i < whole; i += 4)
+      transpose(from + i * from_step + start, from_step, to + start * to_step + i, to_step);
   }
-  for (; i < rows; ++i)
+  for (Index i = whole; i < rows; ++i)
     for (Index col = 0; col < cols; ++col) to[col * to_step + i] = from[i * from_step + col];
 }
 
@@ -59,14 +57,20 @@ void pack(const Filters& f, float* packed, int threads) {
       std::memset(to, 0, static_cast<std::size_t>(taps * f.ins * filled) * sizeof(float));
     if (f.in_step == 1) return turn(from, f.out_step, used, f.ins, to, filled);
     const Index tap = f.ins * filled;
-    for (Index in = 0; in < f.ins; ++in, from += f.in_step, to += filled) {
-      if (f.out_step == 1)
-        std::memcpy(to, from, static_cast<std::size_t>(used) * sizeof(float));
-      else if (f.turned)
-        turn(from, f.out_step, used, taps, to + (taps - 1) * tap, -tap);
-      else
-        turn(from, f.out_step, used, taps, to, tap);
-    }
+    // A filter's values are far apart, a power of two often: of more than 16 filters at a time,
+    // the first cache would lose the lines before they are used up.
+    for (Index first = 0; first < used; first += 16)
+      for (Index in = 0; in < f.ins; ++in) {
+        const Index rows = smaller<Index>(16, used - first);
+        const float* here = from + first * f.out_step + in * f.in_step;
+        float* there = to + in * filled + first;
+        if (f.out_step == 1)
+          std::memcpy(there, here, static_cast<std::size_t>(rows) * sizeof(float));
+        else if (f.turned)
+          turn(here, f.out_step, rows, taps, there + (taps - 1) * tap, -tap);
+        else
+          turn(here, f.out_step, rows, taps, there, tap);
+      }
   });
 }
 
