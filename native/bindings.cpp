@@ -116,16 +116,20 @@ void choose_winograd_tile(int most_tile, bool everywhere) {
 }
 
 void conv2d(Input x, Input weight, std::optional<Input> bias, std::optional<Input> scale,
-            std::optional<Input> shift, std::optional<Input> add, bool relu, Output y,
-            Pair stride, Pair padding, Pair dilation, std::ptrdiff_t groups,
-            int threads) {
+            std::optional<Input> shift, std::optional<Input> add, bool relu,
+            std::optional<Output> mean, std::optional<Output> var, Output y, Pair stride,
+            Pair padding, Pair dilation, std::ptrdiff_t groups, int threads) {
   const Convolution c = sizes(x, weight, y, stride, padding, dilation, groups);
   const std::size_t outputs = weight.shape(0);
   require(scale.has_value() == shift.has_value(), "conv2d: scale and shift come together");
+  require(mean.has_value() == var.has_value(), "conv2d: mean and variance come together");
+  require(!mean || (mean->size() == outputs && var->size() == outputs),
+          "conv2d: mean, variance and weight disagree");
   require(!add || same_shape(*add, y), "conv2d: add and y disagree");
   const Epilogue epilogue{data_or_null(scale, outputs, "conv2d: scale and weight disagree"),
                           data_or_null(shift, outputs, "conv2d: shift and weight disagree"),
-                          add ? add->data() : nullptr, relu};
+                          add ? add->data() : nullptr, relu, mean ? mean->data() : nullptr,
+                          var ? var->data() : nullptr};
   active().conv2d(c, x.data(), weight.data(),
                   data_or_null(bias, outputs, "conv2d: bias and weight disagree"), epilogue,
                   y.data(), threads);
@@ -507,7 +511,8 @@ NB_MODULE(_native, m) {
         "dx"_a.noconvert(), "threads"_a, ReleaseGil());
   m.def("conv2d", &conv2d, "x"_a.noconvert(), "weight"_a.noconvert(),
         "bias"_a.noconvert().none(), "scale"_a.noconvert().none(), "shift"_a.noconvert().none(),
-        "add"_a.noconvert().none(), "relu"_a, "y"_a.noconvert(), "stride"_a, "padding"_a,
+        "add"_a.noconvert().none(), "relu"_a, "mean"_a.noconvert().none(),
+        "var"_a.noconvert().none(), "y"_a.noconvert(), "stride"_a, "padding"_a,
         "dilation"_a, "groups"_a, "threads"_a, ReleaseGil());
   m.def("conv2d_input_grad", &conv2d_input_grad, "g"_a.noconvert(), "weight"_a.noconvert(),
         "dx"_a.noconvert(), "stride"_a, "padding"_a, "dilation"_a, "groups"_a, "threads"_a,

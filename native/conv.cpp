@@ -7,6 +7,7 @@
 #include "conv_grouped.hpp"
 #include "conv_pack.hpp"
 #include "conv_phase.hpp"
+#include "norm.hpp"
 #include "winograd.hpp"
 
 namespace chainrule::CHAINRULE_ISA {
@@ -54,7 +55,7 @@ void slide_filters(Window window, InImages in, const Filters& filters, const flo
   window.cols.taps = cols;
   window.cols.stride *= group;
   const OutImages groups{out.data, out.rows, out.cols / group, channels, out.image_step,
-                         out.row_step, out.pixel_step * group};
+                         out.row_step, out.pixel_step * group, group};
   const Vectors vectors(bias, epilogue, out.channels, group);
   slide(window, in, {packed, filters.rows * cols, 0, cols, 1}, vectors.init(), vectors.end(),
         groups, threads);
@@ -64,13 +65,21 @@ void slide_filters(Window window, InImages in, const Filters& filters, const flo
 
 void conv2d(const Convolution& c, const float* x, const float* weight, const float* bias,
             const Epilogue& epilogue, float* y, int threads) {
+  const auto gather = [&] {
+    if (!epilogue.mean) return;
+    moments({c.images * c.out_height * c.out_width, c.outputs}, y, epilogue.mean, epilogue.var,
+            threads);
+  };
   if (c.groups > 1) {
-    if (is_depthwise(c)) return depthwise_conv2d(c, x, weight, bias, epilogue, y, threads);
-    return grouped_conv2d(c, x, weight, bias, epilogue, y, threads);
+    Epilogue end = epilogue;
+    end.mean = end.var = nullptr;
+    (is_depthwise(c) ? depthwise_conv2d : grouped_conv2d)(c, x, weight, bias, end, y, threads);
+    return gather();
   }
   if (const int tile = winograd_conv2d_tile(c)) {
     const Vectors vectors(bias, epilogue, c.outputs, 1);
-    return winograd_conv2d(tile, c, x, weight, vectors.init(), vectors.end(), y, threads);
+    winograd_conv2d(tile, c, x, weight, vectors.init(), vectors.end(), y, threads);
+    return gather();
   }
   const Index taps = c.kernel_height * c.kernel_width;
   slide_filters({{c.kernel_height, -c.padding_height, c.dilation_height, c.stride_height},

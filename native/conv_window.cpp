@@ -6,6 +6,9 @@
 // or where channels are few, the task copies its rows with zeros beside them instead.
 #include "conv_window.hpp"
 
+#include "moments.hpp"
+#include "norm.hpp"
+
 namespace chainrule::CHAINRULE_ISA {
 namespace {
 
@@ -418,18 +421,31 @@ void slide(const Window& window, const InImages& in, const PackedWeights& weight
   const Index col_pieces = ceil_div(out.cols, size.cols);
   const Index row_pieces = ceil_div(out.rows, size.rows);
   const Index image_pieces = ceil_div(in.images, size.images);
-  parallel_for(threads, block_pieces * col_pieces * row_pieces * image_pieces,
-               [&](std::size_t task) {
+  const Index tasks = block_pieces * col_pieces * row_pieces * image_pieces;
+  const bool gathered = end.mean && block_pieces == 1;
+  const Index channels = out.channels / out.group;
+  Moments written(gathered ? tasks : 0, channels);
+  parallel_for(threads, static_cast<std::size_t>(tasks), [&](std::size_t task) {
     Index index = static_cast<Index>(task);
     const Index block = index % block_pieces * size.blocks;
     const Index left = (index /= block_pieces) % col_pieces * size.cols;
     const Index top = (index /= col_pieces) % row_pieces * size.rows;
     const Index image = index / row_pieces * size.images;
-    slide_piece(job, {image, smaller(image + size.images, in.images),
+    const Piece piece{image, smaller(image + size.images, in.images),
                       top, smaller(top + size.rows, out.rows),
                       left, smaller(left + size.cols, out.cols),
-                      block, smaller(block + size.blocks, job.blocks())});
+                      block, smaller(block + size.blocks, job.blocks())};
+    slide_piece(job, piece);
+    if (gathered)  // what a piece with all blocks has written is contiguous
+      written.add(static_cast<Index>(task),
+                  out.data + image * out.image_step + top * out.row_step + left * out.pixel_step,
+                  (piece.last_image - image) * (piece.bottom - top) * piece.cols() * out.group);
   });
+  if (gathered)
+    written.finish(end.mean, end.var);
+  else if (end.mean)
+    moments({in.images * out.rows * out.cols * out.group, channels}, out.data, end.mean, end.var,
+            threads);
 }
 
 }  // namespace chainrule::CHAINRULE_ISA

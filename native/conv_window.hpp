@@ -29,6 +29,7 @@ struct OutImages {
   float* data;
   Index rows, cols, channels;
   Index image_step, row_step, pixel_step;  // in floats
+  Index group = 1;  // neighbouring pixels that are seen as one, of that many times the channels
 };
 
 // Output channels in one block of packed weights.
@@ -58,7 +59,7 @@ class Vectors {
       : channels_(channels), used_(channels * group), whole_(ceil_div(used_, lanes) * lanes),
         memory_(3 * whole_), init_(fill(bias, memory_)),
         end_{fill(end.scale, memory_ + whole_), fill(end.shift, memory_ + 2 * whole_), end.add,
-             end.relu} {}
+             end.relu, end.mean, end.var} {}
 
   const float* init() const { return init_; }
   const Epilogue& end() const { return end_; }

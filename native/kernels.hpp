@@ -36,6 +36,9 @@ struct Epilogue {
   const float* shift = nullptr;
   const float* add = nullptr;
   bool relu = false;
+  // What is written is also gathered: each channel's mean and biased variance; both or null.
+  float* mean = nullptr;
+  float* var = nullptr;
 };
 
 struct Pool {

@@ -58,8 +58,9 @@ def test_convolution(shape: Any, kernel: int, stride: int, bias: bool, tier: str
         assert_same_bits([fused], [separately(y, ends.add, relu)])
     fused, mean, var = kernels.conv2d_moments(x, weight, b if bias else None, *geometry)
     assert_same_bits([fused], [plain])
-    for result, truth in zip((mean, var), kernels.moments(plain), strict=True):  # up to rounding
-        np.testing.assert_allclose(result, truth, rtol=1e-5, atol=1e-6)
+    for result, truth in zip((mean, var), kernels.moments(plain), strict=True):
+        # Up to rounding, which is relative to the values that a mean near zero is of.
+        np.testing.assert_allclose(result, truth, rtol=1e-5, atol=1e-7 * np.ptp(plain))
 
 
 @pytest.mark.parametrize("bias", [False, True])

@@ -159,18 +159,31 @@ def conv2d(
     groups: int,
     epilogue: Epilogue | None = None,
 ) -> np.ndarray:
-    geometry = (stride, padding, dilation)
+    geometry = (stride, padding, dilation, groups)
     add = None if epilogue is None else epilogue.add
     if not _are_float32(x, weight, x if add is None else add):
-        return reference.conv2d(x, weight, bias, *geometry, groups, epilogue)
-    axes = zip(x.shape[2:], weight.shape[2:], *geometry, strict=True)
+        return reference.conv2d(x, weight, bias, *geometry, epilogue)
+    return _conv2d(x, weight, bias, geometry, epilogue or NO_EPILOGUE, None, None)
+
+
+def _conv2d(
+    x: np.ndarray,
+    weight: np.ndarray,
+    bias: np.ndarray | None,
+    geometry: tuple[Pair, Pair, Pair, int],
+    epilogue: Epilogue,
+    mean: np.ndarray | None,
+    var: np.ndarray | None,
+) -> np.ndarray:
+    """The result; mean and var, where they are given, are filled with its moments."""
+    axes = zip(x.shape[2:], weight.shape[2:], *geometry[:3], strict=True)
     height, width = (conv_output_size(*axis) for axis in axes)
     y = _native.empty((len(x), height, width, len(weight)))
     weight = np.ascontiguousarray(weight)
-    scale, shift, add, relu = epilogue or NO_EPILOGUE
+    scale, shift, add, relu = epilogue
     end = (_vector(scale), _vector(shift), None if add is None else _channels_last(add), relu)
     x = _channels_last(x)
-    _native.conv2d(x, weight, _vector(bias), *end, y, *geometry, groups, get_num_threads())
+    _native.conv2d(x, weight, _vector(bias), *end, mean, var, y, *geometry, get_num_threads())
     return y.transpose(0, 3, 1, 2)
 
 
@@ -183,10 +196,11 @@ def conv2d_moments(
     dilation: Pair,
     groups: int,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    if not _are_float32(x, weight):
+    if not _are_float32(x, weight) or x.size == 0:
         return reference.conv2d_moments(x, weight, bias, stride, padding, dilation, groups)
-    y = conv2d(x, weight, bias, stride, padding, dilation, groups)
-    return y, *moments(y)
+    mean, var = np.empty((2, len(weight)), np.float32)
+    geometry = (stride, padding, dilation, groups)
+    return _conv2d(x, weight, bias, geometry, NO_EPILOGUE, mean, var), mean, var
 
 
 def conv2d_input_grad(
