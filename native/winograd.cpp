@@ -162,7 +162,7 @@ void finish_outputs(const Job& job, const Square& square) {
 // serve as many squares as possible.
 template <int M>
 Index block_tiles(const Job& job) {
-  constexpr Index T = M + 2, cached_floats = (512 << 10) / sizeof(float);
+  constexpr Index T = M + 2, cached_floats = (128 << 10) / sizeof(float);
   constexpr Index rows = most_rows(2), tasks = 16;
   const Index tile_floats = T * T * (whole_vectors(job.in.channels) + 2 * lanes);
   const Index fitting = larger<Index>(cached_floats / tile_floats / rows, 1) * rows;
@@ -182,6 +182,7 @@ void correlate(const Job& job, const Weight& weight, int threads) {
 
   const Index most = block_tiles<M>(job);
   const Index width = whole_vectors(channels);
+  const Lookahead lookahead(job.in, job.out, job.out_rows * job.out_cols * job.outputs);
   const bool finishes = job.end.scale || job.end.add || job.end.relu;
   parallel_ranges(threads, tiles, most, [&](Index first, Index last) {
     const Index count = last - first;
@@ -203,6 +204,7 @@ void correlate(const Job& job, const Weight& weight, int threads) {
                    products + xi * product_plane + at * vectors * lanes);
         }
       for (Index tile = first; tile < last; ++tile) {
+        if (block == 0) lookahead.template fetch<1>(tile);
         const Square square = job.square(tile, M, block);
         write_outputs<M>(job, square, products + (tile - first) * vectors * lanes, product_plane);
         if (finishes) finish_outputs(job, square);

@@ -21,9 +21,42 @@ struct Grid {
     return {tile / (tile_rows * tile_cols), in_image / tile_cols * step - top,
             in_image % tile_cols * step - left};
   }
+  void advance(Place& at) const {
+    at.col += step;
+    if (at.col < tile_cols * step - left) return;
+    at.col = -left;
+    at.row += step;
+    if (at.row < tile_rows * step - top) return;
+    at.row = -top;
+    ++at.image;
+  }
 };
 
 inline Index whole_vectors(Index channels) { return ceil_div(channels, lanes) * lanes; }
+
+// Fetches what a walk over the squares will soon read or write, a row of squares and a few more
+// ahead: squares jump between rows of the image, which the processor does not foresee, and the
+// products between two walks are a pause in which memory could have worked. (Fetching beyond an
+// array's end is harmless.)
+class Lookahead {
+ public:
+  Lookahead(const Grid& grid, const float* images, Index image_floats)
+      : images_(images), image_floats_(image_floats), squares_(grid.tile_rows * grid.tile_cols),
+        floats_(ceil_div(image_floats, squares_)), ahead_((grid.tile_cols + 4) * floats_) {}
+
+  template <int write = 0>
+  void fetch(Index tile) const {
+    constexpr Index line = 64 / sizeof(float);
+    const Index image = tile / squares_;
+    const float* from =
+        images_ + image * image_floats_ + (tile - image * squares_) * floats_ + ahead_;
+    for (Index i = 0; i < floats_; i += line) __builtin_prefetch(from + i, write, 2);
+  }
+
+ private:
+  const float* images_;
+  Index image_floats_, squares_, floats_, ahead_;
+};
 
 // Where transformed squares go: value (i, j) of the transform at plane i*T + j, square by
 // square, `width` floats each (whole vectors of channels).
@@ -65,8 +98,10 @@ template <auto transform, int Size, int T>
 void transform_tiles(const Grid& grid, const float* images, const float* zeros, Index first,
                      Index last, const Planes& to, Index slot) {
   const Index row_step = grid.cols * grid.channels;
-  for (Index tile = first; tile < last; ++tile, ++slot) {
-    const Grid::Place at = grid.place(tile);
+  const Lookahead lookahead(grid, images, grid.rows * row_step);
+  Grid::Place at = grid.place(first);
+  for (Index tile = first; tile < last; ++tile, ++slot, grid.advance(at)) {
+    lookahead.fetch(tile);
     const float* image = images + at.image * grid.rows * row_step;
     if (at.row >= 0 && at.col >= 0 && at.row + Size <= grid.rows && at.col + Size <= grid.cols) {
       const float* corner = image + at.row * row_step + at.col * grid.channels;
