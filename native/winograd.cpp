@@ -70,6 +70,7 @@ struct Job {
   Index block_vectors(Index block) const {
     return outputs - block * 2 * lanes > lanes ? 2 : 1;
   }
+  bool finishes() const { return end.scale || end.add || end.relu; }
   Square square(Index tile, Index size, Index block) const {
     const Grid::Place at = in.place(tile);
     const Index row = at.row + in.top, col = at.col + in.left, channel = block * 2 * lanes;
@@ -158,16 +159,41 @@ void finish_outputs(const Job& job, const Square& square) {
   }
 }
 
-// Squares of a task: their transforms stay in the second cache, and the filters, which do not,
-// serve as many squares as possible.
+// Squares that are worked on together: their transforms stay in the second cache.
 template <int M>
 Index block_tiles(const Job& job) {
-  constexpr Index T = M + 2, cached_floats = (128 << 10) / sizeof(float);
-  constexpr Index rows = most_rows(2), tasks = 16;
+  constexpr Index T = M + 2, rows = most_rows(2), cached_floats = (128 << 10) / sizeof(float);
   const Index tile_floats = T * T * (whole_vectors(job.in.channels) + 2 * lanes);
-  const Index fitting = larger<Index>(cached_floats / tile_floats / rows, 1) * rows;
-  const Index sharing = ceil_div(ceil_div(job.in.tiles(), tasks), rows) * rows;
-  return smaller(fitting, sharing);
+  return larger<Index>(cached_floats / tile_floats / rows, 1) * rows;
+}
+
+// Squares [first, last), no more than a block of them.
+template <int M>
+void correlate_block(const Job& job, const float* filters, const float* zeros, Index first,
+                     Index last, const Planes& inputs, const Planes& products) {
+  constexpr int T = M + 2;
+  const Index channels = job.in.channels, count = last - first;
+  transform_tiles<Transform<M>::data, T, T>(job.in, job.images, zeros, first, last, inputs, 0);
+  const Lookahead lookahead(job.in, job.out, job.out_rows * job.out_cols * job.outputs);
+  for (Index block = 0; block < job.blocks(); ++block) {
+    const Index vectors = job.block_vectors(block), width = vectors * lanes;
+    const Index pieces = ceil_div<Index>(count, vectors == 2 ? most_rows(2) : most_rows(1));
+    const float* filter = filters + block * 2 * lanes * T * T * channels;
+    for (int xi = 0; xi < T * T; ++xi, filter += channels * width)
+      for (Index piece = 0; piece < pieces; ++piece) {
+        const Index at = count * piece / pieces;
+        const Index rows = count * (piece + 1) / pieces - at;
+        const Product multiply = vectors == 2 ? Products<2>::of(rows) : Products<1>::of(rows);
+        multiply(inputs.data + xi * inputs.plane + at * inputs.width, inputs.width, channels,
+                 filter, products.data + xi * products.plane + at * width);
+      }
+    for (Index tile = first; tile < last; ++tile) {
+      if (block == 0) lookahead.fetch<1>(tile);
+      const Square square = job.square(tile, M, block);
+      write_outputs<M>(job, square, products.data + (tile - first) * width, products.plane);
+      if (job.finishes()) finish_outputs(job, square);
+    }
+  }
 }
 
 template <int M, class Weight>
@@ -180,36 +206,18 @@ void correlate(const Job& job, const Weight& weight, int threads) {
   const Scratch zeros(channels + 1);
   std::memset(zeros, 0, static_cast<std::size_t>(channels) * sizeof(float));
 
-  const Index most = block_tiles<M>(job);
+  // Tasks of whole blocks, or of parts of one where that leaves too few.
+  constexpr Index tasks = 64, few_tasks = 16, rows = most_rows(2);
+  const Index most =
+      smaller(block_tiles<M>(job), ceil_div(ceil_div(tiles, few_tasks), rows) * rows);
+  const Index grain = larger<Index>(tiles / tasks / most, 1) * most;
   const Index width = whole_vectors(channels);
-  const Lookahead lookahead(job.in, job.out, job.out_rows * job.out_cols * job.outputs);
-  const bool finishes = job.end.scale || job.end.add || job.end.relu;
-  parallel_ranges(threads, tiles, most, [&](Index first, Index last) {
-    const Index count = last - first;
+  parallel_ranges(threads, tiles, grain, [&](Index first, Index last) {
     const Index plane = plane_size(most, width), product_plane = plane_size(most, 2 * lanes);
     const Scratch inputs(T * T * plane), products(T * T * product_plane);
-    transform_tiles<Transform<M>::data, T, T>(job.in, job.images, zeros, first, last,
-                    {inputs, plane, width}, 0);
-    for (Index block = 0; block < job.blocks(); ++block) {
-      const Index vectors = job.block_vectors(block);
-      const Index pieces =
-          ceil_div<Index>(count, vectors == 2 ? most_rows(2) : most_rows(1));
-      const float* filter = filters + block * 2 * lanes * T * T * channels;
-      for (int xi = 0; xi < T * T; ++xi, filter += channels * vectors * lanes)
-        for (Index piece = 0; piece < pieces; ++piece) {
-          const Index at = count * piece / pieces;
-          const Index rows = count * (piece + 1) / pieces - at;
-          const Product multiply = vectors == 2 ? Products<2>::of(rows) : Products<1>::of(rows);
-          multiply(inputs + xi * plane + at * width, width, channels, filter,
-                   products + xi * product_plane + at * vectors * lanes);
-        }
-      for (Index tile = first; tile < last; ++tile) {
-        if (block == 0) lookahead.template fetch<1>(tile);
-        const Square square = job.square(tile, M, block);
-        write_outputs<M>(job, square, products + (tile - first) * vectors * lanes, product_plane);
-        if (finishes) finish_outputs(job, square);
-      }
-    }
+    for (Index start = first; start < last; start += most)
+      correlate_block<M>(job, filters, zeros, start, smaller(start + most, last),
+                         {inputs, plane, width}, {products, product_plane, 2 * lanes});
   });
 }
 

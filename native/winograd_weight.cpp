@@ -2,9 +2,10 @@
 //
 //   dw = G^T [ sum over squares of (A g A^T) * (B^T x B) ] G
 //
-// A chunk of squares is transformed, then each plane's product of x with g over the chunk is
-// added to that plane's sum: chunk after chunk in order, each sum by one task, so the bits do
-// not depend on the number of threads.
+// The squares are cut into parts, each with its own sum, where sums are small, and parts are
+// tasks. Large sums there is one of; then tasks are planes of it. Either way a chunk of squares is
+// transformed, each plane's product of x with g over the chunk is added to that plane's sum,
+// chunk after chunk, and parts are added in order: bits do not depend on the number of threads.
 #include "winograd.hpp"
 #include "winograd_tiles.hpp"
 
@@ -74,73 +75,116 @@ void add_plane(Plane plane, Index channels, Index vectors, bool fresh) {
   }
 }
 
-// The sums (plane, channel, output) back into filters dw (O, C, 3, 3).
 template <int M>
-void write_filters(const Convolution& c, const float* sums, Index width, float* dw, int threads) {
-  constexpr int T = M + 2;
-  const Index plane = c.channels * width;
-  parallel_for(threads, c.channels, [&](std::size_t task) {
-    const Index channel = static_cast<Index>(task);
-    for (Index start = 0; start < c.outputs; start += lanes) {
-      alignas(64) float taps[9][lanes];
-      const float* sum = sums + channel * width + start;
-      nest<Transform<M>::filter_slope, T, 3>(
-          [&](int i, int j) { return load(sum + (i * T + j) * plane); },
-          [&](int i, int j, Vector value) { store(taps[i * 3 + j], value); });
-      for (Index o = 0; o < smaller(lanes, c.outputs - start); ++o)
-        for (int tap = 0; tap < 9; ++tap)
-          dw[((start + o) * c.channels + channel) * 9 + tap] = taps[tap][o];
-    }
-  });
-}
+class Job {
+ public:
+  static constexpr int T = M + 2;
 
-template <int M>
-void weight_grad(const Convolution& c, const float* g, const float* x, float* dw, int threads) {
-  constexpr int T = M + 2;
-  const Index tile_rows = ceil_div<Index>(c.out_height, M);
-  const Index tile_cols = ceil_div<Index>(c.out_width, M);
-  const Grid in{c.images, c.height, c.width, c.channels, tile_rows, tile_cols, M,
-                c.padding_height, c.padding_width};
-  const Grid out{c.images, c.out_height, c.out_width, c.outputs, tile_rows, tile_cols, M, 0, 0};
-  const Index x_width = whole_vectors(c.channels), g_width = whole_vectors(c.outputs);
-  const Index tiles = in.tiles();
+  Job(const Convolution& c, const float* g, const float* x)
+      : c_(c), g_(g), x_(x), in_(grid(c.height, c.width, c.channels)),
+        out_(grid(c.out_height, c.out_width, c.outputs)), x_width_(whole_vectors(c.channels)),
+        g_width_(whole_vectors(c.outputs)), sum_plane_(c.channels * g_width_),
+        parts_(count_parts()), chunk_(chunk_tiles()), zeros_(larger(x_width_, g_width_) + 1) {
+    in_.top = c.padding_height;
+    in_.left = c.padding_width;
+    std::memset(zeros_, 0, static_cast<std::size_t>(larger(x_width_, g_width_)) * sizeof(float));
+  }
 
-  constexpr Index chunk_floats = (2 << 20) / sizeof(float), grain = 16;
-  const Index chunk = smaller(
-      larger<Index>(chunk_floats / (T * T * (x_width + g_width)) / grain, 4) * grain,
-      larger<Index>(tiles, 1));
-  const Index x_plane = plane_size(chunk, x_width), g_plane = plane_size(chunk, g_width);
-  const Index sum_plane = c.channels * g_width;
-  const Scratch xs(T * T * x_plane), gs(T * T * g_plane), sums(T * T * sum_plane);
-  const Scratch zeros(larger(c.channels, c.outputs) + 1);
-  std::memset(zeros, 0, static_cast<std::size_t>(larger(c.channels, c.outputs)) * 4);
-  if (tiles == 0) std::memset(sums, 0, static_cast<std::size_t>(T * T * sum_plane) * 4);
-
-  const Index blocks = ceil_div(c.outputs, 2 * lanes);
-  for (Index start = 0; start < tiles; start += chunk) {
-    const Index count = smaller(chunk, tiles - start);
-    parallel_ranges(threads, count, grain, [&](Index first, Index last) {
-      transform_tiles<Transform<M>::data, T, T>(in, x, zeros, start + first, start + last,
-                      {xs, x_plane, x_width}, first);
-      transform_tiles<Transform<M>::slope, M, T>(out, g, zeros, start + first, start + last,
-                      {gs, g_plane, g_width}, first);
+  void run(float* dw, int threads) const {
+    const Scratch sums(parts_ * sum_floats());
+    const int inside = parts_ > 1 ? 1 : threads;
+    parallel_for(threads, parts_, [&](std::size_t task) {
+      const Index part = static_cast<Index>(task);
+      add_part(in_.tiles() * part / parts_, in_.tiles() * (part + 1) / parts_,
+               sums + part * sum_floats(), inside);
     });
-    parallel_for(threads, T * T * blocks, [&](std::size_t task) {
-      const Index xi = static_cast<Index>(task) / blocks;
-      const Index output = static_cast<Index>(task) % blocks * 2 * lanes;
-      add_plane({xs + xi * x_plane, gs + xi * g_plane + output,
-                 sums + xi * sum_plane + output, x_width, g_width, count},
-                c.channels, g_width - output > lanes ? 2 : 1, start == 0);
+    write_filters(sums, dw, threads);
+  }
+
+ private:
+  Grid grid(Index rows, Index cols, Index channels) const {
+    return {c_.images, rows, cols, channels, ceil_div<Index>(c_.out_height, M),
+            ceil_div<Index>(c_.out_width, M), M, 0, 0};
+  }
+
+  Index sum_floats() const { return T * T * sum_plane_; }
+
+  Index count_parts() const {
+    constexpr Index all_sums = (2 << 20) / sizeof(float), most = 32, least = 16;
+    const Index parts = smaller(all_sums / larger<Index>(sum_floats(), 1), most);
+    return parts >= least ? larger<Index>(smaller(parts, in_.tiles() / 32), 1) : 1;
+  }
+
+  // Enough squares to be worth loading and storing a sum.
+  Index chunk_tiles() const {
+    const Index floats = (parts_ > 1 ? 1 << 20 : 2 << 20) / sizeof(float);
+    const Index tiles = floats / larger<Index>(T * T * (x_width_ + g_width_), 1);
+    return larger<Index>(tiles / grain, 4) * grain;
+  }
+
+  // The sum over squares [first, last).
+  void add_part(Index first, Index last, float* sum, int threads) const {
+    if (first == last) std::memset(sum, 0, static_cast<std::size_t>(sum_floats()) * sizeof(float));
+    const Index x_plane = plane_size(chunk_, x_width_), g_plane = plane_size(chunk_, g_width_);
+    const Scratch xs(T * T * x_plane), gs(T * T * g_plane);
+    const Index blocks = ceil_div(c_.outputs, 2 * lanes);
+    for (Index start = first; start < last; start += chunk_) {
+      const Index count = smaller(chunk_, last - start);
+      parallel_ranges(threads, count, grain, [&](Index a, Index b) {
+        transform_tiles<Transform<M>::data, T, T>(in_, x_, zeros_, start + a, start + b,
+                                                  {xs, x_plane, x_width_}, a);
+        transform_tiles<Transform<M>::slope, M, T>(out_, g_, zeros_, start + a, start + b,
+                                                   {gs, g_plane, g_width_}, a);
+      });
+      parallel_for(threads, T * T * blocks, [&](std::size_t task) {
+        const Index xi = static_cast<Index>(task) / blocks;
+        const Index output = static_cast<Index>(task) % blocks * 2 * lanes;
+        add_plane({xs + xi * x_plane, gs + xi * g_plane + output, sum + xi * sum_plane_ + output,
+                   x_width_, g_width_, count},
+                  c_.channels, g_width_ - output > lanes ? 2 : 1, start == first);
+      });
+    }
+  }
+
+  // The sums [part][plane][channel][output] back into filters dw (O, C, 3, 3).
+  void write_filters(const float* sums, float* dw, int threads) const {
+    parallel_for(threads, c_.channels, [&](std::size_t task) {
+      const Index channel = static_cast<Index>(task);
+      for (Index start = 0; start < c_.outputs; start += lanes) {
+        alignas(64) float taps[9][lanes];
+        const float* first = sums + channel * g_width_ + start;
+        nest<Transform<M>::filter_slope, T, 3>(
+            [&](int i, int j) {
+              const float* from = first + (i * T + j) * sum_plane_;
+              Vector sum = load(from);
+              for (Index part = 1; part < parts_; ++part)
+                sum += load(from + part * sum_floats());
+              return sum;
+            },
+            [&](int i, int j, Vector value) { store(taps[i * 3 + j], value); });
+        for (Index o = 0; o < smaller(lanes, c_.outputs - start); ++o)
+          for (int tap = 0; tap < 9; ++tap)
+            dw[((start + o) * c_.channels + channel) * 9 + tap] = taps[tap][o];
+      }
     });
   }
-  write_filters<M>(c, sums, g_width, dw, threads);
-}
+
+  static constexpr Index grain = 16;  // squares of a task that transforms
+
+  const Convolution& c_;
+  const float* g_;
+  const float* x_;
+  Grid in_;
+  const Grid out_;
+  const Index x_width_, g_width_, sum_plane_, parts_, chunk_;
+  const Scratch zeros_;
+};
 
 }  // namespace
 
 void winograd_weight_grad(int tile, const Convolution& c, const float* g, const float* x, float* dw,
                           int threads) {
-  tile == 2 ? weight_grad<2>(c, g, x, dw, threads) : weight_grad<4>(c, g, x, dw, threads);
+  tile == 2 ? Job<2>(c, g, x).run(dw, threads) : Job<4>(c, g, x).run(dw, threads);
 }
 
 }  // namespace chainrule::CHAINRULE_ISA
