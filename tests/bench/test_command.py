@@ -206,6 +206,13 @@ def test_steps_show_every_side():
     assert text.splitlines()[1].split() == ["mlp", "3.00", "9.00", "4.00", "0.75", "0.40-0.60"]
 
 
+def test_what_is_measured_once_has_no_middle_half():
+    memory = Row("memory/mlp", "mlp", "MB", {"chainrule": 1.0, "torch": 4.0}, "torch", 0.25)
+    text = printed(result_of(memory), "memory")
+    assert "middle half" not in text
+    assert text.splitlines()[1].split() == ["mlp", "1.00", "4.00", "0.25"]
+
+
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"schema": 1}', "\x00"])
 def test_another_file_is_no_result(tmp_path, content):
     (tmp_path / "r.json").write_text(content)

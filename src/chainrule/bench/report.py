@@ -73,13 +73,12 @@ def group_table(result: Result, group: str) -> RenderableType:
 def _plain(group: str, rows: Sequence[Row]) -> Table:
     sides = [s for s in (OURS, DEFAULT, CHANNELS_LAST) if any(s in row.values for row in rows)]
     compared = any(row.ratio is not None for row in rows)
-    table = _table(
-        f"{TITLES[group]}, {rows[0].unit}", [*sides, *["ratio", "middle half"] * compared]
-    )
+    spread = any(row.quartiles is not None for row in rows)
+    columns = [*sides, *["ratio"] * compared, *["middle half"] * spread]
+    table = _table(f"{TITLES[group]}, {rows[0].unit}", columns)
     for row in rows:
         cells = [_number(row.values.get(side)) for side in sides]
-        if compared:
-            cells += [_ratio(row), _quartiles(row)]
+        cells += [_ratio(row)] * compared + [_quartiles(row)] * spread
         table.add_row(escape(row.title), *cells)
     return table
 
@@ -138,7 +137,7 @@ def _number(value: float | None) -> str:
 
 
 def _whole(value: float | None) -> str:
-    return "" if value is None else f"{value:.0f}"
+    return "" if value is None else f"{value:.0f}" if value >= 10 else f"{value:.1f}"
 
 
 def _ratio(row: Row) -> str:
