@@ -305,6 +305,80 @@ void max_pool2d_backward(Input g, Taps index, Output dx, Pair kernel, Pair strid
   active().max_pool2d_backward(p, g.data(), index.data(), dx.data(), threads);
 }
 
+void add(Input a, Input b, Output y, int threads) {
+  require(a.size() == b.size() && a.size() == y.size(), "add: sizes differ");
+  active().add(a.data(), b.data(), y.data(), y.size(), threads);
+}
+
+// Classes are the last axis; all others count as rows.
+Rows rows_of_classes(const Input& x, const Output& y) {
+  require(x.ndim() >= 1 && x.shape(x.ndim() - 1) > 0, "softmax: needs classes");
+  require(x.size() == y.size(), "softmax: sizes differ");
+  const std::size_t classes = x.shape(x.ndim() - 1);
+  require(classes <= INT32_MAX, "softmax: too many classes");
+  return {static_cast<std::ptrdiff_t>(x.size() / classes), static_cast<std::ptrdiff_t>(classes)};
+}
+
+void softmax(Input x, Output y, bool logarithm, int threads) {
+  const auto [rows, classes] = rows_of_classes(x, y);
+  (logarithm ? active().log_softmax : active().softmax)(x.data(), y.data(), rows, classes,
+                                                        threads);
+}
+
+void softmax_backward(Input g, Input y, Output dx, bool logarithm, int threads) {
+  const auto [rows, classes] = rows_of_classes(g, dx);
+  require(y.size() == g.size(), "softmax_backward: sizes differ");
+  (logarithm ? active().log_softmax_backward : active().softmax_backward)(
+      g.data(), y.data(), dx.data(), rows, classes, threads);
+}
+
+using Target = nb::ndarray<const std::int64_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+
+// scores (N, C), target (N) in [0, C), and one number for each row.
+template <class Vector>
+Rows rows_of_scores(const Input& scores, const Target& target, const Vector& vector,
+                    const Output& out) {
+  require(scores.ndim() == 2, "loss: scores need two axes");
+  const Rows sizes = rows_of_classes(scores, out);
+  require(target.shape(0) == scores.shape(0) && vector.size() == scores.shape(0),
+          "loss: shapes disagree");
+  for (std::size_t i = 0; i < target.shape(0); ++i)
+    require(0 <= target(i) && target(i) < sizes.channels, "loss: a target is no class");
+  return sizes;
+}
+
+void cross_entropy(Input logits, Target target, Output loss, Output log_probs, int threads) {
+  const auto [rows, classes] = rows_of_scores(logits, target, loss, log_probs);
+  active().cross_entropy(logits.data(), target.data(), loss.data(), log_probs.data(), rows,
+                         classes, threads);
+}
+
+void cross_entropy_backward(Input g, Input log_probs, Target target, Output dlogits,
+                            int threads) {
+  const auto [rows, classes] = rows_of_scores(log_probs, target, g, dlogits);
+  active().cross_entropy_backward(g.data(), log_probs.data(), target.data(), dlogits.data(), rows,
+                                  classes, threads);
+}
+
+void multi_margin_loss(Input scores, Target target, bool squared, float margin, Output loss,
+                       int threads) {
+  require(scores.ndim() == 2 && scores.shape(1) > 0 && scores.shape(1) <= INT32_MAX &&
+              target.shape(0) == scores.shape(0) && loss.size() == scores.shape(0),
+          "loss: shapes disagree");
+  for (std::size_t i = 0; i < target.shape(0); ++i)
+    require(0 <= target(i) && target(i) < static_cast<std::int64_t>(scores.shape(1)),
+            "loss: a target is no class");
+  active().multi_margin_loss(scores.data(), target.data(), squared, margin, loss.data(),
+                             scores.shape(0), scores.shape(1), threads);
+}
+
+void multi_margin_loss_backward(Input g, Input scores, Target target, bool squared, float margin,
+                                Output dscores, int threads) {
+  const auto [rows, classes] = rows_of_scores(scores, target, g, dscores);
+  active().multi_margin_loss_backward(g.data(), scores.data(), target.data(), squared, margin,
+                                      dscores.data(), rows, classes, threads);
+}
+
 using Edges = nb::ndarray<const std::int64_t, nb::shape<-1, 2>, nb::c_contig, nb::device::cpu>;
 
 // images is (N, H, W, C), means (N, OH, OW, C); one pair of edges for each row or column of means.
@@ -552,6 +626,22 @@ NB_MODULE(_native, m) {
   m.def("max_pool2d_backward", &max_pool2d_backward, "g"_a.noconvert(), "index"_a.noconvert(),
         "dx"_a.noconvert(), "kernel"_a, "stride"_a, "padding"_a, "dilation"_a, "threads"_a,
         ReleaseGil());
+  m.def("add", &add, "a"_a.noconvert(), "b"_a.noconvert(), "y"_a.noconvert(), "threads"_a,
+        ReleaseGil());
+  m.def("softmax", &softmax, "x"_a.noconvert(), "y"_a.noconvert(), "logarithm"_a, "threads"_a,
+        ReleaseGil());
+  m.def("softmax_backward", &softmax_backward, "g"_a.noconvert(), "y"_a.noconvert(),
+        "dx"_a.noconvert(), "logarithm"_a, "threads"_a, ReleaseGil());
+  m.def("cross_entropy", &cross_entropy, "logits"_a.noconvert(), "target"_a.noconvert(),
+        "loss"_a.noconvert(), "log_probs"_a.noconvert(), "threads"_a, ReleaseGil());
+  m.def("cross_entropy_backward", &cross_entropy_backward, "g"_a.noconvert(),
+        "log_probs"_a.noconvert(), "target"_a.noconvert(), "dlogits"_a.noconvert(), "threads"_a,
+        ReleaseGil());
+  m.def("multi_margin_loss", &multi_margin_loss, "scores"_a.noconvert(), "target"_a.noconvert(),
+        "squared"_a, "margin"_a, "loss"_a.noconvert(), "threads"_a, ReleaseGil());
+  m.def("multi_margin_loss_backward", &multi_margin_loss_backward, "g"_a.noconvert(),
+        "scores"_a.noconvert(), "target"_a.noconvert(), "squared"_a, "margin"_a,
+        "dscores"_a.noconvert(), "threads"_a, ReleaseGil());
   m.def("mean_pool", &mean_pool, "x"_a.noconvert(), "y"_a.noconvert(), "rows"_a.noconvert(),
         "row_divisors"_a.noconvert(), "cols"_a.noconvert(), "col_divisors"_a.noconvert(),
         "threads"_a, ReleaseGil());

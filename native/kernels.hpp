@@ -153,6 +153,30 @@ struct Kernels {
   void (*max_pool2d)(const Pool&, const float* x, float* y, std::uint8_t* index, int threads);
   void (*max_pool2d_backward)(const Pool&, const float* g, const std::uint8_t* index, float* dx,
                               int threads);
+  // y = a + b; n elements. y may alias a or b.
+  void (*add)(const float* a, const float* b, float* y, std::ptrdiff_t n, int threads);
+  // Arrays are (rows, classes); g of a loss, loss and target are (rows), targets in [0, classes).
+  void (*softmax)(const float* x, float* y, std::ptrdiff_t rows, std::ptrdiff_t classes,
+                  int threads);
+  void (*softmax_backward)(const float* g, const float* y, float* dx, std::ptrdiff_t rows,
+                           std::ptrdiff_t classes, int threads);
+  void (*log_softmax)(const float* x, float* y, std::ptrdiff_t rows, std::ptrdiff_t classes,
+                      int threads);
+  void (*log_softmax_backward)(const float* g, const float* y, float* dx, std::ptrdiff_t rows,
+                               std::ptrdiff_t classes, int threads);
+  void (*cross_entropy)(const float* logits, const std::int64_t* target, float* loss,
+                        float* log_probs, std::ptrdiff_t rows, std::ptrdiff_t classes,
+                        int threads);
+  void (*cross_entropy_backward)(const float* g, const float* log_probs,
+                                 const std::int64_t* target, float* dlogits, std::ptrdiff_t rows,
+                                 std::ptrdiff_t classes, int threads);
+  void (*multi_margin_loss)(const float* scores, const std::int64_t* target, bool squared,
+                            float margin, float* loss, std::ptrdiff_t rows,
+                            std::ptrdiff_t classes, int threads);
+  void (*multi_margin_loss_backward)(const float* g, const float* scores,
+                                     const std::int64_t* target, bool squared, float margin,
+                                     float* dscores, std::ptrdiff_t rows, std::ptrdiff_t classes,
+                                     int threads);
   // y (N, rows, cols, C): the sum over each bin by the product of its two divisors.
   void (*mean_pool)(const Images&, const Bins& rows, const Bins& cols, const float* x, float* y,
                     int threads);

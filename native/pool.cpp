@@ -6,40 +6,18 @@ namespace {
 
 using Tap = std::uint8_t;
 
-typedef std::int32_t IntVector __attribute__((vector_size(CHAINRULE_VECTOR_BYTES)));
 typedef Tap TapVector __attribute__((vector_size(CHAINRULE_VECTOR_BYTES / 4)));
 typedef Tap UnalignedTaps
     __attribute__((vector_size(CHAINRULE_VECTOR_BYTES / 4), aligned(1), may_alias));
 
-// Up to `lanes` channels of a pixel. Where they do not fill a vector, a load or store runs on
-// into the next pixel, but not beyond the end of what this task may touch: lanes that were
-// loaded so are never used, and what was stored so is overwritten when its own pixel's turn
-// comes.
+// Up to `lanes` channels of a pixel. What a store leaves in the next pixel is overwritten when
+// that one's turn comes.
 struct Channels {
   Index start, count;
 
-  Vector from(const float* p, const float* end) const {
-    if (p + lanes <= end) return load(p);
-    Vector v = {};
-    std::memcpy(&v, p, static_cast<std::size_t>(count) * sizeof(float));
-    return v;
-  }
+  Vector from(const float* p, const float* end) const { return load_some(p, count, end); }
 
-  IntVector from(const Tap* p, const Tap* end) const {
-    TapVector taps = {};
-    if (p + lanes <= end)
-      taps = *reinterpret_cast<const UnalignedTaps*>(p);
-    else
-      std::memcpy(&taps, p, static_cast<std::size_t>(count));
-    return __builtin_convertvector(taps, IntVector);
-  }
-
-  void to(float* p, const float* end, Vector v) const {
-    if (p + lanes <= end)
-      store(p, v);
-    else
-      std::memcpy(p, &v, static_cast<std::size_t>(count) * sizeof(float));
-  }
+  void to(float* p, const float* end, Vector v) const { store_some(p, count, end, v); }
 
   void to(Tap* p, const Tap* end, IntVector v) const {
     const TapVector taps = __builtin_convertvector(v, TapVector);

@@ -27,6 +27,8 @@ typedef float Vector __attribute__((vector_size(CHAINRULE_VECTOR_BYTES)));
 typedef float UnalignedVector
     __attribute__((vector_size(CHAINRULE_VECTOR_BYTES), aligned(4), may_alias));
 
+typedef std::int32_t IntVector __attribute__((vector_size(CHAINRULE_VECTOR_BYTES)));
+
 // Signed: offsets of pixels may point before an image.
 using Index = std::ptrdiff_t;
 
@@ -41,6 +43,22 @@ constexpr int registers = 16;
 
 inline Vector load(const float* p) { return *reinterpret_cast<const UnalignedVector*>(p); }
 inline void store(float* p, Vector v) { *reinterpret_cast<UnalignedVector*>(p) = v; }
+
+// Up to `lanes` numbers at p, of which the first `count` are meant. A load or store runs on into
+// what follows, which is faster than stopping, but not beyond `end`. So lanes from `count` on
+// hold anything after a load, and what a store left behind its numbers must be written later.
+inline Vector load_some(const float* p, Index count, const float* end) {
+  if (p + lanes <= end) return load(p);
+  Vector v = {};
+  std::memcpy(&v, p, static_cast<std::size_t>(count) * sizeof(float));
+  return v;
+}
+inline void store_some(float* p, Index count, const float* end, Vector v) {
+  if (p + lanes <= end)
+    store(p, v);
+  else
+    std::memcpy(p, &v, static_cast<std::size_t>(count) * sizeof(float));
+}
 
 // `Vector{} + x` would cost an addition; this is one broadcast.
 inline Vector broadcast(float x) {
@@ -62,6 +80,17 @@ inline Vector in_register(Vector v) {
   asm("" : "+w"(v));
 #endif
   return v;
+}
+
+// 0, 1, 2, ...
+inline IntVector lane_numbers() {
+#if CHAINRULE_VECTOR_BYTES == 64
+  return IntVector{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+#elif CHAINRULE_VECTOR_BYTES == 32
+  return IntVector{0, 1, 2, 3, 4, 5, 6, 7};
+#else
+  return IntVector{0, 1, 2, 3};
+#endif
 }
 
 template <class T>

@@ -1,6 +1,8 @@
 #include "activation.hpp"
+#include "arithmetic.hpp"
 #include "conv.hpp"
 #include "linear.hpp"
+#include "loss.hpp"
 #include "norm.hpp"
 #include "optimizer.hpp"
 #include "peak.hpp"
@@ -30,6 +32,15 @@ const Kernels kernels = {
     .relu_bias_backward = relu_bias_backward,
     .max_pool2d = max_pool2d,
     .max_pool2d_backward = max_pool2d_backward,
+    .add = add,
+    .softmax = softmax,
+    .softmax_backward = softmax_backward,
+    .log_softmax = log_softmax,
+    .log_softmax_backward = log_softmax_backward,
+    .cross_entropy = cross_entropy,
+    .cross_entropy_backward = cross_entropy_backward,
+    .multi_margin_loss = multi_margin_loss,
+    .multi_margin_loss_backward = multi_margin_loss_backward,
     .mean_pool = mean_pool,
     .mean_pool_backward = mean_pool_backward,
     .sgd_step = sgd_step,

@@ -42,9 +42,11 @@ except ModuleNotFoundError as error:
     ) from error
 
 __all__ = [
+    "accumulate",
     "adam_step",
     "adaptive_avg_pool2d",
     "adaptive_avg_pool2d_backward",
+    "add",
     "avg_pool2d",
     "avg_pool2d_backward",
     "batch_norm_add_relu_backward",
@@ -55,16 +57,24 @@ __all__ = [
     "conv2d_input_grad",
     "conv2d_moments",
     "conv2d_weight_grad",
+    "cross_entropy",
+    "cross_entropy_backward",
     "linear",
+    "log_softmax",
+    "log_softmax_backward",
     "max_pool2d",
     "max_pool2d_backward",
     "moments",
+    "multi_margin_loss",
+    "multi_margin_loss_backward",
     "normalise",
     "relu",
     "relu_backward",
     "relu_bias_backward",
     "scale_shift",
     "sgd_step",
+    "softmax",
+    "softmax_backward",
 ]
 
 ISA_VARIABLE = "CHAINRULE_ISA"
@@ -72,6 +82,7 @@ WINOGRAD_VARIABLE = "CHAINRULE_WINOGRAD"
 WINOGRAD = {"off": 0, "2": 2, "4": 4}  # setting: most outputs of a square along each axis
 CHANNELS_LAST = (0, 2, 3, 1)
 NO_EPILOGUE = Epilogue()
+LARGE = 1 << 17  # elements; NumPy is as fast with fewer, which one task would take
 MOST_TAPS = 256  # of a pooling window: their numbers are bytes
 
 
@@ -127,6 +138,25 @@ if os.environ.get(ISA_VARIABLE):
     choose_instruction_set(os.environ[ISA_VARIABLE])
 if os.environ.get(WINOGRAD_VARIABLE):
     choose_winograd(os.environ[WINOGRAD_VARIABLE])
+
+
+def add(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    axes = _memory_order(a) if a.size >= LARGE else None
+    if axes is None or _memory_order(b) != axes:
+        return reference.add(a, b)
+    a = a.transpose(axes)
+    y = _native.empty(a.shape)
+    _native.add(a, b.transpose(axes), y, get_num_threads())
+    return _restore(y, axes)
+
+
+def accumulate(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    axes = _memory_order(a) if a.size >= LARGE else None
+    if axes is None or _memory_order(b) != axes:
+        return reference.accumulate(a, b)
+    memory = a.transpose(axes)
+    _native.add(memory, b.transpose(axes), memory, get_num_threads())
+    return a
 
 
 def relu(x: np.ndarray) -> np.ndarray:
@@ -402,6 +432,94 @@ def max_pool2d_backward(
     g, index = _channels_last(g), _channels_last(index)
     _native.max_pool2d_backward(g, index, dx, *geometry, get_num_threads())
     return dx.transpose(0, 3, 1, 2)
+
+
+def softmax(x: np.ndarray, axis: int) -> np.ndarray:
+    rows = _rows(x, axis)
+    if rows is None:
+        return reference.softmax(x, axis)
+    y = _native.empty(rows.shape)
+    _native.softmax(rows, y, False, get_num_threads())
+    return y if rows is x else np.moveaxis(y, -1, axis)
+
+
+def log_softmax(x: np.ndarray, axis: int) -> np.ndarray:
+    rows = _rows(x, axis)
+    if rows is None:
+        return reference.log_softmax(x, axis)
+    y = _native.empty(rows.shape)
+    _native.softmax(rows, y, True, get_num_threads())
+    return y if rows is x else np.moveaxis(y, -1, axis)
+
+
+def softmax_backward(g: np.ndarray, y: np.ndarray, axis: int) -> np.ndarray:
+    slopes, rows = _rows(g, axis), _rows(y, axis)
+    if slopes is None or rows is None:
+        return reference.softmax_backward(g, y, axis)
+    dx = _native.empty(rows.shape)
+    _native.softmax_backward(slopes, rows, dx, False, get_num_threads())
+    return dx if rows is y else np.moveaxis(dx, -1, axis)
+
+
+def log_softmax_backward(g: np.ndarray, y: np.ndarray, axis: int) -> np.ndarray:
+    slopes, rows = _rows(g, axis), _rows(y, axis)
+    if slopes is None or rows is None:
+        return reference.log_softmax_backward(g, y, axis)
+    dx = _native.empty(rows.shape)
+    _native.softmax_backward(slopes, rows, dx, True, get_num_threads())
+    return dx if rows is y else np.moveaxis(dx, -1, axis)
+
+
+def cross_entropy(logits: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    rows = _rows(logits, 1)
+    if rows is None:
+        return reference.cross_entropy(logits, target)
+    loss, log_probs = np.empty(len(rows), np.float32), _native.empty(rows.shape)
+    _native.cross_entropy(rows, _labels(target), loss, log_probs, get_num_threads())
+    return loss, log_probs
+
+
+def cross_entropy_backward(g: np.ndarray, log_probs: np.ndarray, target: np.ndarray) -> np.ndarray:
+    rows = _rows(log_probs, 1)
+    if rows is None or not _are_float32(g):
+        return reference.cross_entropy_backward(g, log_probs, target)
+    dlogits = _native.empty(rows.shape)
+    g, labels = np.ascontiguousarray(g), _labels(target)
+    _native.cross_entropy_backward(g, rows, labels, dlogits, get_num_threads())
+    return dlogits
+
+
+def multi_margin_loss(scores: np.ndarray, target: np.ndarray, p: int, margin: float) -> np.ndarray:
+    rows = _rows(scores, 1)
+    if rows is None or p not in (1, 2):
+        return reference.multi_margin_loss(scores, target, p, margin)
+    loss = np.empty(len(rows), np.float32)
+    _native.multi_margin_loss(rows, _labels(target), p == 2, margin, loss, get_num_threads())
+    return loss
+
+
+def multi_margin_loss_backward(
+    g: np.ndarray, scores: np.ndarray, target: np.ndarray, p: int, margin: float
+) -> np.ndarray:
+    rows = _rows(scores, 1)
+    if rows is None or p not in (1, 2) or not _are_float32(g):
+        return reference.multi_margin_loss_backward(g, scores, target, p, margin)
+    dscores = _native.empty(rows.shape)
+    g, labels = np.ascontiguousarray(g), _labels(target)
+    _native.multi_margin_loss_backward(g, rows, labels, p == 2, margin, dscores, get_num_threads())
+    return dscores
+
+
+def _rows(x: np.ndarray, axis: int) -> np.ndarray | None:
+    """x with this axis last, if it then lies in memory row by row; None for reference."""
+    if x.dtype != np.float32 or not x.size:
+        return None
+    rows = x if axis in (-1, x.ndim - 1) else np.moveaxis(x, axis, -1)
+    return rows if rows.flags.c_contiguous else None
+
+
+def _labels(target: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(target, np.int64)
 
 
 def avg_pool2d(

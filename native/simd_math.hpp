@@ -1,0 +1,79 @@
+// exp and its relatives on vectors, to within a few units in the last place.
+#pragma once
+#include "simd.hpp"
+
+namespace chainrule::CHAINRULE_ISA {
+
+inline IntVector bits_of(Vector v) { return reinterpret_cast<IntVector>(v); }
+inline Vector from_bits(IntVector v) { return reinterpret_cast<Vector>(v); }
+inline Vector at_most(Vector v, float limit) { return v > broadcast(limit) ? broadcast(limit) : v; }
+inline Vector at_least(Vector v, float limit) {
+  return v < broadcast(limit) ? broadcast(limit) : v;
+}
+
+// exp(x) = 2^n (1 + tail), with tail = exp(r) - 1 for the rest r = x - n ln 2, |r| <= ln(2)/2.
+struct ExpParts {
+  IntVector n;
+  Vector tail;
+};
+
+inline ExpParts exp_parts(Vector x) {
+  // Beyond these bounds float32 holds nothing but 0 and infinity. A NaN passes.
+  x = at_least(at_most(x, 89.0f), -104.0f);
+  // Adding 1.5 * 2^23 leaves no bits for a fraction, and n in the lowest bits.
+  const Vector shift = broadcast(12582912.0f);
+  const Vector shifted = x * broadcast(1.44269504088896341f) + shift;
+  const Vector n = shifted - shift;
+  // ln 2 in two parts; the first has so few bits that its product with n is exact.
+  Vector r = x - n * broadcast(0.693359375f);
+  r = r + n * broadcast(2.12194440054690583e-4f);
+  // Taylor's series; the first term left out is below 5e-9.
+  Vector series = broadcast(1.0f / 5040);
+  series = series * r + broadcast(1.0f / 720);
+  series = series * r + broadcast(1.0f / 120);
+  series = series * r + broadcast(1.0f / 24);
+  series = series * r + broadcast(1.0f / 6);
+  series = series * r + broadcast(1.0f / 2);
+  return {bits_of(shifted) - bits_of(shift), series * r * r + r};
+}
+
+inline Vector power_of_two(IntVector n) { return from_bits((n + 127) << 23); }
+
+inline Vector exp(Vector x) {
+  const auto [n, tail] = exp_parts(x);
+  // In two factors: 2^n itself may lie beyond float32 where the product does not.
+  const IntVector half = n >> 1;
+  return (broadcast(1.0f) + tail) * power_of_two(half) * power_of_two(n - half);
+}
+
+// 1/(1 + exp(-x))
+inline Vector sigmoid(Vector x) { return broadcast(1.0f) / (broadcast(1.0f) + exp(-x)); }
+
+// (exp(2x) - 1)/(exp(2x) + 1), from exp(2x) - 1 without cancellation near 0.
+inline Vector tanh(Vector x) {
+  // Where |x| > 9.01 float32 cannot tell the result from 1.
+  const Vector limited = at_least(at_most(x, 10.0f), -10.0f);
+  const auto [n, tail] = exp_parts(limited + limited);
+  const Vector scale = power_of_two(n);
+  const Vector difference = scale * tail + (scale - broadcast(1.0f));
+  return difference / (difference + broadcast(2.0f));
+}
+
+// Over the lanes, in a fixed order.
+inline float sum_of(Vector v) {
+  float halves[lanes];
+  std::memcpy(halves, &v, sizeof halves);
+  for (Index n = lanes / 2; n > 0; n /= 2)
+    for (Index i = 0; i < n; ++i) halves[i] += halves[i + n];
+  return halves[0];
+}
+
+inline float max_of(Vector v) {
+  float halves[lanes];
+  std::memcpy(halves, &v, sizeof halves);
+  for (Index n = lanes / 2; n > 0; n /= 2)
+    for (Index i = 0; i < n; ++i) halves[i] = larger(halves[i], halves[i + n]);
+  return halves[0];
+}
+
+}  // namespace chainrule::CHAINRULE_ISA
