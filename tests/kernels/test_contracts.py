@@ -153,7 +153,7 @@ NORMS = [  # channels that fill vectors, that repeat until they do, and too many
     (0, 3, 2, 2),
 ]
 
-MATRICES = [(5, 4), (1, 1), (3, 10), (0, 6)]
+MATRICES = [(5, 4), (1, 1), (3, 10), (2, 16), (3, 33), (9, 100), (0, 6)]
 
 
 LINEARS = [  # N, I, O: beyond a slice of depth, beyond a tile and a panel, thin, empty
@@ -339,7 +339,7 @@ def cases() -> Iterator[Case]:
                 name, f"{shape}", lambda rng, s=shape: (rng.normal(size=s), rng.normal(size=s))
             )
 
-    for shape, axis in product([(4, 5), (2, 3, 4), (1, 1), (0, 3)], [0, 1, -1]):
+    for shape, axis in product([(4, 5), (2, 3, 4), (9, 40), (1, 1), (0, 3)], [0, 1, -1]):
         for name in ("softmax", "log_softmax"):
             yield Case(
                 name,
@@ -767,6 +767,19 @@ def test_large_batch_norms(shape: tuple[int, ...], tier: str):
     )
 
 
+@pytest.mark.parametrize("shape", [(3, 5, 7, 11), (600, 1000)], ids=str)
+def test_large_sums_of_two(shape: tuple[int, ...], tier: str):
+    """Enough to leave NumPy; every memory order that it sees, and two that differ."""
+    rng = np.random.default_rng(3)
+    a, b = (rng.normal(size=shape).astype(np.float32).repeat(120, axis=1) for _ in range(2))
+    for left, right in product((contiguous, channels_last, backwards), repeat=2):
+        x, y = left(a.copy()), right(b)
+        total = kernels.add(x, y)
+        np.testing.assert_array_equal(total, a + b)
+        assert kernels.accumulate(x, y) is x
+        np.testing.assert_array_equal(x, a + b)
+
+
 def test_a_wrong_kernel_would_be_noticed():
     case = next(case for case in CASES if case.kernel == "conv2d")
     (truth,) = definition(case, "float32")
@@ -820,6 +833,19 @@ def test_softmax_survives_huge_logits(tier: str):
     np.testing.assert_array_equal(kernels.softmax(x, 1), [[1, 0, 0]])
     loss, _ = kernels.cross_entropy(x, np.array([2]))
     np.testing.assert_allclose(loss, [2e4])
+
+
+def test_softmax_and_losses_pass_nan_on_and_take_minus_infinity(tier: str):
+    x = np.zeros((3, 20), np.float32)
+    x[0, 3], x[1, 19] = np.nan, -np.inf
+    target = np.array([0, 1, 2])
+    y, log_y = kernels.softmax(x, 1), kernels.log_softmax(x, 1)
+    loss, _ = kernels.cross_entropy(x, target)
+    for result in (y[0], log_y[0], loss[0], kernels.multi_margin_loss(x, target, 1, 1.0)[0]):
+        assert np.isnan(result).all()
+    np.testing.assert_allclose(y[1:, 0], [1 / 19, 1 / 20], rtol=1e-6)
+    assert y[1, 19] == 0 and np.isneginf(log_y[1, 19])
+    np.testing.assert_allclose(loss[1:], np.log([19, 20]), rtol=1e-6)
 
 
 def test_losses_start_where_they_should(tier: str):

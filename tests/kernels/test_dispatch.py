@@ -159,6 +159,23 @@ def test_native_leaves_a_step_to_reference_where_memory_does_not_fit():
 
 
 @needs_native
+def test_native_refuses_labels_that_are_no_class_and_bins_outside_the_image():
+    scores = np.zeros((2, 3), np.float32)
+    for labels in ([0, 3], [-1, 0], [0]):
+        target = np.array(labels)
+        with kernels.use("native"), pytest.raises(ValueError, match="loss:"):
+            kernels.cross_entropy(scores, target)
+        with kernels.use("native"), pytest.raises(ValueError, match="loss:"):
+            kernels.multi_margin_loss(scores, target, 1, 1.0)
+    from chainrule.kernels import _native
+
+    x, y = np.zeros((1, 4, 4, 1), np.float32), np.zeros((1, 1, 1, 1), np.float32)
+    inside, beyond, one = np.array([[0, 4]]), np.array([[0, 5]]), np.ones(1, np.float32)
+    with pytest.raises(ValueError, match="outside the image"):
+        _native.mean_pool(x, y, inside, one, beyond, one, 1)
+
+
+@needs_native
 def test_memory_is_reused_and_never_while_it_is_held():
     from chainrule.kernels import _native
 

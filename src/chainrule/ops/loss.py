@@ -30,6 +30,13 @@ def reduce(loss: Array, reduction: Reduction) -> Array:
     raise ConfigError(f'reduction must be "mean", "sum" or "none", got {reduction!r}')
 
 
+def _factor(reduction: Reduction, samples: int) -> float | None:
+    """What a reduction multiplies the sum of the losses with; None if it adds nothing up."""
+    if reduction == "mean":
+        return 1 / samples if samples else math.nan
+    return 1.0 if reduction == "sum" else None
+
+
 def _check_labels(name: str, scores: Array, target: Any, ignore_index: int | None = None) -> Any:
     """The labels as an integer array, each of them a class of ``scores`` (N, C, *)."""
     _check_target(name, target)
@@ -93,7 +100,10 @@ def cross_entropy(
     labels = _check_labels("cross_entropy", input, target, ignore_index)
     plain = input.ndim == 2 and weight is None and not label_smoothing
     if plain and not (labels == ignore_index).any():
-        return reduce(_cross_entropy(input, labels), reduction)
+        factor = _factor(reduction, len(labels))
+        if factor is None or input.dtype == np.float16:  # whose sum could overflow
+            return reduce(_cross_entropy(input, labels), reduction)
+        return _cross_entropy(input, labels, factor)
     log_p = log_softmax(input, 1 if input.ndim > 1 else 0)
     hard = nll_loss(log_p, target, weight, ignore_index, reduction)
     if not label_smoothing:
@@ -149,18 +159,27 @@ def _cross_entropy_of_distribution(
 
 
 @op(name="cross_entropy", aux=True)
-def _cross_entropy(input: Array, target: Any) -> tuple[Array, Array]:
-    """Per-sample cross entropy of scores (N, C) and class numbers (N,), and log p."""
-    return kernels.cross_entropy(input, target)
+def _cross_entropy(input: Array, target: Any, factor: float | None = None) -> tuple[Array, Array]:
+    """Cross entropy of scores (N, C) and class numbers (N,), and log p.
+
+    Of each sample, or with a factor: factor · the sum over samples, in one step of the graph.
+    """
+    losses, log_p = kernels.cross_entropy(input, target)
+    return losses if factor is None else losses.sum() * factor, log_p
 
 
-def _cross_entropy_vjp(g: Array, input: Array, target: Any, aux: Array) -> Array:
-    """dz = g · (p - onehot(t))."""
+def _cross_entropy_vjp(
+    g: Array, input: Array, target: Any, aux: Array, factor: float | None
+) -> Array:
+    """dz = g · (p - onehot(t)), where g of a reduced loss is one number for all samples."""
     if isinstance(g, np.ndarray):
+        if factor is not None:
+            g = np.full(len(target), g * factor, g.dtype)
         return kernels.cross_entropy_backward(g, aux, target)
     onehot = np.zeros(input.shape, aux.dtype)
     onehot[np.arange(len(target)), target] = 1
-    return unsqueeze(g, 1) * (softmax(input, 1) - onehot)
+    slopes = unsqueeze(g, 1) if factor is None else g * factor
+    return slopes * (softmax(input, 1) - onehot)
 
 
 _cross_entropy.vjp(input=_cross_entropy_vjp)
