@@ -767,11 +767,11 @@ def test_large_batch_norms(shape: tuple[int, ...], tier: str):
     )
 
 
-@pytest.mark.parametrize("shape", [(3, 5, 7, 11), (600, 1000)], ids=str)
+@pytest.mark.parametrize("shape", [(3, 50, 70, 15), (300, 500)], ids=str)
 def test_large_sums_of_two(shape: tuple[int, ...], tier: str):
     """Enough to leave NumPy; every memory order that it sees, and two that differ."""
     rng = np.random.default_rng(3)
-    a, b = (rng.normal(size=shape).astype(np.float32).repeat(120, axis=1) for _ in range(2))
+    a, b = (rng.normal(size=shape).astype(np.float32) for _ in range(2))
     for left, right in product((contiguous, channels_last, backwards), repeat=2):
         x, y = left(a.copy()), right(b)
         total = kernels.add(x, y)

@@ -435,7 +435,7 @@ def max_pool2d_backward(
 
 
 def softmax(x: np.ndarray, axis: int) -> np.ndarray:
-    rows = _rows(x, axis)
+    rows = _class_rows(x, axis)
     if rows is None:
         return reference.softmax(x, axis)
     y = _native.empty(rows.shape)
@@ -444,7 +444,7 @@ def softmax(x: np.ndarray, axis: int) -> np.ndarray:
 
 
 def log_softmax(x: np.ndarray, axis: int) -> np.ndarray:
-    rows = _rows(x, axis)
+    rows = _class_rows(x, axis)
     if rows is None:
         return reference.log_softmax(x, axis)
     y = _native.empty(rows.shape)
@@ -453,7 +453,7 @@ def log_softmax(x: np.ndarray, axis: int) -> np.ndarray:
 
 
 def softmax_backward(g: np.ndarray, y: np.ndarray, axis: int) -> np.ndarray:
-    slopes, rows = _rows(g, axis), _rows(y, axis)
+    slopes, rows = _class_rows(g, axis), _class_rows(y, axis)
     if slopes is None or rows is None:
         return reference.softmax_backward(g, y, axis)
     dx = _native.empty(rows.shape)
@@ -462,7 +462,7 @@ def softmax_backward(g: np.ndarray, y: np.ndarray, axis: int) -> np.ndarray:
 
 
 def log_softmax_backward(g: np.ndarray, y: np.ndarray, axis: int) -> np.ndarray:
-    slopes, rows = _rows(g, axis), _rows(y, axis)
+    slopes, rows = _class_rows(g, axis), _class_rows(y, axis)
     if slopes is None or rows is None:
         return reference.log_softmax_backward(g, y, axis)
     dx = _native.empty(rows.shape)
@@ -471,7 +471,7 @@ def log_softmax_backward(g: np.ndarray, y: np.ndarray, axis: int) -> np.ndarray:
 
 
 def cross_entropy(logits: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    rows = _rows(logits, 1)
+    rows = _class_rows(logits, 1)
     if rows is None:
         return reference.cross_entropy(logits, target)
     loss, log_probs = np.empty(len(rows), np.float32), _native.empty(rows.shape)
@@ -480,7 +480,7 @@ def cross_entropy(logits: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, n
 
 
 def cross_entropy_backward(g: np.ndarray, log_probs: np.ndarray, target: np.ndarray) -> np.ndarray:
-    rows = _rows(log_probs, 1)
+    rows = _class_rows(log_probs, 1)
     if rows is None or not _are_float32(g):
         return reference.cross_entropy_backward(g, log_probs, target)
     dlogits = _native.empty(rows.shape)
@@ -490,7 +490,7 @@ def cross_entropy_backward(g: np.ndarray, log_probs: np.ndarray, target: np.ndar
 
 
 def multi_margin_loss(scores: np.ndarray, target: np.ndarray, p: int, margin: float) -> np.ndarray:
-    rows = _rows(scores, 1)
+    rows = _class_rows(scores, 1)
     if rows is None or p not in (1, 2):
         return reference.multi_margin_loss(scores, target, p, margin)
     loss = np.empty(len(rows), np.float32)
@@ -501,7 +501,7 @@ def multi_margin_loss(scores: np.ndarray, target: np.ndarray, p: int, margin: fl
 def multi_margin_loss_backward(
     g: np.ndarray, scores: np.ndarray, target: np.ndarray, p: int, margin: float
 ) -> np.ndarray:
-    rows = _rows(scores, 1)
+    rows = _class_rows(scores, 1)
     if rows is None or p not in (1, 2) or not _are_float32(g):
         return reference.multi_margin_loss_backward(g, scores, target, p, margin)
     dscores = _native.empty(rows.shape)
@@ -510,7 +510,7 @@ def multi_margin_loss_backward(
     return dscores
 
 
-def _rows(x: np.ndarray, axis: int) -> np.ndarray | None:
+def _class_rows(x: np.ndarray, axis: int) -> np.ndarray | None:
     """x with this axis last, if it then lies in memory row by row; None for reference."""
     if x.dtype != np.float32 or not x.size:
         return None
