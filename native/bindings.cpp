@@ -579,6 +579,7 @@ NB_MODULE(_native, m) {
   m.def("choose_winograd", &choose_winograd_tile, "most_tile"_a, "everywhere"_a = false);
   m.def("empty", &empty, "shape"_a);
   m.def("kept_bytes", &kept_bytes);
+  m.def("allocations", &allocations);
   m.def("release_kept", &release_kept);
   m.def("relu", &relu, "x"_a.noconvert(), "y"_a.noconvert(), "threads"_a, ReleaseGil());
   m.def("relu_backward", &relu_backward, "g"_a.noconvert(), "y"_a.noconvert(),

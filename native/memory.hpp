@@ -16,6 +16,9 @@ void return_block(void* block) noexcept;
 // Bytes that are kept and not in use.
 std::size_t kept_bytes() noexcept;
 
+// How often a block had to come from the system, because none was kept.
+std::size_t allocations() noexcept;
+
 // Frees everything that is kept.
 void release_kept() noexcept;
 

@@ -1,0 +1,73 @@
+"""Memory of arrays comes back: a step that repeats asks the system for none."""
+
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+import chainrule as cr
+from chainrule import models, optim
+from chainrule.nn import functional
+
+try:
+    from chainrule.kernels import _native
+except ImportError:
+    _native = None
+
+pytestmark = pytest.mark.skipif(_native is None, reason="the native kernels were not built")
+
+
+def training_step() -> Callable[[], None]:
+    model = models.lenet5()
+    optimizer = optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
+    x, y = cr.randn(16, 1, 28, 28), cr.tensor([k % 10 for k in range(16)])
+
+    def step() -> None:
+        optimizer.zero_grad()
+        functional.cross_entropy(model(x), y).backward()
+        optimizer.step()
+
+    return step
+
+
+def keeps_blocks() -> bool:
+    """Not so in a build for sanitizers, which must see every block come and go."""
+    _native.empty([1000])
+    return _native.kept_bytes() > 0
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """How many tasks work at a time, each with memory of its own, is else left to chance."""
+    before = cr.get_num_threads()
+    cr.set_num_threads(1)
+    yield
+    cr.set_num_threads(before)
+
+
+def test_a_steady_training_step_asks_the_system_for_no_block(one_thread):
+    if not keeps_blocks():
+        pytest.skip("this build keeps no blocks")
+    step = training_step()
+    for _ in range(2):
+        step()
+    before = _native.allocations()
+    for _ in range(3):
+        step()
+    assert _native.allocations() == before
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_block_of_whole_huge_pages_takes_no_further_one():
+    import resource
+
+    def resident() -> int:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+
+    _native.release_kept()
+    before = resident()
+    blocks = [_native.empty([1 << 20]) for _ in range(10)]  # 4 MB each
+    for block in blocks:
+        block[...] = 1
+    assert 40 * 2**20 <= resident() - before < 45 * 2**20
