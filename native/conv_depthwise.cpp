@@ -25,13 +25,25 @@ struct Tile {
   Ends ends;
 };
 
-template <int Pixels>
-void run_tile(const Tile& t) {
-  Vector acc[Pixels][1];
-  begin(acc, t.ends);
-  for (Index row = 0; row < t.row_count; ++row) {
-    const float* in = t.rows[row].line + t.line_offset;
-    const float* weights = t.rows[row].weights + t.lane;
+// One row of taps. Where neighbouring pixels share taps, each input is loaded once for all of
+// them: Taps says how many there are, 0 that it is not so.
+template <int Pixels, int Taps>
+[[gnu::always_inline]] inline void add_taps(Vector (&acc)[Pixels][1], const Tile& t,
+                                            const TapRow& row) {
+  const float* in = row.line + t.line_offset;
+  const float* weights = row.weights + t.lane;
+  if constexpr (Taps > 0) {
+    Vector weight[Taps];
+#pragma GCC unroll 8
+    for (int b = 0; b < Taps; ++b) weight[b] = in_register(load(weights + b * t.weight_step));
+#pragma GCC unroll 16
+    for (int i = 0; i < Pixels + Taps - 1; ++i) {
+      const Vector value = in_register(load(in + i * t.pixel_step));
+#pragma GCC unroll 8
+      for (int b = 0; b < Taps; ++b)
+        if (i - b >= 0 && i - b < Pixels) acc[i - b][0] += value * weight[b];
+    }
+  } else {
     for (Index tap = 0; tap < t.taps; ++tap, in += t.tap_step, weights += t.weight_step) {
       const Vector weight = load(weights);
       const float* base[2] = {in, in + 4 * t.pixel_step};
@@ -40,16 +52,31 @@ void run_tile(const Tile& t) {
         acc[p][0] += load(base[p / 4] + (p % 4) * t.pixel_step) * weight;
     }
   }
+}
+
+template <int Pixels, int Taps>
+void run_tile(const Tile& t) {
+  Vector acc[Pixels][1];
+  begin(acc, t.ends);
+  for (Index row = 0; row < t.row_count; ++row) add_taps<Pixels, Taps>(acc, t, t.rows[row]);
   finish(acc, t.ends);
 }
 
 using RunTile = void (*)(const Tile&);
 
-template <int Pixels = tile_pixels>
+template <int Taps, int Pixels = tile_pixels>
 RunTile tile_of(Index pixels) {
-  if (pixels == Pixels) return run_tile<Pixels>;
-  if constexpr (Pixels > 1) return tile_of<Pixels - 1>(pixels);
+  if (pixels == Pixels) return run_tile<Pixels, Taps>;
+  if constexpr (Pixels > 1) return tile_of<Taps, Pixels - 1>(pixels);
   return nullptr;
+}
+
+RunTile tile_of(Index pixels, const Axis& cols) {
+  const bool shared = cols.stride == 1 && cols.step == 1;
+  if (shared && cols.taps == 3) return tile_of<3>(pixels);
+  if (shared && cols.taps == 5) return tile_of<5>(pixels);
+  if (shared && cols.taps == 7 && registers == 32) return tile_of<7>(pixels);
+  return tile_of<0>(pixels);
 }
 
 // A cut of images into tasks: strips of output rows, chunks of lanes. Depends on sizes only.
@@ -70,12 +97,24 @@ Cut cut(const Window& window, Grouping grouping, Index images, Index rows, Index
   return {strip, ceil_div(rows, strip), chunk, ceil_div(width, chunk)};
 }
 
-// Everything a task needs to know; the same for all tasks.
+// Packed [a][plane][b][width], `cols` taps in a row. A window's tap (a, b) is the packed tap
+// (first_row + a*row_step, first_col + b*col_step).
+struct PackedTaps {
+  const float* data;
+  Index first_row, row_step, first_col, col_step, cols;
+
+  const float* row(Index a, Index plane, Index planes, Index width) const {
+    const Index packed_row = (first_row + a * row_step) * planes + plane;
+    return data + (packed_row * cols + first_col) * width;
+  }
+};
+
+// One window over all images.
 struct Job {
   const Window& window;
   const InImages& in;
   const Grouping grouping;
-  const float* weights;  // [a][plane][b][width]
+  PackedTaps weights;
   const float* init;
   const Epilogue& end;
   const OutImages& out;
@@ -85,13 +124,12 @@ struct Job {
 // The rows of taps of output row `row` that lie in the image. Returns their number.
 Index tap_rows(const Job& job, const Lines& lines_, Index row, TapRow* rows) {
   const Axis& axis = job.window.rows;
-  const Index weight_row = job.window.cols.taps * job.width;
   Index count = 0;
   for (Index a = 0; a < axis.taps; ++a)
     for (Index plane = 0; plane < job.grouping.planes; ++plane) {
       const float* line = lines_.line(row * axis.stride + axis.first + a * axis.step, plane);
       if (line)
-        rows[count++] = {line, job.weights + (a * job.grouping.planes + plane) * weight_row};
+        rows[count++] = {line, job.weights.row(a, plane, job.grouping.planes, job.width)};
     }
   return count;
 }
@@ -107,10 +145,10 @@ void slide_row(const Job& job, const TapRow* rows, Index row_count, Index start,
   t.taps = cols.taps;
   t.tap_step = cols.step * chunk;
   t.pixel_step = cols.stride * chunk;
-  t.weight_step = job.width;
+  t.weight_step = job.weights.col_step * job.width;
   for (Index i = 0; i < tiles; ++i) {
     const Index first = job.out.cols * i / tiles;
-    const RunTile run = tile_of(job.out.cols * (i + 1) / tiles - first);
+    const RunTile run = tile_of(job.out.cols * (i + 1) / tiles - first, cols);
     for (Index lane = 0; lane < count; lane += lanes) {
       t.lane = start + lane;
       t.line_offset = first * t.pixel_step + lane;
@@ -124,28 +162,23 @@ void slide_row(const Job& job, const TapRow* rows, Index row_count, Index start,
   }
 }
 
-void slide_depthwise(const Job& job, int threads) {
+// The task's strip and chunk of one window.
+void slide_strip(const Job& job, const Cut& piece, Index task) {
   const OutImages& out = job.out;
-  if (job.in.images == 0 || out.rows <= 0 || out.cols <= 0 || out.channels == 0) return;
-  const Cut piece =
-      cut(job.window, job.grouping, job.in.images, out.rows, out.cols, job.width);
-  parallel_for(threads, job.in.images * piece.strips * piece.chunks, [&](std::size_t task) {
-    const Index index = static_cast<Index>(task);
-    const Index image = index / piece.chunks / piece.strips;
-    const Index top = index / piece.chunks % piece.strips * piece.strip;
-    const Index start = index % piece.chunks * piece.chunk;
-    const Index count = smaller(piece.chunk, out.channels - start);
-    const Scratch rows(ceil_div<Index>(
-        job.window.rows.taps * job.grouping.planes * sizeof(TapRow), sizeof(float)));
-    TapRow* taps = reinterpret_cast<TapRow*>(static_cast<float*>(rows));
-    Lines input(job.window, job.in, job.grouping, out.cols, piece.chunk);
-    input.start(image, top, start, count);
-    for (Index row = top; row < smaller(top + piece.strip, out.rows); ++row) {
-      input.advance(row);
-      slide_row(job, taps, tap_rows(job, input, row, taps), start, count, piece.chunk,
-                image * out.image_step + row * out.row_step);
-    }
-  });
+  const Index image = task / piece.chunks / piece.strips;
+  const Index top = task / piece.chunks % piece.strips * piece.strip;
+  const Index start = task % piece.chunks * piece.chunk;
+  const Index count = smaller(piece.chunk, out.channels - start);
+  const Scratch memory(ceil_div<Index>(
+      job.window.rows.taps * job.grouping.planes * sizeof(TapRow), sizeof(float)));
+  TapRow* rows = reinterpret_cast<TapRow*>(static_cast<float*>(memory));
+  Lines input(job.window, job.in, job.grouping, out.cols, piece.chunk);
+  input.start(image, top, start, count);
+  for (Index row = top; row < smaller(top + piece.strip, out.rows); ++row) {
+    input.advance(row);
+    slide_row(job, rows, tap_rows(job, input, row, rows), start, count, piece.chunk,
+              image * out.image_step + row * out.row_step);
+  }
 }
 
 // weight(lane, plane, a, b) -> [a][plane][b][width]; lanes beyond the last one are zero.
@@ -312,41 +345,54 @@ void depthwise_conv2d(const Convolution& c, const float* x, const float* weight,
   const InImages in{x, c.images, c.height, c.width, c.channels};
   const OutImages out{y, c.out_height, c.out_width, c.outputs,
                       c.out_height * c.out_width * c.outputs, c.out_width * c.outputs, c.outputs};
-  slide_depthwise({window, in, grouping, packed, vectors.init(), vectors.end(), out, width},
-                  threads);
+  const PackedTaps weights{packed, 0, 1, 0, 1, c.kernel_width};
+  const Job job{window, in, grouping, weights, vectors.init(), vectors.end(), out, width};
+  const Cut piece = cut(window, grouping, c.images, c.out_height, c.out_width, width);
+  parallel_for(threads, c.images * piece.strips * piece.chunks,
+               [&](std::size_t task) { slide_strip(job, piece, static_cast<Index>(task)); });
 }
 
 void depthwise_input_grad(const Convolution& c, const float* g, const float* weight, float* dx,
                           int threads) {
   const Index taps = c.kernel_height * c.kernel_width, width = whole_vectors(c.channels);
-  const Index in_group = c.channels / c.groups, out_group = c.outputs / c.groups;
-  const Scratch packed(taps * out_group * width);
+  const Grouping grouping{c.channels / c.groups, c.outputs / c.groups};
   const InImages in{g, c.images, c.out_height, c.out_width, c.outputs};
-  for (Index i = 0; i < smaller(c.stride_height, c.height); ++i)
-    for (Index j = 0; j < smaller(c.stride_width, c.width); ++j) {
-      const Phase rows =
-          phase_of(i, c.kernel_height, c.stride_height, c.padding_height, c.dilation_height);
-      const Phase cols =
-          phase_of(j, c.kernel_width, c.stride_width, c.padding_width, c.dilation_width);
-      pack(rows.axis.taps, out_group, cols.axis.taps, c.channels, width,
-           [&](Index channel, Index plane, Index a, Index b) {
-             const Index o = channel / in_group * out_group + plane;
-             const Index kh = c.kernel_height - 1 - (rows.first_tap + a * rows.tap_step);
-             const Index kw = c.kernel_width - 1 - (cols.first_tap + b * cols.tap_step);
-             return weight[(o * in_group + channel % in_group) * taps + kh * c.kernel_width + kw];
-           },
-           packed);
-      const OutImages out{dx + (i * c.width + j) * c.channels,
-                          ceil_div(c.height - i, c.stride_height),
-                          ceil_div(c.width - j, c.stride_width),
-                          c.channels,
-                          c.height * c.width * c.channels,
-                          c.stride_height * c.width * c.channels,
-                          c.stride_width * c.channels};
-      slide_depthwise({{rows.axis, cols.axis}, in, {in_group, out_group}, packed, nullptr, {},
-                       out, width},
-                      threads);
-    }
+  const Scratch packed(taps * grouping.planes * width);
+  pack(c.kernel_height, grouping.planes, c.kernel_width, c.channels, width,
+       [&](Index channel, Index plane, Index a, Index b) {
+         const Index o = grouping.channel(channel, plane);
+         return weight[(o * grouping.group + channel % grouping.group) * taps +
+                       (c.kernel_height - 1 - a) * c.kernel_width + c.kernel_width - 1 - b];
+       },
+       packed);
+  const auto rows_of = [&](Index i) {
+    return phase_of(i, c.kernel_height, c.stride_height, c.padding_height, c.dilation_height);
+  };
+  const auto cols_of = [&](Index j) {
+    return phase_of(j, c.kernel_width, c.stride_width, c.padding_width, c.dilation_width);
+  };
+  const Cut piece = cut({rows_of(0).axis, cols_of(0).axis}, grouping, c.images,
+                        ceil_div(c.height, c.stride_height), ceil_div(c.width, c.stride_width),
+                        width);
+  parallel_for(threads, c.images * piece.strips * piece.chunks, [&](std::size_t task) {
+    for (Index i = 0; i < smaller(c.stride_height, c.height); ++i)
+      for (Index j = 0; j < smaller(c.stride_width, c.width); ++j) {
+        const Phase rows = rows_of(i), cols = cols_of(j);
+        const Window window{rows.axis, cols.axis};
+        const OutImages out{dx + (i * c.width + j) * c.channels,
+                            ceil_div(c.height - i, c.stride_height),
+                            ceil_div(c.width - j, c.stride_width),
+                            c.channels,
+                            c.height * c.width * c.channels,
+                            c.stride_height * c.width * c.channels,
+                            c.stride_width * c.channels};
+        const Job job{window, in, grouping,
+                      {packed, rows.first_tap, rows.tap_step, cols.first_tap, cols.tap_step,
+                       c.kernel_width},
+                      nullptr, {}, out, width};
+        slide_strip(job, piece, static_cast<Index>(task));
+      }
+  });
 }
 
 void depthwise_weight_grad(const Convolution& c, const float* g, const float* x, float* dw,
