@@ -17,11 +17,11 @@ namespace {
 constexpr int tile_pixels = 8;
 constexpr int tile_taps = 8;
 
-// Steps in floats.
+// Neighbouring pixels and all lanes of a chunk. Steps in floats; the ends are those of the first
+// lane.
 struct Tile {
   const TapRow* rows;
-  Index row_count, taps, tap_step, pixel_step, weight_step;
-  Index line_offset, lane;
+  Index row_count, taps, tap_step, pixel_step, weight_step, line_offset, lanes_count;
   Ends ends;
 };
 
@@ -29,9 +29,7 @@ struct Tile {
 // them: Taps says how many there are, 0 that it is not so.
 template <int Pixels, int Taps>
 [[gnu::always_inline]] inline void add_taps(Vector (&acc)[Pixels][1], const Tile& t,
-                                            const TapRow& row) {
-  const float* in = row.line + t.line_offset;
-  const float* weights = row.weights + t.lane;
+                                            const float* in, const float* weights) {
   if constexpr (Taps > 0) {
     Vector weight[Taps];
 #pragma GCC unroll 8
@@ -56,10 +54,19 @@ template <int Pixels, int Taps>
 
 template <int Pixels, int Taps>
 void run_tile(const Tile& t) {
-  Vector acc[Pixels][1];
-  begin(acc, t.ends);
-  for (Index row = 0; row < t.row_count; ++row) add_taps<Pixels, Taps>(acc, t, t.rows[row]);
-  finish(acc, t.ends);
+  Ends ends = t.ends;
+  for (Index lane = 0; lane < t.lanes_count; lane += lanes) {
+#pragma GCC unroll 8
+    for (int p = 0; p < Pixels; ++p)  // the next tile's, which no prefetcher foresees
+      __builtin_prefetch(ends.out + (Pixels + p) * ends.out_step, 1);
+    Vector acc[Pixels][1];
+    begin(acc, ends);
+    for (Index row = 0; row < t.row_count; ++row)
+      add_taps<Pixels, Taps>(acc, t, t.rows[row].line + t.line_offset + lane,
+                             t.rows[row].weights + lane);
+    finish(acc, ends);
+    ends.next();
+  }
 }
 
 using RunTile = void (*)(const Tile&);
@@ -122,14 +129,14 @@ struct Job {
 };
 
 // The rows of taps of output row `row` that lie in the image. Returns their number.
-Index tap_rows(const Job& job, const Lines& lines_, Index row, TapRow* rows) {
+Index tap_rows(const Job& job, const Lines& lines_, Index row, Index start, TapRow* rows) {
   const Axis& axis = job.window.rows;
   Index count = 0;
   for (Index a = 0; a < axis.taps; ++a)
     for (Index plane = 0; plane < job.grouping.planes; ++plane) {
       const float* line = lines_.line(row * axis.stride + axis.first + a * axis.step, plane);
       if (line)
-        rows[count++] = {line, job.weights.row(a, plane, job.grouping.planes, job.width)};
+        rows[count++] = {line, job.weights.row(a, plane, job.grouping.planes, job.width) + start};
     }
   return count;
 }
@@ -143,22 +150,20 @@ void slide_row(const Job& job, const TapRow* rows, Index row_count, Index start,
   t.rows = rows;
   t.row_count = row_count;
   t.taps = cols.taps;
+  t.lanes_count = count;
   t.tap_step = cols.step * chunk;
   t.pixel_step = cols.stride * chunk;
   t.weight_step = job.weights.col_step * job.width;
   for (Index i = 0; i < tiles; ++i) {
     const Index first = job.out.cols * i / tiles;
     const RunTile run = tile_of(job.out.cols * (i + 1) / tiles - first, cols);
-    for (Index lane = 0; lane < count; lane += lanes) {
-      t.lane = start + lane;
-      t.line_offset = first * t.pixel_step + lane;
-      const Index to = place + first * job.out.pixel_step + t.lane;
-      t.ends = {at(job.init, t.lane),
-                {at(job.end.scale, t.lane), at(job.end.shift, t.lane), at(job.end.add, to),
-                 job.end.relu},
-                job.out.data + to, job.out.pixel_step, job.out.channels - t.lane};
-      run(t);
-    }
+    t.line_offset = first * t.pixel_step;
+    const Index to = place + first * job.out.pixel_step + start;
+    t.ends = {at(job.init, start),
+              {at(job.end.scale, start), at(job.end.shift, start), at(job.end.add, to),
+               job.end.relu},
+              job.out.data + to, job.out.pixel_step, job.out.channels - start};
+    run(t);
   }
 }
 
@@ -176,7 +181,7 @@ void slide_strip(const Job& job, const Cut& piece, Index task) {
   input.start(image, top, start, count);
   for (Index row = top; row < smaller(top + piece.strip, out.rows); ++row) {
     input.advance(row);
-    slide_row(job, rows, tap_rows(job, input, row, rows), start, count, piece.chunk,
+    slide_row(job, rows, tap_rows(job, input, row, start, rows), start, count, piece.chunk,
               image * out.image_step + row * out.row_step);
   }
 }

@@ -117,6 +117,15 @@ struct Ends {
   Epilogue end;
   float* out;
   Index out_step, channels;
+
+  // On to the next vector of channels.
+  void next() {
+    const auto step = [](const float* values) { return values ? values + lanes : nullptr; };
+    init = step(init);
+    end = {step(end.scale), step(end.shift), step(end.add), end.relu};
+    out += lanes;
+    channels -= lanes;
+  }
 };
 
 inline const float* at(const float* values, Index index) {
