@@ -29,8 +29,8 @@ T read(const float* p) {
   return values;
 }
 
-template <class T>
-void write(float* p, T values) { std::memcpy(p, &values, sizeof(T)); }
+inline void write(float* p, float value) { *p = value; }
+inline void write(float* p, Vector values) { store(p, values); }
 
 // x where it is positive or not a number, else 0: what the kernel `relu` computes.
 inline float positive_part(float x) { return x < 0 ? 0.0f : x; }
@@ -40,21 +40,42 @@ inline Vector positive_part(Vector x) { return x < Vector{} ? Vector{} : x; }
 inline float where_positive(float y, float g) { return y > 0 ? g : 0.0f; }
 inline Vector where_positive(Vector y, Vector g) { return y > Vector{} ? g : Vector{}; }
 
-// body.operator()<T>(i, column) for the floats [first, last) of memory; first is the start of a
-// pattern. T is Vector or, behind the last whole pattern, float; column is i within the pattern.
-template <class Body>
-void for_each_place(Index first, Index last, Index width, Body body) {
-  Index i = first;
-  for (; i + width <= last; i += width) {
-    Index c = 0;
-    for (; c + chains * lanes <= width; c += chains * lanes)
+// y = body.operator()<Vector>(i, column) for `patterns` patterns from float i on, and of each the
+// `vectors` vectors at column c. All results are there before the first is written, so that what
+// belongs to a column is loaded once for all patterns.
+template <Index patterns, Index vectors, class Body>
+void fill_tile(Index i, Index width, Index c, float* y, Body body) {
+  Vector results[patterns][vectors];
 #pragma GCC unroll 4
-      for (Index v = 0; v < chains * lanes; v += lanes)
-        body.template operator()<Vector>(i + c + v, c + v);
-    for (; c + lanes <= width; c += lanes) body.template operator()<Vector>(i + c, c);
-    if (c < width) body.template operator()<Vector>(i + width - lanes, width - lanes);
-  }
-  for (Index c = 0; i + c < last; ++c) body.template operator()<float>(i + c, c);
+  for (Index p = 0; p < patterns; ++p)
+#pragma GCC unroll 4
+    for (Index v = 0; v < vectors; ++v)
+      results[p][v] =
+          body.template operator()<Vector>(i + p * width + c + v * lanes, c + v * lanes);
+#pragma GCC unroll 4
+  for (Index p = 0; p < patterns; ++p)
+#pragma GCC unroll 4
+    for (Index v = 0; v < vectors; ++v) store(y + i + p * width + c + v * lanes, results[p][v]);
+}
+
+template <Index patterns, class Body>
+void fill_patterns(Index i, Index width, float* y, Body body) {
+  constexpr Index vectors = 2;  // a cache line or two: memory is still walked nearly in order
+  Index c = 0;
+  for (; c + vectors * lanes <= width; c += vectors * lanes)
+    fill_tile<patterns, vectors>(i, width, c, y, body);
+  for (; c + lanes <= width; c += lanes) fill_tile<patterns, 1>(i, width, c, y, body);
+  if (c < width) fill_tile<patterns, 1>(i, width, width - lanes, y, body);
+}
+
+// y[i] = body.operator()<T>(i, column) for the floats [first, last) of memory; first is the start
+// of a pattern. T is Vector or, behind the last whole pattern, float; column is i within it.
+template <class Body>
+void fill_places(Index first, Index last, Index width, float* y, Body body) {
+  Index i = first;
+  for (; i + 2 * width <= last; i += 2 * width) fill_patterns<2>(i, width, y, body);
+  for (; i + width <= last; i += width) fill_patterns<1>(i, width, y, body);
+  for (Index c = 0; i + c < last; ++c) y[i + c] = body.template operator()<float>(i + c, c);
 }
 
 // What a place adds to each of several sums.

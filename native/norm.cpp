@@ -13,16 +13,16 @@ namespace {
 
 enum class Order { forwards, backwards };
 
-// body<T>(i, column) for every place.
+// y[i] = body<T>(i, column) for every place.
 template <class Body>
-void map(const Rows& size, Order order, int threads, Body body) {
+void map(const Rows& size, Order order, float* y, int threads, Body body) {
   const Index n = size.rows * size.channels, width = pattern_width(size.channels);
   const Index grain = ceil_div(pass_grain, width) * width;
   const Index tasks = ceil_div(n, grain);
   parallel_for(threads, static_cast<std::size_t>(tasks), [&](std::size_t task) {
     const Index place = static_cast<Index>(task);
     const Index first = (order == Order::forwards ? place : tasks - 1 - place) * grain;
-    for_each_place(first, smaller(n, first + grain), width, body);
+    fill_places(first, smaller(n, first + grain), width, y, body);
   });
 }
 
@@ -100,8 +100,8 @@ Affine fill_affine(Repeated& vectors, const Normalisation& norm) {
 void map_affine(const Rows& size, const Affine& affine, const float* x, const float* add,
                 bool relu, float* y, int threads) {
   const auto run = [&](auto finish) {
-    map(size, Order::forwards, threads, [=]<class T>(Index i, Index c) {
-      write(y + i, finish(affine(read<T>(x + i), c), i));
+    map(size, Order::forwards, y, threads, [=]<class T>(Index i, Index c) {
+      return finish(affine(read<T>(x + i), c), i);
     });
   };
   if (add && relu)
@@ -148,13 +148,11 @@ struct ThroughReluOf {  // with result y; what passes is kept
 // First pass: db = sum g, and sum g (x - mean). Second pass, with dw and db known:
 // dx = w/std (g - db/m - x_hat dw/m) = scale * g + tilt * (x - mean) + level.
 template <class FirstSlope, class SecondSlope>
-void backward(const Rows& size, const Normalisation& norm, const float* x, FirstSlope first_slope,
-              SecondSlope second_slope, const BatchNormGradients& to, int threads) {
+void backward(const Rows& size, const Normalisation& norm, const float* x, const Affine& affine,
+              FirstSlope first_slope, SecondSlope second_slope, const BatchNormGradients& to,
+              int threads) {
   const Index channels = size.channels;
-  Repeated vectors(channels, 4);
-  const float *mean = vectors[0], *scale = vectors[1], *tilt = vectors[2], *level = vectors[3];
-  vectors.fill(0, [&](Index c) { return norm.mean[c]; });
-
+  const float *mean = affine.mean, *scale = affine.scale;
   const Doubles totals(2 * channels);
   sum_channels<2>(size, totals, threads, [=]<class T>(Index i, Index c) {
     const T value = read<T>(x + i);
@@ -169,19 +167,19 @@ void backward(const Rows& size, const Normalisation& norm, const float* x, First
     to.dbias[c] = static_cast<float>(sum_g[c]);
     to.dweight[c] = static_cast<float>(sum_gx[c] * inverse_std(norm, c));
   }
-  vectors.fill(1, [&](Index c) { return static_cast<float>(scale_of(norm, c)); });
-  vectors.fill(2, [&](Index c) {
+  Repeated vectors(channels, 2);
+  const float *tilt = vectors[0], *level = vectors[1];
+  vectors.fill(0, [&](Index c) {
     const double inverse = inverse_std(norm, c);
     return static_cast<float>(-scale_of(norm, c) * inverse * inverse * sum_gx[c] / count);
   });
-  vectors.fill(3, [&](Index c) {
+  vectors.fill(1, [&](Index c) {
     return static_cast<float>(-scale_of(norm, c) * sum_g[c] / count);
   });
-  float* dx = to.dx;
-  map(size, Order::backwards, threads, [=]<class T>(Index i, Index c) {
+  map(size, Order::backwards, to.dx, threads, [=]<class T>(Index i, Index c) {
     const T value = read<T>(x + i);
     const T tilted = (value - read<T>(mean + c)) * read<T>(tilt + c) + read<T>(level + c);
-    write(dx + i, second_slope(value, i, c) * read<T>(scale + c) + tilted);
+    return second_slope(value, i, c) * read<T>(scale + c) + tilted;
   });
 }
 
@@ -214,20 +212,24 @@ void scale_shift(const Rows& size, const float* x, const float* scale, const flo
 
 void batch_norm_backward(const Rows& size, const Normalisation& norm, const float* g,
                          const float* x, const BatchNormGradients& to, int threads) {
-  backward(size, norm, x, Plain{g}, Plain{g}, to, threads);
+  Repeated vectors(size.channels, 3);
+  backward(size, norm, x, fill_affine(vectors, norm), Plain{g}, Plain{g}, to, threads);
 }
 
 void batch_norm_relu_backward(const Rows& size, const Normalisation& norm, const float* g,
                               const float* x, const BatchNormGradients& to, int threads) {
   Repeated vectors(size.channels, 3);
-  const ThroughRelu slope{g, fill_affine(vectors, norm)};
-  backward(size, norm, x, slope, slope, to, threads);
+  const Affine affine = fill_affine(vectors, norm);
+  const ThroughRelu slope{g, affine};
+  backward(size, norm, x, affine, slope, slope, to, threads);
 }
 
 void batch_norm_add_relu_backward(const Rows& size, const Normalisation& norm, const float* g,
                                   const float* y, const float* x, const BatchNormGradients& to,
                                   float* masked, int threads) {
-  backward(size, norm, x, ThroughReluOf{g, y, masked}, Plain{masked}, to, threads);
+  Repeated vectors(size.channels, 3);
+  backward(size, norm, x, fill_affine(vectors, norm), ThroughReluOf{g, y, masked}, Plain{masked},
+           to, threads);
 }
 
 void channel_sum(const Rows& size, const float* g, float* sum, int threads) {
