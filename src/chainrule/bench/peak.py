@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 STEPS = 1_000_000
-REPEATS = 8
+REPEATS = 40
 
 
 def peak_gigaflops(threads: int) -> float:
