@@ -106,10 +106,6 @@ def torch_names() -> Any:
         grid = torch.arange(y.numel()).reshape(shape)[index]
         return y.reshape(-1).index_add(0, grid.reshape(-1), g.reshape(-1)).reshape(shape)
 
-    def scale_shift(x: Any, scale: Any, shift: Any) -> Any:
-        per_channel = (-1, *[1] * (x.ndim - 2))
-        return x * scale.reshape(per_channel) + shift.reshape(per_channel)
-
     own = {
         "cast": lambda x, dtype: x.to(getattr(torch, np.dtype(dtype).name)),
         "expand": lambda x, shape: x.expand(shape),
@@ -121,7 +117,9 @@ def torch_names() -> Any:
             torch.nn.functional.multi_margin_loss(x, t, **kw) * x.shape[1]
         ),
         "relu_backward": lambda g, y: torch.ops.aten.threshold_backward(g, y, 0),
-        "scale_shift": scale_shift,
+        "batch_norm_inference": lambda x, w, b, mean, var, eps: torch.nn.functional.batch_norm(
+            x, mean, var, w, b, eps=eps
+        ),
         "conv2d_input_grad": lambda g, w, shape, s, p, d, groups: torch.nn.grad.conv2d_input(
             shape, w, g, s, p, d, groups
         ),
@@ -618,9 +616,12 @@ case("batch_norm", "evaluation, plain", joined(normal((3, 2)), fixed(positive((2
      lambda o, x, m, v: o.batch_norm(x, m, v))
 case("batch_norm", "no images", joined(normal((0, 2, 3), (2,), (2,)), fixed(positive((2,), (2,)))),
      lambda o, x, w, b, m, v: o.batch_norm(x, m, v, w, b, False))
-case("scale_shift", "images", normal((2, 3, 2, 2), (3,), (3,)),
-     lambda o, x, s, b: o.scale_shift(x, s, b))
-case("scale_shift", "rows", normal((4, 3), (3,), (3,)), lambda o, x, s, b: o.scale_shift(x, s, b))
+for _x in ((2, 3, 2, 2), (4, 3)):
+    case("batch_norm_inference", f"{_x}",
+         joined(normal(_x, (3,), (3,)), fixed(positive((3,), (3,)))),
+         lambda o, x, w, b, m, v: o.batch_norm_inference(x, w, b, m, v, 0.1))
+    case("batch_norm_inference", f"{_x}, plain", joined(normal(_x), fixed(positive((3,), (3,)))),
+         lambda o, x, m, v: o.batch_norm_inference(x, None, None, m, v, 0.1))
 for _p in (0.0, 0.4, 1.0):
     case("dropout", f"p {_p}", normal((3, 4)),
          lambda o, x, p=_p: o.dropout(x, p, True, cr.Generator(3)), twin=False)

@@ -32,7 +32,12 @@ from chainrule.ops.activation import relu
 from chainrule.ops.conv import conv2d_op
 from chainrule.ops.elementwise import add
 from chainrule.ops.linalg import check_linear, linear
-from chainrule.ops.norm import batch_norm_training, batch_norm_vjp, scale_shift
+from chainrule.ops.norm import (
+    batch_norm_inference,
+    batch_norm_training,
+    batch_norm_vjp,
+    scale_and_shift,
+)
 from chainrule.ops.op import Op
 
 VARIABLE = "CHAINRULE_FUSION"
@@ -163,15 +168,16 @@ def _batch_norm(op: Op, values: Sequence[Any], wanted: Sequence[int]) -> Result:
     return Pending(NORMALISE, (x, mean, var, weight, bias, eps), x.shape, x.dtype), (mean, var)
 
 
-def _scale_shift(op: Op, values: Sequence[Any], wanted: Sequence[int]) -> Result:
-    x, scale, shift = values
+def _batch_norm_inference(op: Op, values: Sequence[Any], wanted: Sequence[int]) -> Result:
+    x, weight, bias, mean, var, eps = values
+    scale, shift, kept = scale_and_shift(weight, bias, mean, var, eps)
     if x.dtype not in FLOATS or not x.dtype == scale.dtype == shift.dtype:
         return _now(op, values)
-    # the gradient of scale needs x, which then may as well be stored
-    if type(x) is Pending and x.takes_scale and op.position["scale"] not in wanted:
-        return x.scaled(scale, shift), None
+    # the gradient of weight needs x, which then may as well be stored
+    if type(x) is Pending and x.takes_scale and op.position["weight"] not in wanted:
+        return x.scaled(scale, shift), kept
     x = x.value() if type(x) is Pending else x
-    return Pending(SCALE_SHIFT, (x, scale, shift), x.shape, x.dtype), None
+    return Pending(SCALE_SHIFT, (x, scale, shift), x.shape, x.dtype), kept
 
 
 def _add(op: Op, values: Sequence[Any], wanted: Sequence[int]) -> Result:
@@ -196,11 +202,12 @@ for _op, _rule in {
     conv2d_op: _conv2d,
     linear: _linear,
     batch_norm_training: _batch_norm,
-    scale_shift: _scale_shift,
+    batch_norm_inference: _batch_norm_inference,
     add: _add,
     relu: _relu,
 }.items():
     _op.fusion = _rule
+    _op.begins_fusion = _op not in (add, relu)  # these only go on
 
 
 # -- backwards -----------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from __future__ import annotations
 import itertools
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -119,57 +119,86 @@ class Variable(Recorded):
 
     def __apply_op__(self, op: Op, args: tuple[Any, ...]) -> tuple[Any, Any]:
         """Compute ``op`` on the arrays of ``args``; where a gradient is wanted, add a node."""
+        if op.fusion is not None and switch.on and (op.begins_fusion or _any_late(args)):
+            return _apply_fusing(op, args)
         inputs = args[0] if op.is_variadic else args
-        arrays: list[Any] = []
-        wanted: list[int] = []
-        edges: list[Node | Variable] = []
-        recording = grad_mode.enabled
-        fusing = op.fusion is not None and switch.on
-        for i, a in enumerate(inputs):
-            if isinstance(a, Variable):
-                arrays.append(_array_or_pending(a) if fusing else a.array)
-                if recording and a.wanted and i in op.inputs:
-                    wanted.append(i)
-                    edges.append(a if a.node is None else a.node)
-            else:
-                arrays.append(a)
-        if fusing:
-            y, aux = op.fusion(op, arrays, wanted)  # type: ignore[misc]  # it is not None
-            y = _secured(y, args) if type(y) is Pending else y
-        else:
-            y, aux = op.compute((arrays, *args[1:]) if op.is_variadic else arrays)
-        result: Variable
-        if type(y) is Pending:
-            result = Variable.of_pending(y)
-        else:
-            result = Variable.of(y)
-            y = result.array
+        arrays = [a.array if isinstance(a, Variable) else a for a in inputs]
+        wanted = _wanted(op, inputs) if grad_mode.enabled else ()
+        y, aux = op.compute((arrays, *args[1:]) if op.is_variadic else arrays)
+        result: Variable = Variable.of(y)
         if op.is_view:
             _note_shared_memory(result, args[0])
+        y = result.array
         if wanted and y.dtype.kind == "f":
-            pullback = op.pullback(tuple(wanted), arrays, y)
-            saved = []
-            for keep in pullback.keeps:
-                saved.append(_save(op, keep, args, arrays, result, aux))
-            result.node = Node(op, pullback, edges, saved)
-            result.wanted = True
+            _record(op, args, inputs, arrays, wanted, y, result, aux)
         return result, aux
 
 
-def _array_or_pending(v: Variable) -> Any:
-    """What an op that can be fused is given: the pending call, where the array is not computed."""
-    if type(v) is not Variable.late:
-        return v.array
-    pending: Pending = v.pending  # type: ignore[attr-defined]  # a late one has it
-    return pending if pending.computed is None else v.array
+def _wanted(op: Op, inputs: Sequence[Any]) -> tuple[int, ...]:
+    """Positions of the inputs whose gradient is wanted."""
+    if op.is_variadic:
+        return tuple([i for i, a in enumerate(inputs) if isinstance(a, Variable) and a.wanted])
+    wanted: tuple[int, ...] = ()
+    for i in op.inputs:
+        a = inputs[i]
+        if isinstance(a, Variable) and a.wanted:
+            wanted += (i,)
+    return wanted
+
+
+def _record(
+    op: Op, args: tuple[Any, ...], inputs: Sequence[Any], values: Sequence[Any],
+    wanted: tuple[int, ...], y: Any, result: Variable, aux: Any,
+) -> None:  # fmt: skip
+    """Give ``result`` the node of this call. values, y: arrays, or calls that are pending."""
+    pullback = op.pullback(wanted, values, y)
+    saved = [_save(op, keep, args, values, result, aux) for keep in pullback.keeps]
+    edges = []
+    for i in wanted:
+        v = inputs[i]
+        node = v.node
+        if node is None:
+            edges.append(v)
+        else:
+            node.uses += 1
+            edges.append(node)
+    result.node = Node(op, pullback, edges, saved)
+    result.wanted = True
+
+
+def _any_late(args: tuple[Any, ...]) -> bool:
+    return Variable.late in map(type, args)
+
+
+def _apply_fusing(op: Op, args: tuple[Any, ...]) -> tuple[Any, Any]:
+    """As ``__apply_op__``, for an op that may put its kernel off or go on from one put off."""
+    late = Variable.late
+    values: list[Any] = []
+    for a in args:
+        if type(a) is late:
+            pending = a.pending
+            values.append(pending if pending.computed is None else a.array)
+        else:
+            values.append(a.array if isinstance(a, Variable) else a)
+    wanted = _wanted(op, args) if grad_mode.enabled else ()
+    y, aux = op.fusion(op, values, wanted)  # type: ignore[misc]  # it is not None
+    if type(y) is Pending:
+        y = _secured(y, args)
+    result: Variable = Variable.of_pending(y) if type(y) is Pending else Variable.of(y)
+    if wanted:
+        _record(op, args, args, values, wanted, y, result, aux)
+    return result, aux
 
 
 def _secured(y: Pending, args: tuple[Any, ...]) -> Any:
     """The pending call made safe from changes that the graph would not see."""
-    visible = [a for a in args if isinstance(a, np.ndarray)]
+    visible = []
     for a in args:
-        if isinstance(a, Variable) and a.version.is_visible:
-            visible.append(a.array)
+        if isinstance(a, Variable):
+            if a.version.is_visible:
+                visible.append(a.array)
+        elif isinstance(a, np.ndarray):
+            visible.append(a)
     return y.secured(visible) if visible else y
 
 
@@ -215,9 +244,6 @@ class Node:
         self.saved: list[Any] | None = saved
         self.order = next(_creation_order)  # a node is always younger than its inputs
         self.uses = 0  # how many nodes were made of its result
-        for edge in edges:
-            if type(edge) is Node:
-                edge.uses += 1
         self.hooks: dict[int, Callable[[Any], Any]] | None = None
         self.retain: Any = None  # weak reference to a variable whose .grad is wanted
 
@@ -271,7 +297,7 @@ def _note_shared_memory(view: Variable, base: Any) -> None:
 
 
 def _save(
-    op: Op, keep: Keep, args: tuple[Any, ...], arrays: list[Any], result: Variable, aux: Any
+    op: Op, keep: Keep, args: tuple[Any, ...], arrays: Sequence[Any], result: Variable, aux: Any
 ) -> Any:
     """What a VJP will be given under ``keep.name`` (see `chainrule.ops.op`)."""
     _, what, i = keep

@@ -30,6 +30,8 @@ def pair(value: int | Sequence[int], name: str, least: int = 0) -> Pair:
     """An int for both axes, or (vertical, horizontal); each at least ``least``."""
     if type(value) is int and value >= least:
         return value, value
+    if type(value) is tuple and list(map(type, value)) == [int, int] and min(value) >= least:
+        return value
     two = (value, value) if isinstance(value, int | np.integer) else tuple(value)
     if len(two) == 1:
         two = two * 2
@@ -65,11 +67,13 @@ def conv2d(
         y = conv2d(unsqueeze(x, 0), weight, bias, stride, padding, dilation, groups)
         return squeeze(y, 0)
     stride, dilation = pair(stride, "conv2d: stride", 1), pair(dilation, "conv2d: dilation", 1)
-    _check_arguments(x, weight, bias, groups)
+    x_shape, weight_shape = x.shape, weight.shape
+    _check_arguments(x, weight, bias, x_shape, weight_shape, groups)
     if isinstance(padding, str):
-        x, padding = _pad_by_name(x, weight.shape[2:], stride, padding, dilation)
+        x, padding = _pad_by_name(x, weight_shape[2:], stride, padding, dilation)
+        x_shape = x.shape
     padding = pair(padding, "conv2d: padding")
-    _check_window(x.shape, weight.shape, padding, dilation)
+    _check_window(x_shape, weight_shape, padding, dilation)
     return conv2d_op(x, weight, bias, stride, padding, dilation, groups)
 
 
@@ -77,40 +81,45 @@ def _roles(x: Array, weight: Array) -> str:
     return f"  x {x.shape} = (N, C, H, W); weight {weight.shape} = (O, C/groups, KH, KW)"
 
 
-def _check_arguments(x: Array, weight: Array, bias: Array, groups: int) -> None:
-    if x.ndim != 4 or weight.ndim != 4:
+def _check_arguments(
+    x: Array, weight: Array, bias: Array,
+    x_shape: tuple[int, ...], weight_shape: tuple[int, ...], groups: int,
+) -> None:  # fmt: skip
+    if len(x_shape) != 4 or len(weight_shape) != 4:
         raise ShapeError(f"conv2d: x and weight need four axes\n{_roles(x, weight)}")
-    channels, filters = x.shape[1], weight.shape[0]
+    channels, filters = x_shape[1], weight_shape[0]
     if groups < 1 or channels % groups or filters % groups:
         raise ShapeError(
             f"conv2d: groups {groups} must divide the channels of x and the filters\n"
             + _roles(x, weight)
         )
-    if weight.shape[1] * groups != channels:
+    if weight_shape[1] * groups != channels:
         raise ShapeError(
-            f"conv2d: weight expects {weight.shape[1] * groups} channels, x has {channels}\n"
+            f"conv2d: weight expects {weight_shape[1] * groups} channels, x has {channels}\n"
             + _roles(x, weight)
         )
-    if bias is not None and tuple(bias.shape) != (filters,):
+    if bias is not None and bias.shape != (filters,):
         raise ShapeError(
             f"conv2d: bias {tuple(bias.shape)} must hold one value per filter, ({filters},)\n"
             + _roles(x, weight)
         )
-    dtypes = {a.dtype for a in (x, weight, bias) if a is not None}
-    if len(dtypes) > 1 or x.dtype.kind != "f":
+    dtype = x.dtype
+    alike = dtype == weight.dtype and (bias is None or dtype == bias.dtype)
+    if not alike or dtype.kind != "f":
         raise DTypeError(
-            f"conv2d: x is {x.dtype}, weight is {weight.dtype}; "
+            f"conv2d: x is {dtype}, weight is {weight.dtype}; "
             "all must be one float dtype (convert with .float())"
         )
 
 
 def _check_window(x: Sequence[int], weight: Sequence[int], padding: Pair, dilation: Pair) -> None:
-    for axis, p, d in zip((2, 3), padding, dilation, strict=True):
-        window = d * (weight[axis] - 1) + 1
-        if window > x[axis] + 2 * p or weight[axis] == 0:
+    for axis in (0, 1):
+        size, kernel = x[2 + axis] + 2 * padding[axis], weight[2 + axis]
+        window = dilation[axis] * (kernel - 1) + 1
+        if window > size or kernel == 0:
             raise ShapeError(
                 f"conv2d: the window of {window} pixels is larger than the padded image of "
-                f"{x[axis] + 2 * p}\n  x {tuple(x)}; weight {tuple(weight)}; padding {padding}; "
+                f"{size}\n  x {tuple(x)}; weight {tuple(weight)}; padding {padding}; "
                 f"dilation {dilation}"
             )
 

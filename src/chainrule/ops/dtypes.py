@@ -91,19 +91,6 @@ def promote(args: Sequence[Any], operands: Sequence[int], to_float: bool) -> Seq
 
     ``to_float``: an integer result type becomes the default float dtype.
     """
-    common = None
-    for i in operands:  # the usual case, kept fast: one float dtype, Python numbers beside it
-        a = args[i]
-        if isinstance(a, np.ndarray):
-            if common is None:
-                common = a.dtype
-            if a.dtype != common or common.kind != "f":
-                break
-        elif type(a) not in NUMBERS:
-            break
-    else:
-        if common is not None:
-            return args
     dtype = result_type([args[i] for i in operands if args[i] is not None])
     if to_float and dtype.kind != "f":
         dtype = _default_float

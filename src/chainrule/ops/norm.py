@@ -26,7 +26,7 @@ from chainrule.errors import DTypeError, ShapeError
 from chainrule.kernels.reference.precision import half_in_single
 from chainrule.ops.elementwise import rsqrt, square
 from chainrule.ops.op import op
-from chainrule.ops.reduction import mean, sum
+from chainrule.ops.reduction import channel_sum, mean, sum
 from chainrule.ops.shape import reshape
 
 Array = Any
@@ -55,17 +55,14 @@ def batch_norm(
     """
     channels = _channels(x)
     for role, v in (("weight", weight), ("bias", bias), ("running_mean", running_mean)):
-        if v is not None and tuple(v.shape) != (channels,):
+        if v is not None and v.shape != (channels,):
             raise ShapeError(
                 f"batch_norm: {role} {tuple(v.shape)} must hold one value per channel of x\n"
                 f"  x {x.shape} = (N, C, *)"
             )
     if training or running_mean is None:
         return _normalise_by_batch(x, running_mean, running_var, weight, bias, momentum, eps)
-    scale = rsqrt(running_var + np.asarray(eps, running_var.dtype))
-    scale = scale if weight is None else weight * scale
-    shift = -running_mean * scale
-    return scale_shift(x, scale, shift if bias is None else bias + shift)
+    return batch_norm_inference(x, weight, bias, running_mean, running_var, eps)
 
 
 def _channels(x: Array) -> int:
@@ -131,18 +128,37 @@ def per_channel(v: Array, ndim: int) -> Array:
     return reshape(v, (1, v.shape[0], *(1,) * (ndim - 2)))
 
 
-@op
-def scale_shift(x: Array, scale: Array, shift: Array) -> Array:
-    """x · scale[c] + shift[c] for each channel c (axis 1)."""
-    return kernels.scale_shift(x, scale, shift)
+@op(aux=True)
+def batch_norm_inference(
+    x: Array, weight: Array, bias: Array, mean: Array, var: Array, eps: float
+) -> tuple[Array, tuple[Array, Array]]:
+    """Normalise by given statistics: one scale and one shift for each channel."""
+    scale, shift, kept = scale_and_shift(weight, bias, mean, var, eps)
+    return kernels.scale_shift(x, scale, shift), kept
+
+
+def scale_and_shift(
+    weight: Array, bias: Array, mean: Array, var: Array, eps: float
+) -> tuple[Array, Array, tuple[Array, Array]]:
+    """s and t of y = x · s + t, the inference form; and what its gradient needs: (μ, 1/σ)."""
+    inverse = 1 / np.sqrt(var + var.dtype.type(eps))
+    scale = inverse if weight is None else weight * inverse
+    shift = -mean * scale
+    return scale, shift if bias is None else bias + shift, (mean.copy(), inverse)
 
 
 def _all_but_channels(x: Array) -> tuple[int, ...]:
     return (0, *range(2, x.ndim))
 
 
-scale_shift.vjp(
-    x=lambda g, scale: g * per_channel(scale, g.ndim),
-    scale=lambda g, x: sum(g * x, _all_but_channels(g)),
-    shift=lambda g: sum(g, _all_but_channels(g)),
-)
+def _scaled_gradient(g: Array, weight: Array, aux: tuple[Array, Array]) -> Array:
+    scale = aux[1] if weight is None else weight * aux[1]
+    return g * per_channel(scale, g.ndim)
+
+
+def _weight_gradient(g: Array, x: Array, aux: tuple[Array, Array]) -> Array:
+    mu, inverse = (per_channel(v, g.ndim) for v in aux)
+    return sum(g * ((x - mu) * inverse), _all_but_channels(g))
+
+
+batch_norm_inference.vjp(x=_scaled_gradient, weight=_weight_gradient, bias=channel_sum)

@@ -29,8 +29,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-import sys
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Sequence
 from types import MethodType
 from typing import Any, NamedTuple
 
@@ -110,10 +109,11 @@ class Op:
         self.defaults = tuple(p.default for p in parameters.values())
         self.required = self.defaults.count(inspect.Parameter.empty)
         self.vjps: dict[str, VJP] = {}
-        self.inputs: Container[int] = ()  # positions of what it is differentiated by
+        self.inputs: tuple[int, ...] = ()  # positions of what it is differentiated by
         self._pullbacks: dict[tuple[int, ...], Pullback] = {}
+        # How autograd fuses it with neighbours, where it does; see chainrule.autograd.fusion.
         self.fusion: Callable[..., tuple[Any, Any]] | None = None
-        """Computes in place of `compute`, where neighbours may be fused; autograd sets it."""
+        self.begins_fusion = False
 
     def __repr__(self) -> str:
         return f"<op {self.name}({', '.join(self.parameters)})>"
@@ -150,8 +150,9 @@ class Op:
         return result if self.has_aux else (result, None)
 
     def _bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
-        if not kwargs and self.required <= len(args) < self.arity:
-            return args + self.defaults[len(args) :]
+        given = len(args)
+        if not kwargs and self.required <= given < self.arity:
+            return args + self.defaults[given:]
         if len(args) > self.arity:
             raise TypeError(
                 f"{self.name}() takes {self.arity} arguments "
@@ -192,9 +193,7 @@ class Op:
                 raise TypeError(f"VJP of {self.name}: no argument '{name}' in {self.parameters}")
         vjp = VJP(inputs, function, needs)
         self.vjps.update(dict.fromkeys(inputs, vjp))
-        every_element = range(sys.maxsize)
-        positions = tuple(self.position[n] for n in self.vjps)
-        self.inputs = every_element if self.is_variadic else positions
+        self.inputs = tuple(sorted(self.position[n] for n in self.vjps))
         self._pullbacks.clear()
 
     def _keep(self, need: str) -> Keep | None:
