@@ -47,18 +47,18 @@ void slide_filters(Window window, InImages in, const Filters& filters, const flo
   const Index group = best_group(filters, window, out.cols);
   const Index cols = group_cols(filters, group, window.cols.stride);
   const Index channels = group * out.channels;
-  const Scratch packed(packed_size(filters.rows * cols, filters.ins, channels));
-  if (group == 1)
-    pack(filters, packed, threads);
-  else
+  PackedWeights weights{nullptr, filters.rows * cols, 0, cols, 1, &filters};
+  const Scratch packed(group > 1 ? packed_size(weights.taps, filters.ins, channels) : 0);
+  if (group > 1) {
     pack_group(filters, group, window.cols.stride, packed);
+    weights.data = packed;
+  }
   window.cols.taps = cols;
   window.cols.stride *= group;
   const OutImages groups{out.data, out.rows, out.cols / group, channels, out.image_step,
                          out.row_step, out.pixel_step * group, group};
   const Vectors vectors(bias, epilogue, out.channels, group);
-  slide(window, in, {packed, filters.rows * cols, 0, cols, 1}, vectors.init(), vectors.end(),
-        groups, threads);
+  slide(window, in, weights, vectors.init(), vectors.end(), groups, threads);
 }
 
 }  // namespace

@@ -45,32 +45,35 @@ void turn(const float* from, Index from_step, Index rows, Index cols, float* to,
 
 }  // namespace
 
-void pack(const Filters& f, float* packed, int threads) {
+void pack_block(const Filters& f, Index block, float* packed) {
   const Index width = block_width(f.outs), taps = f.rows * f.cols;
-  parallel_for(threads, ceil_div(f.outs, width), [&](std::size_t task) {
-    const Index start = static_cast<Index>(task) * width;
-    const Index used = smaller(width, f.outs - start);
-    const Index filled = used > lanes ? 2 * lanes : lanes;
-    const float* from = f.data + start * f.out_step;
-    float* to = packed + start * taps * f.ins;
-    if (used < filled)
-      std::memset(to, 0, static_cast<std::size_t>(taps * f.ins * filled) * sizeof(float));
-    if (f.in_step == 1) return turn(from, f.out_step, used, f.ins, to, filled);
-    const Index tap = f.ins * filled;
-    // A filter's values are far apart, a power of two often: of more than 16 filters at a time,
-    // the first cache would lose the lines before they are used up.
-    for (Index first = 0; first < used; first += 16)
-      for (Index in = 0; in < f.ins; ++in) {
-        const Index rows = smaller<Index>(16, used - first);
-        const float* here = from + first * f.out_step + in * f.in_step;
-        float* there = to + in * filled + first;
-        if (f.out_step == 1)
-          std::memcpy(there, here, static_cast<std::size_t>(rows) * sizeof(float));
-        else if (f.turned)
-          turn(here, f.out_step, rows, taps, there + (taps - 1) * tap, -tap);
-        else
-          turn(here, f.out_step, rows, taps, there, tap);
-      }
+  const Index used = smaller(width, f.outs - block * width);
+  const Index filled = used > lanes ? 2 * lanes : lanes;
+  const float* from = f.data + block * width * f.out_step;
+  if (used < filled)
+    std::memset(packed, 0, static_cast<std::size_t>(taps * f.ins * filled) * sizeof(float));
+  if (f.in_step == 1) return turn(from, f.out_step, used, f.ins, packed, filled);
+  const Index tap = f.ins * filled;
+  // A filter's values are far apart, a power of two often: of more than 16 filters at a time,
+  // the first cache would lose the lines before they are used up.
+  for (Index first = 0; first < used; first += 16)
+    for (Index in = 0; in < f.ins; ++in) {
+      const Index rows = smaller<Index>(16, used - first);
+      const float* here = from + first * f.out_step + in * f.in_step;
+      float* there = packed + in * filled + first;
+      if (f.out_step == 1)
+        std::memcpy(there, here, static_cast<std::size_t>(rows) * sizeof(float));
+      else if (f.turned)
+        turn(here, f.out_step, rows, taps, there + (taps - 1) * tap, -tap);
+      else
+        turn(here, f.out_step, rows, taps, there, tap);
+    }
+}
+
+void pack(const Filters& f, float* packed, int threads) {
+  const Index width = block_width(f.outs), size = f.rows * f.cols * f.ins;
+  parallel_for(threads, static_cast<std::size_t>(ceil_div(f.outs, width)), [&](std::size_t block) {
+    pack_block(f, static_cast<Index>(block), packed + static_cast<Index>(block) * width * size);
   });
 }
 

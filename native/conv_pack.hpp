@@ -15,6 +15,9 @@ struct Filters {
 // Packs [block][tap][in][lane], the last block half as wide where half is enough.
 void pack(const Filters&, float* packed, int threads);
 
+// The same of one block alone.
+void pack_block(const Filters&, Index block, float* packed);
+
 // Few output channels leave lanes empty: `group` neighbouring pixels become one of group * outs
 // channels. A group looks at (group - 1) * stride more columns of taps than its first pixel;
 // each pixel has zeros where it does not look.

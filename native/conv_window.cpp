@@ -6,6 +6,7 @@
 // or where channels are few, the task copies its rows with zeros beside them instead.
 #include "conv_window.hpp"
 
+#include "conv_pack.hpp"
 #include "moments.hpp"
 #include "norm.hpp"
 
@@ -198,6 +199,7 @@ struct Job {
 // The share of the output that a task computes, as half-open ranges.
 struct Piece {
   Index first_image, last_image, top, bottom, left, right, first_block, last_block;
+  const float* weights;  // of its first block
 
   Index cols() const { return right - left; }
 };
@@ -342,7 +344,8 @@ void slide_block(const Job& job, const Piece& piece, const Columns& columns, con
   const Index channels = smaller(job.width, job.out.channels - start);
   const bool wide = channels > lanes;
   const Index tap = job.in.channels * (wide ? 2 * lanes : lanes);  // floats of a tap's weights
-  const float* weights = job.weights.data + start * job.weights.taps * job.in.channels;
+  const float* weights =
+      piece.weights + (block - piece.first_block) * job.width * job.weights.taps * job.in.channels;
   Source from{};
   from.in_row = rows.step * view.cols * job.in.channels;
   from.in_pixel = cols.stride * job.in.channels;
@@ -394,7 +397,7 @@ struct Cut {
 Cut cut(const Job& job) {
   constexpr Index piece_macs = Index{1} << 21;
   constexpr Index cached_floats = Index{1} << 16;
-  constexpr Index enough_pixels = 128;  // to make up for fetching weights from afar
+  constexpr Index enough_pixels = 256;  // to make up for fetching weights from afar
   constexpr Index enough_pieces = 32;
   const Index block_weights = job.taps() * job.in.channels * job.width;
   const Index blocks = block_weights * job.blocks() > cached_floats ? 1 : job.blocks();
@@ -425,16 +428,25 @@ void slide(const Window& window, const InImages& in, const PackedWeights& weight
   const bool gathered = end.mean && block_pieces == 1;
   const Index channels = out.channels / out.group;
   Moments written(gathered ? tasks : 0, channels);
+  // Weights that serve one piece only are packed by its task, into the cache of its processor.
+  const Index block_weights = job.width * weights.taps * in.channels;
+  const bool pack_late = !weights.data && size.blocks == 1 && tasks == block_pieces;
+  const Scratch packed(weights.data || pack_late ? 0 : job.blocks() * block_weights);
+  if (!weights.data && !pack_late) pack(*weights.filters, packed, threads);
+  const float* data = weights.data ? weights.data : static_cast<float*>(packed);
   parallel_for(threads, static_cast<std::size_t>(tasks), [&](std::size_t task) {
     Index index = static_cast<Index>(task);
     const Index block = index % block_pieces * size.blocks;
     const Index left = (index /= block_pieces) % col_pieces * size.cols;
     const Index top = (index /= col_pieces) % row_pieces * size.rows;
     const Index image = index / row_pieces * size.images;
+    const Scratch packed_block(pack_late ? block_weights : 0);
+    if (pack_late) pack_block(*weights.filters, block, packed_block);
     const Piece piece{image, smaller(image + size.images, in.images),
                       top, smaller(top + size.rows, out.rows),
                       left, smaller(left + size.cols, out.cols),
-                      block, smaller(block + size.blocks, job.blocks())};
+                      block, smaller(block + size.blocks, job.blocks()),
+                      pack_late ? packed_block : data + block * block_weights};
     slide_piece(job, piece);
     if (gathered)  // what a piece with all blocks has written is contiguous
       written.add(static_cast<Index>(task),

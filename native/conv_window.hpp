@@ -39,11 +39,15 @@ inline Index packed_size(Index taps, Index in_channels, Index out_channels) {
   return taps * in_channels * ceil_div(out_channels, lanes) * lanes;
 }
 
+struct Filters;  // conv_pack.hpp
+
 // Packed [block][tap][in channel][lane], `taps` in all; the last block is half as wide where
-// half is enough. Window tap (a, b) uses tap first + a*row_step + b*col_step.
+// half is enough. Window tap (a, b) uses tap first + a*row_step + b*col_step. Where data is null,
+// the filters are yet to be packed.
 struct PackedWeights {
   const float* data;
   Index taps, first, row_step, col_step;
+  const Filters* filters = nullptr;
 };
 
 // init, scale and shift of the epilogue: out channels rounded up to whole vectors; init may be
