@@ -106,8 +106,8 @@ def _kernel_summary(result: Result) -> Iterator[str]:
     if not summary:
         return
     yield (
-        f"speed over {summary['kernels']} kernels: geometric mean "
-        f"[bold]{summary['geometric_mean_speed']:.2f}[/], least {summary['least_speed']:.2f}"
+        f"speed: geometric mean [bold]{summary['geometric_mean_speed']:.2f}[/], "
+        f"least {summary['least_speed']:.2f} (kernels: {summary['kernels']})"
     )
     slow = summary["slower_than_0.9"]
     if slow:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -112,7 +111,8 @@ def bench_command(
 
         save_plot(result, plot_file)
     if not result.complete:
-        click.echo("chainrule: interrupted; the figures above are what was measured", err=True)
+        kept = "the figures above are what was measured" if result.rows else "nothing was measured"
+        click.echo(f"chainrule: interrupted; {kept}", err=True)
         context.exit(INTERRUPTED)
 
 
@@ -159,7 +159,7 @@ def _measure(cases: Sequence[Case], settings: Settings, result: Result) -> None:
                 console.print(group_table(result, one))
 
     try:
-        with _progress(len(cases)) as advance:
+        with _progress(len(cases), console) as advance:
             for case in cases:
                 show_until(case.name.partition("/")[0])
                 advance(case.name)
@@ -179,19 +179,17 @@ def _show_heading(result: Result, console: Console) -> None:
 
 
 @contextmanager
-def _progress(total: int) -> Iterator[Any]:
+def _progress(total: int, console: Console) -> Iterator[Any]:
     """A line on a terminal that names the case; drawn between cases only, to take no time.
 
     Elsewhere nothing: the tables come one by one.
     """
-    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-    console = Console(stderr=True)
     columns = (BarColumn(20), MofNCompleteColumn(), TextColumn("{task.description}"))
     progress = Progress(
         *columns, console=console, transient=True, auto_refresh=False,
-        disable=not (console.is_terminal and sys.stdout.isatty()),
+        disable=not console.is_terminal,
     )  # fmt: skip
     with progress:
         task = progress.add_task("", total=total)
