@@ -264,6 +264,66 @@ void relu_bias_backward(Input g, Input y, Output masked, Output dbias, int threa
   active().relu_bias_backward(rows, g.data(), y.data(), masked.data(), dbias.data(), threads);
 }
 
+void layer_norm(Input x, std::optional<Input> weight, std::optional<Input> bias, float eps,
+                Output y, Output mean, Output var, int threads) {
+  const Rows rows = rows_of(x);
+  const std::size_t columns = x.shape(1);
+  require(x.ndim() == 2, "layer_norm: needs rows");
+  require_like(x, y);
+  require(mean.size() == x.shape(0) && var.size() == x.shape(0), "layer_norm: mean, var of rows");
+  active().layer_norm(rows, x.data(), data_or_null(weight, columns, "layer_norm: weight and x"),
+                      data_or_null(bias, columns, "layer_norm: bias and x"), eps, y.data(),
+                      mean.data(), var.data(), threads);
+}
+
+void layer_norm_backward(Input g, Input x, std::optional<Input> weight, Input mean, Input var,
+                         float eps, Output dx, Output dweight, Output dbias, int threads) {
+  const Rows rows = rows_of(x);
+  require(x.ndim() == 2, "layer_norm: needs rows");
+  require_like(x, g, dx);
+  require_vectors(rows, dweight, dbias);
+  require(mean.size() == x.shape(0) && var.size() == x.shape(0), "layer_norm: mean, var of rows");
+  active().layer_norm_backward(rows, g.data(), x.data(),
+                               data_or_null(weight, x.shape(1), "layer_norm: weight and x"),
+                               mean.data(), var.data(), eps,
+                               {dx.data(), dweight.data(), dbias.data()}, threads);
+}
+
+// x is (N, *, C); mean, and var like it, (N, groups).
+template <class Statistic>
+Groups groups_of(const Input& x, const Statistic& mean, const Statistic& var) {
+  const Rows rows = rows_of(x);
+  require(mean.ndim() == 2 && mean.shape(0) == x.shape(0) && mean.shape(1) > 0 &&
+              x.shape(x.ndim() - 1) % mean.shape(1) == 0 && same_shape(mean, var),
+          "group_norm: mean and var need a value for each group of channels of each image");
+  const auto images = static_cast<std::ptrdiff_t>(x.shape(0));
+  return {images, images ? rows.rows / images : 0, rows.channels,
+          static_cast<std::ptrdiff_t>(mean.shape(1))};
+}
+
+void group_norm(Input x, std::optional<Input> weight, std::optional<Input> bias, float eps,
+                Output y, Output mean, Output var, int threads) {
+  const Groups groups = groups_of(x, mean, var);
+  const auto channels = static_cast<std::size_t>(groups.channels);
+  require_like(x, y);
+  active().group_norm(groups, x.data(),
+                      data_or_null(weight, channels, "group_norm: weight and x disagree"),
+                      data_or_null(bias, channels, "group_norm: bias and x disagree"), eps,
+                      y.data(), mean.data(), var.data(), threads);
+}
+
+void group_norm_backward(Input g, Input x, std::optional<Input> weight, Input mean, Input var,
+                         float eps, Output dx, Output dweight, Output dbias, int threads) {
+  const Groups groups = groups_of(x, mean, var);
+  const auto channels = static_cast<std::size_t>(groups.channels);
+  require_like(x, g, dx);
+  require_vectors(rows_of(x), dweight, dbias);
+  active().group_norm_backward(groups, g.data(), x.data(),
+                               data_or_null(weight, channels, "group_norm: weight and x disagree"),
+                               mean.data(), var.data(), eps,
+                               {dx.data(), dweight.data(), dbias.data()}, threads);
+}
+
 using Taps = nb::ndarray<const std::uint8_t, nb::c_contig, nb::device::cpu>;
 using TapsOutput = nb::ndarray<std::uint8_t, nb::c_contig, nb::device::cpu>;
 
@@ -622,6 +682,20 @@ NB_MODULE(_native, m) {
         ReleaseGil());
   m.def("relu_bias_backward", &relu_bias_backward, "g"_a.noconvert(), "y"_a.noconvert(),
         "masked"_a.noconvert(), "dbias"_a.noconvert(), "threads"_a, ReleaseGil());
+  m.def("layer_norm", &layer_norm, "x"_a.noconvert(), "weight"_a.noconvert().none(),
+        "bias"_a.noconvert().none(), "eps"_a, "y"_a.noconvert(), "mean"_a.noconvert(),
+        "var"_a.noconvert(), "threads"_a, ReleaseGil());
+  m.def("layer_norm_backward", &layer_norm_backward, "g"_a.noconvert(), "x"_a.noconvert(),
+        "weight"_a.noconvert().none(), "mean"_a.noconvert(), "var"_a.noconvert(), "eps"_a,
+        "dx"_a.noconvert(), "dweight"_a.noconvert(), "dbias"_a.noconvert(), "threads"_a,
+        ReleaseGil());
+  m.def("group_norm", &group_norm, "x"_a.noconvert(), "weight"_a.noconvert().none(),
+        "bias"_a.noconvert().none(), "eps"_a, "y"_a.noconvert(), "mean"_a.noconvert(),
+        "var"_a.noconvert(), "threads"_a, ReleaseGil());
+  m.def("group_norm_backward", &group_norm_backward, "g"_a.noconvert(), "x"_a.noconvert(),
+        "weight"_a.noconvert().none(), "mean"_a.noconvert(), "var"_a.noconvert(), "eps"_a,
+        "dx"_a.noconvert(), "dweight"_a.noconvert(), "dbias"_a.noconvert(), "threads"_a,
+        ReleaseGil());
   m.def("max_pool2d", &max_pool2d, "x"_a.noconvert(), "y"_a.noconvert(), "index"_a.noconvert(),
         "kernel"_a, "stride"_a, "padding"_a, "dilation"_a, "threads"_a, ReleaseGil());
   m.def("max_pool2d_backward", &max_pool2d_backward, "g"_a.noconvert(), "index"_a.noconvert(),

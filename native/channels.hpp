@@ -121,11 +121,12 @@ void sum_block(Index first_row, Index rows, Index channels, Index width, float* 
   }
   if (c < width)
     add_columns<sums, 1>(first, patterns, width, width - lanes, wide + width - lanes, width, body);
+  // The copies of a channel are a power of two.
   for (int s = 0; s < sums; ++s) {
-    for (Index c = 0; c < channels; ++c) to[s * channels + c] = wide[s * width + c];
-    for (Index copy = 1; copy < copies; ++copy)
-      for (Index c = 0; c < channels; ++c)
-        to[s * channels + c] += wide[s * width + copy * channels + c];
+    float* sum = wide + s * width;
+    for (Index half = width / 2; half >= channels; half /= 2)
+      for (Index i = 0; i < half; ++i) sum[i] += sum[half + i];
+    for (Index c = 0; c < channels; ++c) to[s * channels + c] = sum[c];
   }
   for (Index row = patterns * copies; row < rows; ++row)
     for (Index c = 0; c < channels; ++c) {
@@ -140,6 +141,19 @@ void sum_block(Index first_row, Index rows, Index channels, Index width, float* 
 inline Index rows_of_block(Index channels, Index width) {
   const Index floats = larger<Index>((16 << 10) / 4, 32 * channels);
   return ceil_div(floats, width) * (width / channels);
+}
+
+// Adds the sum of term s of body<T>(i, column) over rows [first, last) to totals[s * channels + c]
+// in float64. `scratch` has room for sums * (channels + width).
+template <int sums, class Body>
+void add_rows(Index first, Index last, Index channels, Index width, double* __restrict totals,
+              float* __restrict scratch, Body body) {
+  const Index block = rows_of_block(channels, width), terms = sums * channels;
+  for (Index row = first; row < last; row += block) {
+    sum_block<sums>(row, smaller(block, last - row), channels, width, scratch, scratch + terms,
+                    body);
+    for (Index i = 0; i < terms; ++i) totals[i] += scratch[i];
+  }
 }
 
 // Doubles for the time of a call.

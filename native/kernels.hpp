@@ -66,6 +66,11 @@ struct Rows {
   std::ptrdiff_t rows, channels;
 };
 
+// Channels-last images whose channels are normalised in groups, each image by itself.
+struct Groups {
+  std::ptrdiff_t images, pixels, channels, groups;
+};
+
 // y = (x - mean) * weight / sqrt(var + eps) + bias, a value a channel; weight, bias may be null.
 struct Normalisation {
   const float* mean;
@@ -75,7 +80,7 @@ struct Normalisation {
   float eps;
 };
 
-struct BatchNormGradients {
+struct NormGradients {
   float* dx;
   float* dweight;
   float* dbias;
@@ -140,15 +145,27 @@ struct Kernels {
   void (*scale_shift)(const Rows&, const float* x, const float* scale, const float* shift,
                       const float* add, bool relu, float* y, int threads);
   void (*batch_norm_backward)(const Rows&, const Normalisation&, const float* g, const float* x,
-                              const BatchNormGradients&, int threads);
+                              const NormGradients&, int threads);
   void (*batch_norm_relu_backward)(const Rows&, const Normalisation&, const float* g,
-                                   const float* x, const BatchNormGradients&, int threads);
+                                   const float* x, const NormGradients&, int threads);
   void (*batch_norm_add_relu_backward)(const Rows&, const Normalisation&, const float* g,
-                                       const float* y, const float* x, const BatchNormGradients&,
+                                       const float* y, const float* x, const NormGradients&,
                                        float* masked, int threads);
   void (*channel_sum)(const Rows&, const float* g, float* sum, int threads);
   void (*relu_bias_backward)(const Rows&, const float* g, const float* y, float* masked,
                              float* dbias, int threads);
+  // mean and var hold a value for each row and for each group of an image; weight and bias, which
+  // may be null, for each channel.
+  void (*layer_norm)(const Rows&, const float* x, const float* weight, const float* bias,
+                     float eps, float* y, float* mean, float* var, int threads);
+  void (*layer_norm_backward)(const Rows&, const float* g, const float* x, const float* weight,
+                              const float* mean, const float* var, float eps,
+                              const NormGradients&, int threads);
+  void (*group_norm)(const Groups&, const float* x, const float* weight, const float* bias,
+                     float eps, float* y, float* mean, float* var, int threads);
+  void (*group_norm_backward)(const Groups&, const float* g, const float* x, const float* weight,
+                              const float* mean, const float* var, float eps,
+                              const NormGradients&, int threads);
   // index holds the tap kh*KW + kw that won.
   void (*max_pool2d)(const Pool&, const float* x, float* y, std::uint8_t* index, int threads);
   void (*max_pool2d_backward)(const Pool&, const float* g, const std::uint8_t* index, float* dx,

@@ -19,6 +19,23 @@ struct Merge {
   }
 };
 
+// Of a block of rows: its first rows' mean, repeated along a pattern, and to[c] and
+// to[channels + c], the sums of the deviations from that and of their squares. `wide` has room
+// for two patterns.
+void measure_block(const float* x, Index rows, Index channels, Index width, float* centre,
+                   float* to, float* wide) {
+  const Index copies = width / channels;
+  const Index few = smaller(ceil_div(ceil_div<Index>(rows, 8), copies) * copies, rows);
+  sum_block<1>(0, few, channels, width, to, wide,
+               [=]<class T>(Index i, Index) { return Terms<T, 1>{read<T>(x + i)}; });
+  for (Index c = 0; c < channels; ++c) centre[c] = to[c] / static_cast<float>(few);
+  for (Index i = channels; i < width; ++i) centre[i] = centre[i - channels];
+  sum_block<2>(0, rows, channels, width, to, wide, [=]<class T>(Index i, Index c) {
+    const T deviation = read<T>(x + i) - read<T>(centre + c);
+    return Terms<T, 2>{deviation, deviation * deviation};
+  });
+}
+
 }  // namespace
 
 Moments::Moments(Index parts, Index channels)
@@ -33,19 +50,11 @@ void Moments::add(Index part, const float* x, Index rows) {
   double* __restrict spread = spread_of(part);
   const Scratch scratch(2 * channels_ + 3 * width_);
   float* __restrict sums = scratch;
-  float* centre = scratch + 2 * channels_;
+  float* __restrict centre = scratch + 2 * channels_;
   float* wide = centre + width_;
   for (Index first = 0; first < rows; first += block_) {
     const Index count = smaller(block_, rows - first);
-    const Index few = smaller(ceil_div(ceil_div<Index>(count, 8), copies()) * copies(), count);
-    sum_block<1>(first, few, channels_, width_, sums, wide,
-                 [=]<class T>(Index i, Index) { return Terms<T, 1>{read<T>(x + i)}; });
-    for (Index c = 0; c < channels_; ++c) centre[c] = sums[c] / static_cast<float>(few);
-    for (Index i = channels_; i < width_; ++i) centre[i] = centre[i - channels_];
-    sum_block<2>(first, count, channels_, width_, sums, wide, [=]<class T>(Index i, Index c) {
-      const T deviation = read<T>(x + i) - read<T>(centre + c);
-      return Terms<T, 2>{deviation, deviation * deviation};
-    });
+    measure_block(x + first * channels_, count, channels_, width_, centre, sums, wide);
     const double n = static_cast<double>(count);
     const Merge merge(counts_[part], n);
     for (Index c = 0; c < channels_; ++c) {
@@ -56,25 +65,42 @@ void Moments::add(Index part, const float* x, Index rows) {
   }
 }
 
-void Moments::finish(float* mean, float* var) const {
-  const Scratch scratch(4 * channels_);
-  double* __restrict means = reinterpret_cast<double*>(static_cast<float*>(scratch));
-  double* __restrict spreads = means + channels_;
-  for (Index c = 0; c < channels_; ++c) means[c] = spreads[c] = 0;
+void moments_of_run(const float* x, Index n, float* mean, float* var) {
+  constexpr Index width = chains * lanes;
+  const Index block = rows_of_block(1, width);
+  float centre[width], sums[2], wide[2 * width];
+  double total_mean = 0, spread = 0;
+  for (Index first = 0; first < n; first += block) {
+    const Index count = smaller(block, n - first);
+    measure_block(x + first, count, 1, width, centre, sums, wide);
+    const double off = sums[0] / static_cast<double>(count);
+    Merge(static_cast<double>(first), static_cast<double>(count))(
+        total_mean, spread, centre[0] + off, sums[1] - off * sums[0]);
+  }
+  *mean = static_cast<float>(total_mean);
+  *var = static_cast<float>(spread / static_cast<double>(larger<Index>(n, 1)));
+}
+
+void Moments::finish(double* __restrict mean, double* __restrict var) const {
+  for (Index c = 0; c < channels_; ++c) mean[c] = var[c] = 0;
   double rows = 0;
   for (Index part = 0; part < parts_; ++part) {
     if (counts_[part] == 0) continue;
     const Merge merge(rows, counts_[part]);
     const double* other_mean = mean_of(part);
     const double* other_spread = spread_of(part);
-    for (Index c = 0; c < channels_; ++c)
-      merge(means[c], spreads[c], other_mean[c], other_spread[c]);
+    for (Index c = 0; c < channels_; ++c) merge(mean[c], var[c], other_mean[c], other_spread[c]);
     rows += counts_[part];
   }
-  for (Index c = 0; c < channels_; ++c) {
-    mean[c] = static_cast<float>(means[c]);
-    var[c] = static_cast<float>(spreads[c] / larger(rows, 1.0));
-  }
+  for (Index c = 0; c < channels_; ++c) var[c] /= larger(rows, 1.0);
+}
+
+void Moments::finish(float* mean, float* var) const {
+  const Doubles exact(2 * channels_);
+  double *means = exact, *vars = means + channels_;
+  finish(means, vars);
+  for (Index c = 0; c < channels_; ++c) mean[c] = static_cast<float>(means[c]);
+  for (Index c = 0; c < channels_; ++c) var[c] = static_cast<float>(vars[c]);
 }
 
 }  // namespace chainrule::CHAINRULE_ISA

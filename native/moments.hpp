@@ -16,6 +16,9 @@
 
 namespace chainrule::CHAINRULE_ISA {
 
+// Mean and biased variance of n floats; 0 if there are none.
+void moments_of_run(const float* x, Index n, float* mean, float* var);
+
 class Moments {
  public:
   Moments(Index parts, Index channels);
@@ -24,10 +27,10 @@ class Moments {
   void add(Index part, const float* x, Index rows);
 
   // mean and biased variance (channels) of all rows; 0 if there are none.
+  void finish(double* mean, double* var) const;
   void finish(float* mean, float* var) const;
 
  private:
-  Index copies() const { return width_ / channels_; }
   double* mean_of(Index part) const { return counts_ + parts_ + 2 * part * channels_; }
   double* spread_of(Index part) const { return mean_of(part) + channels_; }
 

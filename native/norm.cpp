@@ -5,6 +5,7 @@
 // is still in cache.
 #include "norm.hpp"
 
+#include "affine.hpp"
 #include "channels.hpp"
 #include "moments.hpp"
 
@@ -31,62 +32,22 @@ template <int sums, class Body>
 void sum_channels(const Rows& size, double* totals, int threads, Body body) {
   const Index width = pattern_width(size.channels), terms = sums * size.channels;
   const Parts parts = cut_into_parts(size, width);
-  const Index block = rows_of_block(size.channels, width);
   const Doubles of_parts(parts.count * terms);
   parallel_for(threads, static_cast<std::size_t>(parts.count), [&](std::size_t task) {
-    const Index part = static_cast<Index>(task), last = parts.last(part);
-    double* __restrict part_totals = of_parts + part * terms;
+    const Index part = static_cast<Index>(task);
+    double* part_totals = of_parts + part * terms;
     for (Index i = 0; i < terms; ++i) part_totals[i] = 0;
     const Scratch scratch(terms + sums * width);
-    const float* __restrict of_block = scratch;
-    for (Index first = parts.first(part); first < last; first += block) {
-      sum_block<sums>(first, smaller(block, last - first), size.channels, width, scratch,
-                      scratch + terms, body);
-      for (Index i = 0; i < terms; ++i) part_totals[i] += of_block[i];
-    }
+    add_rows<sums>(parts.first(part), parts.last(part), size.channels, width, part_totals,
+                   scratch, body);
   });
   for (Index i = 0; i < terms; ++i) totals[i] = 0;
   for (Index part = 0; part < parts.count; ++part)
     for (Index i = 0; i < terms; ++i) totals[i] += of_parts[part * terms + i];
 }
 
-// Vectors of one value a channel, repeated along a pattern.
-class Repeated {
- public:
-  Repeated(Index channels, Index vectors)
-      : channels_(channels), width_(pattern_width(channels)), memory_(vectors * width_) {}
-
-  // Vector v holds value(c) for channel c.
-  template <class Value>
-  void fill(Index v, Value value) {
-    float* to = memory_ + v * width_;
-    for (Index c = 0; c < channels_; ++c) to[c] = value(c);
-    for (Index i = channels_; i < width_; ++i) to[i] = to[i - channels_];
-  }
-  const float* operator[](Index v) const { return memory_ + v * width_; }
-
- private:
-  Index channels_, width_;
-  Scratch memory_;
-};
-
-// (x - mean) * scale + shift, in one place: backward must find the very bits of forward to know
-// where a ReLU let them pass.
-struct Affine {
-  const float *mean, *scale, *shift;
-
-  template <class T>
-  T operator()(T x, Index c) const {
-    return (x - read<T>(mean + c)) * read<T>(scale + c) + read<T>(shift + c);
-  }
-};
-
-double inverse_std(const Normalisation& norm, Index c) {
-  return 1 / __builtin_sqrt(static_cast<double>(norm.var[c]) + norm.eps);
-}
-
 double scale_of(const Normalisation& norm, Index c) {
-  return inverse_std(norm, c) * (norm.weight ? norm.weight[c] : 1.0f);
+  return inverse_std(norm.var[c], norm.eps) * (norm.weight ? norm.weight[c] : 1.0f);
 }
 
 Affine fill_affine(Repeated& vectors, const Normalisation& norm) {
@@ -149,7 +110,7 @@ struct ThroughReluOf {  // with result y; what passes is kept
 // dx = w/std (g - db/m - x_hat dw/m) = scale * g + tilt * (x - mean) + level.
 template <class FirstSlope, class SecondSlope>
 void backward(const Rows& size, const Normalisation& norm, const float* x, const Affine& affine,
-              FirstSlope first_slope, SecondSlope second_slope, const BatchNormGradients& to,
+              FirstSlope first_slope, SecondSlope second_slope, const NormGradients& to,
               int threads) {
   const Index channels = size.channels;
   const float *mean = affine.mean, *scale = affine.scale;
@@ -165,12 +126,12 @@ void backward(const Rows& size, const Normalisation& norm, const float* x, const
   const double count = static_cast<double>(larger<Index>(size.rows, 1));
   for (Index c = 0; c < channels; ++c) {
     to.dbias[c] = static_cast<float>(sum_g[c]);
-    to.dweight[c] = static_cast<float>(sum_gx[c] * inverse_std(norm, c));
+    to.dweight[c] = static_cast<float>(sum_gx[c] * inverse_std(norm.var[c], norm.eps));
   }
   Repeated vectors(channels, 2);
   const float *tilt = vectors[0], *level = vectors[1];
   vectors.fill(0, [&](Index c) {
-    const double inverse = inverse_std(norm, c);
+    const double inverse = inverse_std(norm.var[c], norm.eps);
     return static_cast<float>(-scale_of(norm, c) * inverse * inverse * sum_gx[c] / count);
   });
   vectors.fill(1, [&](Index c) {
@@ -211,13 +172,13 @@ void scale_shift(const Rows& size, const float* x, const float* scale, const flo
 }
 
 void batch_norm_backward(const Rows& size, const Normalisation& norm, const float* g,
-                         const float* x, const BatchNormGradients& to, int threads) {
+                         const float* x, const NormGradients& to, int threads) {
   Repeated vectors(size.channels, 3);
   backward(size, norm, x, fill_affine(vectors, norm), Plain{g}, Plain{g}, to, threads);
 }
 
 void batch_norm_relu_backward(const Rows& size, const Normalisation& norm, const float* g,
-                              const float* x, const BatchNormGradients& to, int threads) {
+                              const float* x, const NormGradients& to, int threads) {
   Repeated vectors(size.channels, 3);
   const Affine affine = fill_affine(vectors, norm);
   const ThroughRelu slope{g, affine};
@@ -225,7 +186,7 @@ void batch_norm_relu_backward(const Rows& size, const Normalisation& norm, const
 }
 
 void batch_norm_add_relu_backward(const Rows& size, const Normalisation& norm, const float* g,
-                                  const float* y, const float* x, const BatchNormGradients& to,
+                                  const float* y, const float* x, const NormGradients& to,
                                   float* masked, int threads) {
   Repeated vectors(size.channels, 3);
   backward(size, norm, x, fill_affine(vectors, norm), ThroughReluOf{g, y, masked}, Plain{masked},

@@ -9,11 +9,11 @@ void normalise(const Rows& size, const Normalisation& norm, const float* x, cons
 void scale_shift(const Rows& size, const float* x, const float* scale, const float* shift,
                  const float* add, bool relu, float* y, int threads);
 void batch_norm_backward(const Rows& size, const Normalisation& norm, const float* g,
-                         const float* x, const BatchNormGradients& to, int threads);
+                         const float* x, const NormGradients& to, int threads);
 void batch_norm_relu_backward(const Rows& size, const Normalisation& norm, const float* g,
-                              const float* x, const BatchNormGradients& to, int threads);
+                              const float* x, const NormGradients& to, int threads);
 void batch_norm_add_relu_backward(const Rows& size, const Normalisation& norm, const float* g,
-                                  const float* y, const float* x, const BatchNormGradients& to,
+                                  const float* y, const float* x, const NormGradients& to,
                                   float* masked, int threads);
 void channel_sum(const Rows& size, const float* g, float* sum, int threads);
 void relu_bias_backward(const Rows& size, const float* g, const float* y, float* masked,

@@ -1,6 +1,8 @@
 #include "activation.hpp"
 #include "arithmetic.hpp"
 #include "conv.hpp"
+#include "group_norm.hpp"
+#include "layer_norm.hpp"
 #include "linear.hpp"
 #include "loss.hpp"
 #include "norm.hpp"
@@ -30,6 +32,10 @@ const Kernels kernels = {
     .batch_norm_add_relu_backward = batch_norm_add_relu_backward,
     .channel_sum = channel_sum,
     .relu_bias_backward = relu_bias_backward,
+    .layer_norm = layer_norm,
+    .layer_norm_backward = layer_norm_backward,
+    .group_norm = group_norm,
+    .group_norm_backward = group_norm_backward,
     .max_pool2d = max_pool2d,
     .max_pool2d_backward = max_pool2d_backward,
     .add = add,

@@ -153,6 +153,21 @@ NORMS = [  # channels that fill vectors, that repeat until they do, and too many
     (0, 3, 2, 2),
 ]
 
+GROUPED = [  # x, groups
+    ((2, 6, 4, 5), 3),
+    ((2, 6, 4, 5), 6),
+    ((3, 16, 5, 5), 1),
+    ((2, 24, 7, 3), 4),
+    ((1, 1030, 2, 2), 2),
+    ((5, 8), 2),
+    ((3, 4, 6), 2),
+    ((1, 1, 1, 1), 1),
+    ((0, 4, 3, 3), 2),
+    ((2, 4, 0, 3), 2),
+]
+
+ROWS = [(5, 7), (3, 16), (70, 33), (2, 5000), (40, 130), (1, 1), (0, 6), (4, 0)]
+
 MATRICES = [(5, 4), (1, 1), (3, 10), (2, 16), (3, 33), (9, 100), (0, 6)]
 
 
@@ -330,6 +345,11 @@ def cases() -> Iterator[Case]:
         yield Case("relu_bias_backward", f"{x}", lambda rng, x=x: (
             rng.normal(size=x), np.maximum(rng.normal(size=x), 0)))  # fmt: skip
 
+    for x, groups in GROUPED:
+        yield from own_norm_cases("group_norm", x, x[1], (x[0], groups), groups)
+    for x in ROWS:
+        yield from own_norm_cases("layer_norm", x, x[1], (x[0],))
+
     for shape in [*NORMS, (5,)]:
         yield Case("relu", f"{shape}", lambda rng, s=shape: (rng.normal(size=s),))
         yield Case("relu_backward", f"{shape}", lambda rng, s=shape: (
@@ -450,6 +470,31 @@ def norm_cases(x: tuple[int, ...], affine: bool) -> Iterator[Case]:
             *vectors(rng, 1), mean, var, eps,
         ),
     )  # fmt: skip
+
+
+def own_norm_cases(
+    name: str, x: tuple[int, ...], columns: int, statistics: tuple[int, ...], *groups: int
+) -> Iterator[Case]:
+    """Norms by the moments of a sample's own values, which have the shape ``statistics``."""
+    for affine in (False, True):
+        label = f"{x} in {groups} affine={affine}"
+
+        def vectors(rng: np.random.Generator, count: int, a: bool = affine) -> Any:
+            return [rng.normal(size=columns) if a else None for _ in range(count)]
+
+        yield Case(
+            name,
+            label,
+            lambda rng, v=vectors: (rng.normal(size=x) * 3 + 5, *groups, *v(rng, 2), 1e-5),
+        )
+        yield Case(
+            f"{name}_backward",
+            label,
+            lambda rng, v=vectors: (
+                rng.normal(size=x), rng.normal(size=x) * 3 + 5, *v(rng, 1),
+                np.full(statistics, 5.0), np.full(statistics, 9.0), 1e-5,
+            ),
+        )  # fmt: skip
 
 
 def taps_of(rng: np.random.Generator, shape: tuple[int, ...], kernel: tuple[int, int]) -> Any:
@@ -574,6 +619,10 @@ def torch_answer(torch: Any, name: str, a: Arguments) -> Any:
     if name == "relu_bias_backward":
         masked = a[0] * (a[1] > 0)
         return masked, torch_answer(torch, "channel_sum", (masked,))
+    if name in ("layer_norm", "group_norm"):
+        return torch_own_norm(torch, name, a)
+    if name in ("layer_norm_backward", "group_norm_backward"):
+        return torch_own_norm_backward(torch, name, a)
     if name == "batch_norm_backward":
         g, x, weight, mean, var, eps = a
         weight = torch.ones_like(mean) if weight is None else weight
@@ -627,6 +676,30 @@ def torch_answer(torch: Any, name: str, a: Arguments) -> Any:
     return simple[name](*a)
 
 
+def torch_own_norm(torch: Any, name: str, a: Arguments) -> Any:
+    x, *groups, weight, bias, eps = a
+    parts = x if name == "layer_norm" else x.reshape(len(x), groups[0], -1)
+    variance, mean = torch.var_mean(parts, -1, correction=0)
+    if name == "layer_norm":
+        return torch.nn.functional.layer_norm(x, x.shape[1:], weight, bias, eps), mean, variance
+    return torch.group_norm(x, groups[0], weight, bias, eps), mean, variance
+
+
+def torch_own_norm_backward(torch: Any, name: str, a: Arguments) -> Any:
+    g, x, weight, mean, var, eps = a
+    inverse = 1 / torch.sqrt(var + eps)
+    weight = torch.ones(x.shape[1], dtype=x.dtype) if weight is None else weight
+    wanted = [True] * 3
+    if name == "layer_norm_backward":
+        column = (-1, 1)
+        return torch.ops.aten.native_layer_norm_backward(
+            g, x, x.shape[1:], mean.reshape(column), inverse.reshape(column), weight,
+            torch.zeros_like(weight), wanted,
+        )  # fmt: skip
+    sizes = (len(x), x.shape[1], x[0, 0].numel(), mean.shape[1])
+    return torch.ops.aten.native_group_norm_backward(g, x, mean, inverse, weight, *sizes, wanted)
+
+
 def torch_finish(torch: Any, y: Any, add: Any, relu: bool) -> Any:
     y = y if add is None else y + add
     return torch.relu(y) if relu else y
@@ -673,8 +746,11 @@ def beyond_torch(case: Case) -> str | None:
         return "has no such kernel"
     if case.kernel == "max_pool2d_backward" and not in_image(*a[1:]):
         return "takes no tap in the padding"
-    if case.kernel.startswith(("batch_norm", "moments", "conv2d_moments")) and a[0].size == 0:
+    own = ("layer_norm", "group_norm")
+    if case.kernel.startswith(("batch_norm", "moments", "conv2d_moments", *own)) and a[0].size == 0:
         return "refuses an empty batch"
+    if case.kernel == "group_norm" and a[0].size == 1:
+        return "does not take a lone value's mean off exactly"
     return None
 
 
@@ -858,6 +934,19 @@ def test_losses_start_where_they_should(tier: str):
     loss, _ = kernels.cross_entropy(scores, target)
     np.testing.assert_allclose(loss, np.log(10), rtol=1e-6)
     np.testing.assert_allclose(kernels.multi_margin_loss(scores, target, 1, 1.0), 9)
+
+
+def test_layer_and_group_norm_are_accurate_far_from_zero(tier: str):
+    rng = np.random.default_rng(3)
+    x = (rng.normal(size=(6, 9000)) - 1e4).astype(np.float32)
+    exact = x.astype(np.float64)
+    _, mean, var = kernels.layer_norm(x, None, None, 1e-5)
+    np.testing.assert_allclose(mean, exact.mean(1), rtol=1e-7)
+    np.testing.assert_allclose(var, exact.var(1), rtol=2e-6)
+    _, mean, var = kernels.group_norm(x.reshape(6, 10, 30, 30), 2, None, None, 1e-5)
+    parts = exact.reshape(6, 2, -1)
+    np.testing.assert_allclose(mean, parts.mean(2), rtol=1e-7)
+    np.testing.assert_allclose(var, parts.var(2), rtol=5e-6)
 
 
 @pytest.mark.parametrize("channels", [1, 4, 16, 70])

@@ -31,6 +31,16 @@ def training_step() -> list[np.ndarray]:
     g = kernels.max_pool2d_backward(pooled, index, active.shape, (2, 2), (2, 2), (0, 0), (1, 1))
     g = kernels.relu_backward(g, active)
     g, dweight, dbias = kernels.batch_norm_backward(g, y, None, mean, var, 1e-5)
+    grouped, *moments = kernels.group_norm(y, 4, None, None, 1e-5)
+    layered, *row_moments = kernels.layer_norm(y.reshape(-1, 400), None, None, 1e-5)
+    norms = [
+        grouped,
+        layered,
+        *kernels.group_norm_backward(g, y, None, *moments, 1e-5),
+        *kernels.layer_norm_backward(g.reshape(-1, 400), layered, None, *row_moments, 1e-5),
+        *kernels.batch_norm_relu_backward(g, y, None, None, mean, var, 1e-5),
+        *kernels.relu_bias_backward(g, y),
+    ]
     dw = kernels.conv2d_weight_grad(g, x, weight.shape, *GEOMETRY)
     dx = kernels.conv2d_input_grad(g, weight, x.shape, *GEOMETRY)
     rows = pooled.reshape(len(pooled), -1)
@@ -43,6 +53,7 @@ def training_step() -> list[np.ndarray]:
     spread = kernels.avg_pool2d_backward(means, y.shape, (3, 3), (2, 2), (1, 1), False, True)
     return [
         *state,
+        *norms,
         means,
         spread,
         scores,

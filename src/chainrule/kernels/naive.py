@@ -342,6 +342,82 @@ def relu_bias_backward(g: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.nda
     return masked, channel_sum(masked)
 
 
+def layer_norm(
+    x: np.ndarray, weight: np.ndarray | None, bias: np.ndarray | None, eps: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    y, mean, var = np.zeros(x.shape), np.zeros(len(x)), np.zeros(len(x))
+    for n, row in enumerate(x):
+        normal, mean[n], var[n] = _standardised([float(value) for value in row], eps)
+        for i in range(x.shape[1]):
+            scale = 1.0 if weight is None else float(weight[i])
+            y[n, i] = normal[i] * scale + (0.0 if bias is None else float(bias[i]))
+    return y.astype(x.dtype), mean.astype(x.dtype), var.astype(x.dtype)
+
+
+def layer_norm_backward(
+    g: np.ndarray,
+    x: np.ndarray,
+    weight: np.ndarray | None,
+    mean: np.ndarray,
+    var: np.ndarray,
+    eps: float,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    dx, dweight, dbias = np.zeros(x.shape), np.zeros(x.shape[1]), np.zeros(x.shape[1])
+    for n in range(len(x)):
+        inverse_std = 1 / math.sqrt(float(var[n]) + eps)
+        normal = [(float(value) - float(mean[n])) * inverse_std for value in x[n]]
+        scales = [1.0] * x.shape[1] if weight is None else [float(w) for w in weight]
+        slopes = [float(slope) * w for slope, w in zip(g[n], scales, strict=True)]
+        dx[n] = _through_standardising(slopes, normal, inverse_std)
+        dweight += [float(slope) * z for slope, z in zip(g[n], normal, strict=True)]
+        dbias += g[n].astype(float)
+    return dx.astype(x.dtype), dweight.astype(x.dtype), dbias.astype(x.dtype)
+
+
+def group_norm(
+    x: np.ndarray, groups: int, weight: np.ndarray | None, bias: np.ndarray | None, eps: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    y, mean, var = np.zeros(x.shape), np.zeros((len(x), groups)), np.zeros((len(x), groups))
+    for (n, group), members in _groups(x, groups):
+        values = [float(value) for value in x[n, members].flat]
+        normal, mean[n, group], var[n, group] = _standardised(values, eps)
+        y[n, members] = np.reshape(normal, x[n, members].shape)
+    for place in np.ndindex(x.shape):
+        y[place] *= 1.0 if weight is None else float(weight[place[1]])
+        y[place] += 0.0 if bias is None else float(bias[place[1]])
+    return y.astype(x.dtype), mean.astype(x.dtype), var.astype(x.dtype)
+
+
+def group_norm_backward(
+    g: np.ndarray,
+    x: np.ndarray,
+    weight: np.ndarray | None,
+    mean: np.ndarray,
+    var: np.ndarray,
+    eps: float,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    dx, dweight, dbias = np.zeros(x.shape), np.zeros(x.shape[1]), np.zeros(x.shape[1])
+    normal, slopes = np.zeros(x.shape), np.zeros(x.shape)
+    for place in np.ndindex(x.shape):
+        n, c = place[:2]
+        group = c // (x.shape[1] // mean.shape[1])
+        inverse_std = 1 / math.sqrt(float(var[n, group]) + eps)
+        normal[place] = (float(x[place]) - float(mean[n, group])) * inverse_std
+        slopes[place] = float(g[place]) * (1.0 if weight is None else float(weight[c]))
+        dweight[c] += float(g[place]) * normal[place]
+        dbias[c] += float(g[place])
+    for (n, group), members in _groups(x, mean.shape[1]):
+        dx[n, members] = np.reshape(
+            _through_standardising(
+                [float(slope) for slope in slopes[n, members].flat],
+                [float(z) for z in normal[n, members].flat],
+                1 / math.sqrt(float(var[n, group]) + eps),
+            ),
+            x[n, members].shape,
+        )
+    return dx.astype(x.dtype), dweight.astype(x.dtype), dbias.astype(x.dtype)
+
+
 def softmax(x: np.ndarray, axis: int) -> np.ndarray:
     return _along(axis, _softmax, x)
 
@@ -459,6 +535,31 @@ def _each(function: Callable[..., float], *arrays: np.ndarray) -> np.ndarray:
     for place in np.ndindex(y.shape):
         y[place] = function(*(float(array[place]) for array in arrays))
     return y
+
+
+def _standardised(values: list[float], eps: float) -> tuple[list[float], float, float]:
+    """Values with mean 0 and variance (almost) 1; what mean and variance they had."""
+    count = max(len(values), 1)
+    mean = math.fsum(values) / count
+    var = math.fsum((value - mean) ** 2 for value in values) / count
+    return [(value - mean) / math.sqrt(var + eps) for value in values], mean, var
+
+
+def _through_standardising(
+    slopes: list[float], normal: list[float], inverse_std: float
+) -> list[float]:
+    """The gradient of what was standardised to `normal`."""
+    count = max(len(slopes), 1)
+    mean = math.fsum(slopes) / count
+    projection = math.fsum(s * z for s, z in zip(slopes, normal, strict=True)) / count
+    return [inverse_std * (s - mean - z * projection) for s, z in zip(slopes, normal, strict=True)]
+
+
+def _groups(x: np.ndarray, groups: int) -> Iterator[tuple[tuple[int, int], slice]]:
+    """Image and group, and the channels of that group."""
+    size = x.shape[1] // groups
+    for n, group in np.ndindex(len(x), groups):
+        yield (n, group), slice(group * size, (group + 1) * size)
 
 
 def _along(axis: int, function: Callable[..., list[float]], *arrays: np.ndarray) -> np.ndarray:

@@ -59,6 +59,10 @@ __all__ = [
     "conv2d_weight_grad",
     "cross_entropy",
     "cross_entropy_backward",
+    "group_norm",
+    "group_norm_backward",
+    "layer_norm",
+    "layer_norm_backward",
     "linear",
     "log_softmax",
     "log_softmax_backward",
@@ -333,7 +337,7 @@ def batch_norm_backward(
     if not _are_float32(g, x) or x.size == 0:
         return reference.batch_norm_backward(g, x, weight, mean, var, eps)
     rows = _rows(x)
-    dx, dweight, dbias = _batch_norm_gradients(rows)
+    dx, dweight, dbias = _norm_gradients(rows)
     vectors = (_vector(weight), _vector(mean), _vector(var))
     threads = get_num_threads()
     _native.batch_norm_backward(_rows(g), rows, *vectors, eps, dx, dweight, dbias, threads)
@@ -352,7 +356,7 @@ def batch_norm_relu_backward(
     if not _are_float32(g, x) or x.size == 0:
         return reference.batch_norm_relu_backward(g, x, weight, bias, mean, var, eps)
     rows = _rows(x)
-    dx, dweight, dbias = _batch_norm_gradients(rows)
+    dx, dweight, dbias = _norm_gradients(rows)
     vectors = (_vector(weight), _vector(bias), _vector(mean), _vector(var))
     threads = get_num_threads()
     _native.batch_norm_relu_backward(_rows(g), rows, *vectors, eps, dx, dweight, dbias, threads)
@@ -371,7 +375,7 @@ def batch_norm_add_relu_backward(
     if not _are_float32(g, y, x) or x.size == 0:
         return reference.batch_norm_add_relu_backward(g, y, x, weight, mean, var, eps)
     rows = _rows(x)
-    dx, dweight, dbias = _batch_norm_gradients(rows)
+    dx, dweight, dbias = _norm_gradients(rows)
     masked = _native.empty(rows.shape)
     vectors = (_vector(weight), _vector(mean), _vector(var))
     results = (dx, dweight, dbias, masked)
@@ -396,6 +400,65 @@ def relu_bias_backward(g: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.nda
     masked, dbias = _native.empty(rows.shape), np.empty(g.shape[1], np.float32)
     _native.relu_bias_backward(rows, _rows(y), masked, dbias, get_num_threads())
     return _channels_second(masked), dbias
+
+
+def layer_norm(
+    x: np.ndarray, weight: np.ndarray | None, bias: np.ndarray | None, eps: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    if not _are_float32(x) or x.size == 0:
+        return reference.layer_norm(x, weight, bias, eps)
+    x = np.ascontiguousarray(x)
+    y = _native.empty(x.shape)
+    mean, var = np.empty((2, len(x)), np.float32)
+    _native.layer_norm(x, _vector(weight), _vector(bias), eps, y, mean, var, get_num_threads())
+    return y, mean, var
+
+
+def layer_norm_backward(
+    g: np.ndarray,
+    x: np.ndarray,
+    weight: np.ndarray | None,
+    mean: np.ndarray,
+    var: np.ndarray,
+    eps: float,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    if not _are_float32(g, x) or x.size == 0:
+        return reference.layer_norm_backward(g, x, weight, mean, var, eps)
+    g, x = np.ascontiguousarray(g), np.ascontiguousarray(x)
+    gradients = _norm_gradients(x)
+    vectors = (_vector(weight), _vector(mean), _vector(var))
+    _native.layer_norm_backward(g, x, *vectors, eps, *gradients, get_num_threads())
+    return gradients
+
+
+def group_norm(
+    x: np.ndarray, groups: int, weight: np.ndarray | None, bias: np.ndarray | None, eps: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    if not _are_float32(x) or x.size == 0:
+        return reference.group_norm(x, groups, weight, bias, eps)
+    rows = _rows(x)
+    y = _native.empty(rows.shape)
+    mean, var = np.empty((2, len(x), groups), np.float32)
+    _native.group_norm(rows, _vector(weight), _vector(bias), eps, y, mean, var, get_num_threads())
+    return _channels_second(y), mean, var
+
+
+def group_norm_backward(
+    g: np.ndarray,
+    x: np.ndarray,
+    weight: np.ndarray | None,
+    mean: np.ndarray,
+    var: np.ndarray,
+    eps: float,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    if not _are_float32(g, x) or x.size == 0:
+        return reference.group_norm_backward(g, x, weight, mean, var, eps)
+    rows = _rows(x)
+    dx, dweight, dbias = _norm_gradients(rows)
+    vectors = (_vector(weight), _vector(mean), _vector(var))
+    results = (dx, dweight, dbias)
+    _native.group_norm_backward(_rows(g), rows, *vectors, eps, *results, get_num_threads())
+    return _channels_second(dx), dweight, dbias
 
 
 def max_pool2d(
@@ -669,7 +732,7 @@ def _channels_second(y: np.ndarray) -> np.ndarray:
     return y.transpose(0, 3, 1, 2) if y.ndim == 4 else np.moveaxis(y, -1, 1)
 
 
-def _batch_norm_gradients(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _norm_gradients(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Room for dx (like rows), dweight and dbias."""
     dweight, dbias = np.empty((2, rows.shape[-1]), np.float32)
     return _native.empty(rows.shape), dweight, dbias

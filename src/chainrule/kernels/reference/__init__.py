@@ -12,6 +12,12 @@ from chainrule.kernels.reference.conv import (
     conv2d_moments,
     conv2d_weight_grad,
 )
+from chainrule.kernels.reference.group_norm import (
+    group_norm,
+    group_norm_backward,
+    layer_norm,
+    layer_norm_backward,
+)
 from chainrule.kernels.reference.linear import linear
 from chainrule.kernels.reference.loss import (
     cross_entropy,
@@ -62,6 +68,10 @@ __all__ = [
     "conv2d_weight_grad",
     "cross_entropy",
     "cross_entropy_backward",
+    "group_norm",
+    "group_norm_backward",
+    "layer_norm",
+    "layer_norm_backward",
     "linear",
     "log_softmax",
     "log_softmax_backward",

@@ -1,0 +1,12 @@
+#pragma once
+#include "simd.hpp"
+
+namespace chainrule::CHAINRULE_ISA {
+
+void group_norm(const Groups& size, const float* x, const float* weight, const float* bias,
+                float eps, float* y, float* mean, float* var, int threads);
+void group_norm_backward(const Groups& size, const float* g, const float* x, const float* weight,
+                         const float* mean, const float* var, float eps,
+                         const NormGradients& to, int threads);
+
+}  // namespace chainrule::CHAINRULE_ISA
