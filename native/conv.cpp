@@ -78,8 +78,7 @@ void conv2d(const Convolution& c, const float* x, const float* weight, const flo
   }
   if (const int tile = winograd_conv2d_tile(c)) {
     const Vectors vectors(bias, epilogue, c.outputs, 1);
-    winograd_conv2d(tile, c, x, weight, vectors.init(), vectors.end(), y, threads);
-    return gather();
+    return winograd_conv2d(tile, c, x, weight, vectors.init(), vectors.end(), y, threads);
   }
   const Index taps = c.kernel_height * c.kernel_width;
   slide_filters({{c.kernel_height, -c.padding_height, c.dilation_height, c.stride_height},

@@ -5,6 +5,7 @@
 // transforms the products into outputs.
 #include "winograd.hpp"
 
+#include "moments.hpp"
 #include "winograd_tiles.hpp"
 
 namespace chainrule::CHAINRULE_ISA {
@@ -70,6 +71,10 @@ struct Job {
   Index block_vectors(Index block) const {
     return outputs - block * 2 * lanes > lanes ? 2 : 1;
   }
+  // The row of all images' rows at which a row of squares begins.
+  Index image_row(Index tile_row, Index size) const {
+    return tile_row / in.tile_rows * out_rows + tile_row % in.tile_rows * size;
+  }
   bool finishes() const { return end.scale || end.add || end.relu; }
   Square square(Index tile, Index size, Index block) const {
     const Grid::Place at = in.place(tile);
@@ -80,7 +85,9 @@ struct Job {
   }
 };
 
-// Transformed filters: [block of outputs][plane][channel][lane].
+// Transformed filters: [block of outputs][plane][channel][lane]; planes as in `Planes`.
+Index filter_plane(Index channels, Index vectors) { return plane_size(channels, vectors * lanes); }
+
 template <int M, class Weight>
 void transform_filters(const Job& job, const Weight& weight, float* to, int threads) {
   constexpr int T = M + 2;
@@ -91,7 +98,8 @@ void transform_filters(const Job& job, const Weight& weight, float* to, int thre
     const Index block = static_cast<Index>(task) / pieces;
     const Index first = static_cast<Index>(task) % pieces * grain;
     const Index vectors = job.block_vectors(block);
-    float* planes = to + block * 2 * lanes * T * T * channels;
+    float* planes = to + block * T * T * filter_plane(channels, 2);
+    const Index plane = filter_plane(channels, vectors);
     for (Index c = first; c < smaller(first + grain, channels); ++c)
       for (Index v = 0; v < vectors; ++v) {
         const Index start = (2 * block + v) * lanes;
@@ -103,7 +111,7 @@ void transform_filters(const Job& job, const Weight& weight, float* to, int thre
         nest<Transform<M>::filter, 3, T>(
             [&](int i, int j) { return load(taps[i][j]); },
             [&](int i, int j, Vector value) {
-              store(planes + (((i * T + j) * channels + c) * vectors + v) * lanes, value);
+              store(planes + (i * T + j) * plane + (c * vectors + v) * lanes, value);
             });
       }
   });
@@ -178,8 +186,8 @@ void correlate_block(const Job& job, const float* filters, const float* zeros, I
   for (Index block = 0; block < job.blocks(); ++block) {
     const Index vectors = job.block_vectors(block), width = vectors * lanes;
     const Index pieces = ceil_div<Index>(count, vectors == 2 ? most_rows(2) : most_rows(1));
-    const float* filter = filters + block * 2 * lanes * T * T * channels;
-    for (int xi = 0; xi < T * T; ++xi, filter += channels * width)
+    const float* filter = filters + block * T * T * filter_plane(channels, 2);
+    for (int xi = 0; xi < T * T; ++xi, filter += filter_plane(channels, vectors))
       for (Index piece = 0; piece < pieces; ++piece) {
         const Index at = count * piece / pieces;
         const Index rows = count * (piece + 1) / pieces - at;
@@ -201,24 +209,38 @@ void correlate(const Job& job, const Weight& weight, int threads) {
   constexpr int T = M + 2;
   const Index channels = job.in.channels, tiles = job.in.tiles();
   if (tiles == 0 || job.outputs == 0) return;
-  const Scratch filters(T * T * channels * whole_vectors(job.outputs));
+  const Scratch filters(job.blocks() * T * T * filter_plane(channels, 2));
   transform_filters<M>(job, weight, filters, threads);
   const Scratch zeros(channels + 1);
   std::memset(zeros, 0, static_cast<std::size_t>(channels) * sizeof(float));
 
-  // Tasks of whole blocks, or of parts of one where that leaves too few.
-  constexpr Index tasks = 64, few_tasks = 16, rows = most_rows(2);
-  const Index most =
-      smaller(block_tiles<M>(job), ceil_div(ceil_div(tiles, few_tasks), rows) * rows);
-  const Index grain = larger<Index>(tiles / tasks / most, 1) * most;
+  // A task takes whole rows of squares, cut into blocks; few squares would leave registers empty.
+  constexpr Index most_tasks = 64, few_tasks = 16, least_tiles = 8;
+  const Index rows = tiles / job.in.tile_cols;
+  const Index fitting = ceil_div(block_tiles<M>(job), job.in.tile_cols);
+  const Index grain = larger(smaller(fitting, ceil_div(rows, few_tasks)),
+                             larger(ceil_div(least_tiles, job.in.tile_cols), rows / most_tasks));
+  const Index tasks = ceil_div(rows, grain);
+  const Index most = smaller(block_tiles<M>(job), grain * job.in.tile_cols);
   const Index width = whole_vectors(channels);
-  parallel_ranges(threads, tiles, grain, [&](Index first, Index last) {
+  Moments written(job.end.mean ? tasks : 0, job.outputs);
+  parallel_for(threads, tasks, [&](std::size_t index) {
+    const Index task = static_cast<Index>(index);
+    const Index first_row = rows * task / tasks, last_row = rows * (task + 1) / tasks;
+    const Index first = first_row * job.in.tile_cols, count = last_row * job.in.tile_cols - first;
     const Index plane = plane_size(most, width), product_plane = plane_size(most, 2 * lanes);
     const Scratch inputs(T * T * plane), products(T * T * product_plane);
-    for (Index start = first; start < last; start += most)
-      correlate_block<M>(job, filters, zeros, start, smaller(start + most, last),
-                         {inputs, plane, width}, {products, product_plane, 2 * lanes});
+    const Index blocks = ceil_div(count, most);
+    for (Index block = 0; block < blocks; ++block)
+      correlate_block<M>(job, filters, zeros, first + count * block / blocks,
+                         first + count * (block + 1) / blocks, {inputs, plane, width},
+                         {products, product_plane, 2 * lanes});
+    if (!job.end.mean) return;
+    const Index top = job.image_row(first_row, M), bottom = job.image_row(last_row, M);
+    const Index row_pixels = job.out_cols;
+    written.add(task, job.out + top * row_pixels * job.outputs, (bottom - top) * row_pixels);
   });
+  if (job.end.mean) written.finish(job.end.mean, job.end.var);
 }
 
 Grid grid_of(int tile, Index images, Index rows, Index cols, Index channels, Index out_rows,

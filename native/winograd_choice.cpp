@@ -35,8 +35,8 @@ double winograd_cost(const Sizes& s, Index tile) {
                        static_cast<double>(ceil_div(s.out_rows, tile)) *
                        static_cast<double>(ceil_div(s.out_cols, tile));
   const double products = static_cast<double>(s.in_channels * whole_vectors(s.out_channels));
-  // A value in or out of the transforms, and a filter's more than packing it directly takes.
-  const double transform = tile == 2 ? 9 : 16, filter = 12;
+  // A value in or out of the transforms, and a filter's beyond what packing it directly takes.
+  const double transform = tile == 2 ? 6 : 11, filter = tile == 2 ? 8 : 14;
   const double transformed =
       static_cast<double>(whole_vectors(s.in_channels) + whole_vectors(s.out_channels));
   return values * (tiles * (products + transform * transformed) + filter * products);
