@@ -395,22 +395,27 @@ struct Cut {
 };
 
 Cut cut(const Job& job) {
-  constexpr Index piece_macs = Index{1} << 21;
+  constexpr Index least_macs = Index{1} << 18, most_macs = Index{1} << 21;
   constexpr Index cached_floats = Index{1} << 16;
   constexpr Index enough_pixels = 256;  // to make up for fetching weights from afar
-  constexpr Index enough_pieces = 32;
+  constexpr Index few_pieces = 8, enough_pieces = 32;
   const Index block_weights = job.taps() * job.in.channels * job.width;
   const Index blocks = block_weights * job.blocks() > cached_floats ? 1 : job.blocks();
-  Index pixels = piece_macs / larger<Index>(block_weights * blocks, 1);
-  if (blocks < job.blocks()) pixels = larger(pixels, enough_pixels);
   const Index image_pixels = job.out.rows * job.out.cols;
+  const Index pixel_macs = larger<Index>(block_weights * job.blocks(), 1);
+  const Index macs = smaller(
+      larger(job.in.images * image_pixels * pixel_macs / few_pieces, least_macs), most_macs);
+  Index pixels = macs / larger<Index>(block_weights * blocks, 1);
+  if (blocks < job.blocks()) pixels = larger(pixels, enough_pixels);
   if (pixels >= image_pixels) {
     const Index all = job.in.images * (job.blocks() / blocks);
     return {larger<Index>(smaller(pixels / image_pixels, all / enough_pieces), 1), job.out.rows,
             job.out.cols, blocks};
   }
-  if (job.out.rows == 1) return {1, 1, larger<Index>(pixels / 16 * 16, 16), blocks};
-  return {1, larger<Index>(pixels / job.out.cols, 1), job.out.cols, blocks};
+  if (job.out.rows == 1)
+    return {1, 1, larger<Index>(pixels / job.most(), 1) * job.most(), blocks};
+  const Index pieces = ceil_div(job.out.rows, larger<Index>(pixels / job.out.cols, 1));
+  return {1, ceil_div(job.out.rows, pieces), job.out.cols, blocks};
 }
 
 }  // namespace
