@@ -14,7 +14,7 @@
 namespace chainrule::CHAINRULE_ISA {
 namespace {
 
-constexpr int tile_pixels = 8;
+constexpr int tile_pixels = registers == 32 ? 14 : 8;
 constexpr int tile_taps = 8;
 
 // Neighbouring pixels and all lanes of a chunk. Steps in floats; the ends are those of the first
@@ -34,7 +34,7 @@ template <int Pixels, int Taps>
     Vector weight[Taps];
 #pragma GCC unroll 8
     for (int b = 0; b < Taps; ++b) weight[b] = in_register(load(weights + b * t.weight_step));
-#pragma GCC unroll 16
+#pragma GCC unroll 32
     for (int i = 0; i < Pixels + Taps - 1; ++i) {
       const Vector value = in_register(load(in + i * t.pixel_step));
 #pragma GCC unroll 8
@@ -44,8 +44,9 @@ template <int Pixels, int Taps>
   } else {
     for (Index tap = 0; tap < t.taps; ++tap, in += t.tap_step, weights += t.weight_step) {
       const Vector weight = load(weights);
-      const float* base[2] = {in, in + 4 * t.pixel_step};
-#pragma GCC unroll 8
+      const float* base[4];
+      for (int i = 0; i < 4; ++i) base[i] = in + 4 * i * t.pixel_step;
+#pragma GCC unroll 16
       for (int p = 0; p < Pixels; ++p)
         acc[p][0] += load(base[p / 4] + (p % 4) * t.pixel_step) * weight;
     }
@@ -56,7 +57,7 @@ template <int Pixels, int Taps>
 void run_tile(const Tile& t) {
   Ends ends = t.ends;
   for (Index lane = 0; lane < t.lanes_count; lane += lanes) {
-#pragma GCC unroll 8
+#pragma GCC unroll 16
     for (int p = 0; p < Pixels; ++p)  // the next tile's, which no prefetcher foresees
       __builtin_prefetch(ends.out + (Pixels + p) * ends.out_step, 1);
     Vector acc[Pixels][1];
@@ -288,8 +289,9 @@ class WeightJob {
     const Axis& rows = window_.rows;
     const Index top = row * rows.stride + rows.first;
     const bool inside = top >= 0 && top + (rows.taps - 1) * rows.step < c.height;
-    if (inside && rows.taps == 3 && c.kernel_width == 3 && grouping_.planes == 1) {
-      add_taps(input, top, 0, 3, 0, start, count, g, sum);
+    if (inside && rows.taps == 3 && c.kernel_width == 3) {
+      for (Index plane = 0; plane < grouping_.planes; ++plane)
+        add_taps(input, top, 0, 3, plane, start, count, g, sum);
       return;
     }
     for (Index a = 0; a < rows.taps; ++a)
@@ -333,6 +335,14 @@ class WeightJob {
 };
 
 }  // namespace
+
+bool is_depthwise(const Convolution& c) {
+  if (c.channels == c.groups) return c.outputs <= 4 * c.groups;
+  const Index group = c.channels / c.groups;
+  // With strides, fewer taps look at each of a group's lines than it takes to write them.
+  return c.channels == c.outputs && Grouping::spreads(group) &&
+         group * c.stride_height * c.stride_width <= 16;
+}
 
 void depthwise_conv2d(const Convolution& c, const float* x, const float* weight,
                       const float* bias, const Epilogue& epilogue, float* y, int threads) {

@@ -3,10 +3,8 @@
 
 namespace chainrule::CHAINRULE_ISA {
 
-// Has every group one input channel, and few output channels?
-inline bool is_depthwise(const Convolution& c) {
-  return c.channels == c.groups && c.outputs <= 4 * c.groups;
-}
+// Have groups so few channels that lanes are best filled with channels of many groups?
+bool is_depthwise(const Convolution&);
 
 // Depthwise convolutions. Arguments are those of conv.hpp.
 void depthwise_conv2d(const Convolution&, const float* x, const float* weight, const float* bias,

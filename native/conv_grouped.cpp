@@ -76,7 +76,6 @@ struct Blocks {
   Index most_ins() const {
     return smaller(ceil_div(width(), group_outs) + 1, outs / group_outs) * group_ins;
   }
-  bool meet(Index out, Index in) const { return out / group_outs == in / group_ins; }
 };
 
 Blocks blocks_of(Index outs, Index ins, Index groups) {
@@ -175,21 +174,25 @@ void slide_grouped(const Job& job, int threads) {
   });
 }
 
-// weight(out, in, a, b) of channels that meet -> [block][a][b][in][lane].
+// weight(group, out, in, a, b), channels counted from the group's first -> [block][a][b][in][lane].
 template <class Weight>
 void pack(const Blocks& blocks, Index rows, Index cols, Weight weight, float* packed,
           int threads) {
   const Index width = blocks.width();
+  const Index size = rows * cols * blocks.most_ins() * width;
   parallel_for(threads, blocks.count(), [&](std::size_t task) {
     const Index block = static_cast<Index>(task), start = block * width;
-    float* to = packed + block * rows * cols * blocks.most_ins() * width;
-    for (Index a = 0; a < rows; ++a)
-      for (Index b = 0; b < cols; ++b)
-        for (Index in = blocks.first_in(block); in < blocks.last_in(block); ++in, to += width)
-          for (Index lane = 0; lane < width; ++lane) {
-            const Index o = start + lane;
-            to[lane] = o < blocks.outs && blocks.meet(o, in) ? weight(o, in, a, b) : 0;
-          }
+    const Index first_in = blocks.first_in(block), ins = blocks.last_in(block) - first_in;
+    float* block_weights = packed + block * size;
+    std::memset(block_weights, 0, static_cast<std::size_t>(size) * sizeof(float));
+    for (Index o = start; o < smaller(start + width, blocks.outs); ++o) {
+      const Index group = o / blocks.group_outs, out = o % blocks.group_outs;
+      float* to = block_weights + (group * blocks.group_ins - first_in) * width + o - start;
+      for (Index in = 0; in < blocks.group_ins; ++in, to += width)
+        for (Index a = 0; a < rows; ++a)
+          for (Index b = 0; b < cols; ++b)
+            to[(a * cols + b) * ins * width] = weight(group, out, in, a, b);
+    }
   });
 }
 
@@ -201,8 +204,8 @@ void grouped_conv2d(const Convolution& c, const float* x, const float* weight, c
   const Index taps = c.kernel_height * c.kernel_width;
   const Scratch packed(blocks.count() * taps * blocks.most_ins() * blocks.width());
   pack(blocks, c.kernel_height, c.kernel_width,
-       [&](Index o, Index in, Index a, Index b) {
-         return weight[(o * blocks.group_ins + in % blocks.group_ins) * taps +
+       [&](Index group, Index o, Index in, Index a, Index b) {
+         return weight[((group * blocks.group_outs + o) * blocks.group_ins + in) * taps +
                        a * c.kernel_width + b];
        },
        packed, threads);
@@ -228,10 +231,10 @@ void grouped_input_grad(const Convolution& c, const float* g, const float* weigh
       const Phase cols =
           phase_of(j, c.kernel_width, c.stride_width, c.padding_width, c.dilation_width);
       pack(blocks, rows.axis.taps, cols.axis.taps,
-           [&](Index channel, Index o, Index a, Index b) {
+           [&](Index group, Index channel, Index o, Index a, Index b) {
              const Index kh = c.kernel_height - 1 - (rows.first_tap + a * rows.tap_step);
              const Index kw = c.kernel_width - 1 - (cols.first_tap + b * cols.tap_step);
-             return weight[(o * blocks.group_outs + channel % blocks.group_outs) * taps +
+             return weight[((group * blocks.group_ins + o) * blocks.group_outs + channel) * taps +
                            kh * c.kernel_width + kw];
            },
            packed, threads);

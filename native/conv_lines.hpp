@@ -11,9 +11,54 @@ struct Grouping {
   Index group, planes;
 
   Index channel(Index lane, Index plane) const { return lane / group * planes + plane; }
+  // Does each lane read the channel of its own number?
+  bool is_plain() const { return group == 1 && planes == 1; }
+  // Do all lanes of a vector read channels of one vector, moved by a known permutation?
+  bool spreads() const { return group == planes && spreads(group); }
+  static bool spreads(Index group) {
+    return (group == 2 || group == 4 || group == 8) && group <= lanes;
+  }
 };
 
 inline Index whole_vectors(Index channels) { return ceil_div(channels, lanes) * lanes; }
+
+// In every lane the value of one place in the lane's group: lane / Group * Group + Place.
+template <int Group, int Place>
+inline Vector spread(Vector v) {
+#define CHAINRULE_AT(lane) (lane) / Group * Group + Place
+#define CHAINRULE_AT4(lane) \
+  CHAINRULE_AT(lane), CHAINRULE_AT(lane + 1), CHAINRULE_AT(lane + 2), CHAINRULE_AT(lane + 3)
+#if CHAINRULE_VECTOR_BYTES == 64
+#define CHAINRULE_ALL CHAINRULE_AT4(0), CHAINRULE_AT4(4), CHAINRULE_AT4(8), CHAINRULE_AT4(12)
+#elif CHAINRULE_VECTOR_BYTES == 32
+#define CHAINRULE_ALL CHAINRULE_AT4(0), CHAINRULE_AT4(4)
+#else
+#define CHAINRULE_ALL CHAINRULE_AT4(0)
+#endif
+#ifdef __clang__
+  return __builtin_shufflevector(v, v, CHAINRULE_ALL);
+#else  // which has the other form since version 12 only
+  typedef int Places __attribute__((vector_size(CHAINRULE_VECTOR_BYTES)));
+  return __builtin_shuffle(v, Places{CHAINRULE_ALL});
+#endif
+#undef CHAINRULE_ALL
+#undef CHAINRULE_AT4
+#undef CHAINRULE_AT
+}
+
+// to[plane * plane_step] = the plane's lanes, for planes [Plane, Group).
+template <int Group, int Plane = 0>
+[[gnu::always_inline]] inline void store_planes(Vector v, float* to, Index plane_step) {
+  store(to + Plane * plane_step, spread<Group, Plane>(v));
+  if constexpr (Plane + 1 < Group) store_planes<Group, Plane + 1>(v, to, plane_step);
+}
+
+// The first `count` floats, the rest zeros.
+inline Vector load_part(const float* from, Index count) {
+  float part[lanes] = {};
+  std::memcpy(part, from, static_cast<std::size_t>(count) * sizeof(float));
+  return load(part);
+}
 
 // Lines of the input rows that a window looks at, for lanes [start, start + count) of one image.
 // The rows of one window have different slots; a new row takes the slot of one that is done.
@@ -47,8 +92,7 @@ class Lines {
     const Index first = row * rows.stride + rows.first;
     const Index last = first + (rows.taps - 1) * rows.step;
     for (next_ = larger(next_, first); next_ <= last; ++next_)
-      if (next_ >= 0 && next_ < in_.rows)
-        for (Index plane = 0; plane < grouping_.planes; ++plane) copy_row(next_, plane);
+      if (next_ >= 0 && next_ < in_.rows) copy_row(next_);
   }
 
   // The line of an input row, or null where that lies outside the image.
@@ -61,19 +105,22 @@ class Lines {
     return data_ + (row % slots_ * grouping_.planes + plane) * pixels_ * width_;
   }
 
-  void copy_row(Index row, Index plane) {
+  void copy_row(Index row) {
     const Index left = window_.cols.first;
     const Index begin = smaller(larger<Index>(-left, 0), pixels_);
     const Index end = larger(smaller(in_.cols - left, pixels_), begin);
-    float* to = at(row, plane);
-    std::memset(to, 0, static_cast<std::size_t>(begin * width_) * 4);
-    std::memset(to + end * width_, 0, static_cast<std::size_t>((pixels_ - end) * width_) * 4);
     const float* from = image_ + (row * in_.cols + left + begin) * in_.channels;
-    to += begin * width_;
-    if (grouping_.group == 1 && grouping_.planes == 1)
-      copy_pixels(from + first_lane_, end - begin, to);
-    else
-      pick_pixels(from, end - begin, plane, to);
+    float* to = at(row, 0);
+    for (Index plane = 0; plane < grouping_.planes; ++plane, to += pixels_ * width_) {
+      std::memset(to, 0, static_cast<std::size_t>(begin * width_) * 4);
+      std::memset(to + end * width_, 0, static_cast<std::size_t>((pixels_ - end) * width_) * 4);
+    }
+    to = at(row, 0) + begin * width_;
+    if (grouping_.is_plain()) return copy_pixels(from + first_lane_, end - begin, to);
+    if (!grouping_.spreads()) return pick_pixels(from, end - begin, to);
+    if (grouping_.group == 2) spread_pixels<2>(from + first_lane_, end - begin, to);
+    if (grouping_.group == 4) spread_pixels<4>(from + first_lane_, end - begin, to);
+    if (grouping_.group == 8) spread_pixels<8>(from + first_lane_, end - begin, to);
   }
 
   void copy_pixels(const float* from, Index pixels, float* to) const {
@@ -88,11 +135,25 @@ class Lines {
     }
   }
 
-  void pick_pixels(const float* from, Index pixels, Index plane, float* to) const {
-    for (Index lane = 0; lane < lane_count_; ++lane) {
-      const float* channel = from + grouping_.channel(first_lane_ + lane, plane);
-      for (Index i = 0; i < pixels; ++i) to[i * width_ + lane] = channel[i * in_.channels];
+  template <int Group>
+  void spread_pixels(const float* from, Index pixels, float* to) const {
+    if constexpr (Group <= lanes) {
+      const Index plane_step = pixels_ * width_, whole = lane_count_ / lanes * lanes;
+      for (Index i = 0; i < pixels; ++i, from += in_.channels, to += width_) {
+        for (Index lane = 0; lane < whole; lane += lanes)
+          store_planes<Group>(load(from + lane), to + lane, plane_step);
+        if (whole < lane_count_)
+          store_planes<Group>(load_part(from + whole, lane_count_ - whole), to + whole, plane_step);
+      }
     }
+  }
+
+  void pick_pixels(const float* from, Index pixels, float* to) const {
+    for (Index plane = 0; plane < grouping_.planes; ++plane, to += pixels_ * width_)
+      for (Index lane = 0; lane < lane_count_; ++lane) {
+        const float* channel = from + grouping_.channel(first_lane_ + lane, plane);
+        for (Index i = 0; i < pixels; ++i) to[i * width_ + lane] = channel[i * in_.channels];
+      }
   }
 
   const Window& window_;
@@ -139,13 +200,6 @@ template <int Pixels, int Vectors>
 #pragma GCC unroll 2
     for (int v = 0; v < Vectors; ++v)
       acc[p][v] = ends.init ? load(ends.init + v * lanes) : Vector{};
-}
-
-// The first `count` floats, the rest zeros.
-inline Vector load_part(const float* from, Index count) {
-  float part[lanes] = {};
-  std::memcpy(part, from, static_cast<std::size_t>(count) * sizeof(float));
-  return load(part);
 }
 
 template <int Pixels, int Vectors>

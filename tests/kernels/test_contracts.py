@@ -113,6 +113,9 @@ CONVOLUTIONS = [  # x, (O, KH, KW), stride, padding, dilation, groups
     ((1, 5, 2, 3), (5, 3, 3), (1, 1), (4, 4), (1, 1), 5),
     ((1, 8, 7, 7), (8, 2, 2), (3, 3), (0, 0), (1, 1), 8),
     ((2, 12, 7, 6), (24, 3, 3), (2, 1), (1, 1), (1, 1), 4),
+    ((1, 24, 7, 16), (24, 3, 3), (1, 1), (1, 1), (1, 1), 6),
+    ((2, 40, 6, 5), (40, 3, 3), (1, 1), (1, 1), (1, 1), 5),
+    ((1, 22, 6, 7), (22, 5, 3), (2, 1), (2, 1), (1, 2), 11),
     ((1, 40, 5, 6), (30, 3, 3), (1, 1), (1, 1), (1, 1), 5),
     ((1, 66, 4, 5), (34, 3, 1), (1, 2), (1, 0), (1, 1), 2),
     ((2, 8, 5, 6), (16, 1, 1), (1, 1), (0, 0), (1, 1), 4),
@@ -790,7 +793,9 @@ def test_matches_pytorch(case: Case, dtype: str, torch: Any):
     assert_close(results, expected, {"float32": 4e-5, "float64": 1e-11}[dtype])
 
 
-LARGE = [  # Enough to be cut into many tiles, tasks, blocks and parts; x, weight, stride, padding
+# Enough to be cut into many tiles, tasks, blocks and parts; x, weight, stride, padding. A weight
+# of fewer channels than x has is one of groups.
+LARGE = [
     ((40, 16, 32, 32), (16, 16, 3, 3), (1, 1), (1, 1)),
     ((33, 64, 8, 8), (64, 64, 3, 3), (1, 1), (1, 1)),
     ((33, 16, 17, 15), (32, 16, 3, 3), (2, 2), (1, 1)),
@@ -802,13 +807,18 @@ LARGE = [  # Enough to be cut into many tiles, tasks, blocks and parts; x, weigh
     ((5, 130, 7, 7), (200, 130, 3, 3), (1, 1), (1, 1)),
     ((1, 200, 9, 9), (130, 200, 3, 3), (2, 2), (1, 1)),
     ((1, 300, 6, 5), (310, 300, 1, 1), (1, 1), (0, 0)),
+    ((3, 100, 40, 41), (100, 1, 3, 3), (1, 1), (1, 1)),
+    ((2, 40, 33, 70), (80, 1, 5, 5), (2, 2), (2, 2)),
+    ((1, 128, 30, 30), (128, 4, 3, 3), (1, 1), (1, 1)),
+    ((1, 72, 25, 31), (72, 8, 3, 3), (1, 1), (1, 1)),
+    ((2, 320, 15, 17), (160, 40, 3, 3), (2, 1), (1, 1)),
 ]
 
 
 @pytest.mark.parametrize("case", LARGE, ids=str)
 def test_large_convolutions(case: Any, tier: str):
     x_shape, weight_shape, stride, padding = case
-    geometry = (stride, padding, (1, 1), 1)
+    geometry = (stride, padding, (1, 1), x_shape[1] // weight_shape[1])
     rng = np.random.default_rng(1)
     x, weight = rng.normal(size=x_shape), rng.normal(size=weight_shape)
     y = reference.conv2d(x, weight, None, *geometry)

@@ -45,6 +45,15 @@ def training_step() -> list[np.ndarray]:
     dx = kernels.conv2d_input_grad(g, weight, x.shape, *GEOMETRY)
     rows = pooled.reshape(len(pooled), -1)
     scores = kernels.linear(rows, rng.normal(size=(50, rows.shape[1])).astype(np.float32), None)
+    grouped = []
+    for groups in (2, 8):  # few channels in each, one in each
+        few = weight[:, : 8 // groups]
+        z = kernels.conv2d(x, few, None, *GEOMETRY[:3], groups)
+        grouped += [
+            z,
+            kernels.conv2d_input_grad(z, few, x.shape, *GEOMETRY[:3], groups),
+            kernels.conv2d_weight_grad(z, x, few.shape, *GEOMETRY[:3], groups),
+        ]
     state = [rng.random((300, 300)).astype(np.float32) for _ in range(8)]
     kernels.sgd_step(state[0:1], state[1:2], state[2:3], 0.1, 0.9, 0.0, 0.1, False, False)
     adam = (1, 0.1, 0.9, 0.99, 1e-8, 0.1, True, False)
@@ -52,6 +61,7 @@ def training_step() -> list[np.ndarray]:
     means = kernels.avg_pool2d(y, (3, 3), (2, 2), (1, 1), False, True)
     spread = kernels.avg_pool2d_backward(means, y.shape, (3, 3), (2, 2), (1, 1), False, True)
     return [
+        *grouped,
         *state,
         *norms,
         means,
