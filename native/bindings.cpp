@@ -439,6 +439,12 @@ void multi_margin_loss_backward(Input g, Input scores, Target target, bool squar
                                       dscores.data(), rows, classes, threads);
 }
 
+void dropout(Input x, Output y, std::uint32_t threshold, float scale, std::uint64_t key,
+             int threads) {
+  require(x.size() == y.size(), "dropout: x and y differ in size");
+  active().dropout(x.data(), y.data(), y.size(), threshold, scale, key, threads);
+}
+
 using Edges = nb::ndarray<const std::int64_t, nb::shape<-1, 2>, nb::c_contig, nb::device::cpu>;
 
 // images is (N, H, W, C), means (N, OH, OW, C); one pair of edges for each row or column of means.
@@ -717,6 +723,8 @@ NB_MODULE(_native, m) {
   m.def("multi_margin_loss_backward", &multi_margin_loss_backward, "g"_a.noconvert(),
         "scores"_a.noconvert(), "target"_a.noconvert(), "squared"_a, "margin"_a,
         "dscores"_a.noconvert(), "threads"_a, ReleaseGil());
+  m.def("dropout", &dropout, "x"_a.noconvert(), "y"_a.noconvert(), "threshold"_a, "scale"_a,
+        "key"_a, "threads"_a, ReleaseGil());
   m.def("mean_pool", &mean_pool, "x"_a.noconvert(), "y"_a.noconvert(), "rows"_a.noconvert(),
         "row_divisors"_a.noconvert(), "cols"_a.noconvert(), "col_divisors"_a.noconvert(),
         "threads"_a, ReleaseGil());

@@ -194,6 +194,9 @@ struct Kernels {
                                      const std::int64_t* target, bool squared, float margin,
                                      float* dscores, std::ptrdiff_t rows, std::ptrdiff_t classes,
                                      int threads);
+  // y = scale x where the element's random word is at least the threshold, else 0.
+  void (*dropout)(const float* x, float* y, std::ptrdiff_t n, std::uint32_t threshold,
+                  float scale, std::uint64_t key, int threads);
   // y (N, rows, cols, C): the sum over each bin by the product of its two divisors.
   void (*mean_pool)(const Images&, const Bins& rows, const Bins& cols, const float* x, float* y,
                     int threads);

@@ -1,6 +1,7 @@
 #include "activation.hpp"
 #include "arithmetic.hpp"
 #include "conv.hpp"
+#include "dropout.hpp"
 #include "group_norm.hpp"
 #include "layer_norm.hpp"
 #include "linear.hpp"
@@ -47,6 +48,7 @@ const Kernels kernels = {
     .cross_entropy_backward = cross_entropy_backward,
     .multi_margin_loss = multi_margin_loss,
     .multi_margin_loss_backward = multi_margin_loss_backward,
+    .dropout = dropout,
     .mean_pool = mean_pool,
     .mean_pool_backward = mean_pool_backward,
     .sgd_step = sgd_step,

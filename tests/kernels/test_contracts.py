@@ -397,6 +397,11 @@ def cases() -> Iterator[Case]:
                 rng.normal(size=s[0]), rng.normal(size=s), rng.integers(0, s[1], s[0]),
                 p, 0.7))  # fmt: skip
 
+    for shape, p in [((3, 4), 0.5), ((2, 5, 6, 3), 0.2), ((2, 70), 0.0), ((131,), 0.9), ((), 0.3),
+                     ((0, 3), 0.5), ((2, 3, 33), 0.999)]:  # fmt: skip
+        yield Case("dropout", f"{shape} p={p}", lambda rng, s=shape, p=p: (
+            np.asarray(rng.normal(size=s)), p, 0x1234_5678_9ABC_DEF0))  # fmt: skip
+
     yield from optimizer_cases()
 
 
@@ -745,7 +750,7 @@ def image_index(
 def beyond_torch(case: Case) -> str | None:
     """Why PyTorch has no answer to this case."""
     a = case.arguments("float64")
-    if case.kernel == "max_pool2d_gather":
+    if case.kernel in ("max_pool2d_gather", "dropout"):
         return "has no such kernel"
     if case.kernel == "max_pool2d_backward" and not in_image(*a[1:]):
         return "takes no tap in the padding"
@@ -936,6 +941,44 @@ def test_softmax_and_losses_pass_nan_on_and_take_minus_infinity(tier: str):
     np.testing.assert_allclose(y[1:, 0], [1 / 19, 1 / 20], rtol=1e-6)
     assert y[1, 19] == 0 and np.isneginf(log_y[1, 19])
     np.testing.assert_allclose(loss[1:], np.log([19, 20]), rtol=1e-6)
+
+
+def test_philox_gives_the_published_words():
+    """The known answers that its authors distribute with Random123."""
+    from chainrule.kernels.reference.dropout import philox
+
+    answers = {
+        ((0, 0, 0, 0), (0, 0)): (0x6627E8D5, 0xE169C58D, 0xBC57AC4C, 0x9B00DBD8),
+        ((2**32 - 1,) * 4, (2**32 - 1,) * 2): (0x408F276D, 0x41C83B0E, 0xA20BC7C6, 0x6D5451FD),
+        ((0x243F6A88, 0x85A308D3, 0x13198A2E, 0x03707344), (0xA4093822, 0x299F31D0)): (
+            0xD16CFE09, 0x94FDCCEB, 0x5001E420, 0x24126EA1,
+        ),
+    }  # fmt: skip
+    for (counter, key), expected in answers.items():
+        words = philox([np.array(word, np.uint64) for word in counter], key)
+        assert tuple(map(int, words)) == expected == naive.philox(counter, key)
+
+
+def test_dropout_has_the_same_bits_in_any_tier_and_memory_order(tier: str):
+    x = np.random.default_rng(0).normal(size=(5, 37, 40, 11)).astype(np.float32)
+    expected = reference.dropout(x, 0.3, 2**64 - 5)
+    for layout in LAYOUTS.values():
+        np.testing.assert_array_equal(kernels.dropout(layout(x), 0.3, 2**64 - 5), expected)
+    assert not np.array_equal(kernels.dropout(x, 0.3, 6) == 0, expected == 0)
+
+
+@pytest.mark.parametrize("p", [0.1, 0.5, 0.9])
+def test_dropout_drops_independently_with_probability_p(p: float, tier: str):
+    """Frequencies of one, and of two at a distance, within 5 standard deviations."""
+    n = 1 << 20
+    dropped = kernels.dropout(np.ones(n, np.float32), p, 77) == 0
+    assert abs(dropped.mean() - p) < 5 * np.sqrt(p * (1 - p) / n)
+    for distance in (1, 4, 16, 64, 4096):
+        both = dropped[distance:] & dropped[:-distance]
+        variance = p**2 * (1 - p**2) + 2 * p**3 * (1 - p)  # each is in two pairs
+        assert abs(both.mean() - p**2) < 5 * np.sqrt(variance / len(both))
+    by_key = [kernels.dropout(np.ones(8, np.float32), p, key) == 0 for key in range(4096)]
+    assert np.abs(np.mean(by_key, axis=0) - p).max() < 5 * np.sqrt(p * (1 - p) / 4096)
 
 
 def test_losses_start_where_they_should(tier: str):

@@ -476,6 +476,35 @@ def multi_margin_loss_backward(
     return dscores.astype(scores.dtype)
 
 
+def dropout(x: np.ndarray, p: float, key: int) -> np.ndarray:
+    y = np.zeros(x.shape)
+    order = np.moveaxis(y, 1, -1) if x.ndim > 1 else y
+    scale = float(x.dtype.type(1 / (1 - p)))
+    for i, place in enumerate(np.ndindex(order.shape)):
+        tile, rest = divmod(i, 64)
+        word, lane = divmod(rest, 16)
+        block = 16 * tile + lane
+        counter = (block % 2**32, block // 2**32, 0, 0)
+        if philox(counter, (key % 2**32, key // 2**32))[word] >= int(p * 2**32):
+            own = (place[0], place[-1], *place[1:-1]) if x.ndim > 1 else place
+            y[own] = float(x[own]) * scale
+    return y.astype(x.dtype)
+
+
+def philox(counter: tuple[int, ...], key: tuple[int, ...]) -> tuple[int, ...]:
+    """Philox4x32-10: four random words from a counter. Salmon et al. 2011."""
+    for turn in range(10):
+        k0, k1 = (key[0] + turn * 0x9E3779B9) % 2**32, (key[1] + turn * 0xBB67AE85) % 2**32
+        first, second = 0xD2511F53 * counter[0], 0xCD9E8D57 * counter[2]
+        counter = (
+            (second >> 32) ^ counter[1] ^ k0,
+            second % 2**32,
+            (first >> 32) ^ counter[3] ^ k1,
+            first % 2**32,
+        )
+    return counter
+
+
 def sgd_step(
     weights: list[np.ndarray],
     grads: list[np.ndarray],

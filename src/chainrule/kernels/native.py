@@ -31,6 +31,7 @@ from chainrule.kernels.geometry import (
     pool_output_size,
     window_counts,
 )
+from chainrule.kernels.reference.dropout import threshold
 from chainrule.threads import get_num_threads
 
 try:
@@ -59,6 +60,7 @@ __all__ = [
     "conv2d_weight_grad",
     "cross_entropy",
     "cross_entropy_backward",
+    "dropout",
     "group_norm",
     "group_norm_backward",
     "layer_norm",
@@ -584,6 +586,15 @@ def _class_rows(x: np.ndarray, axis: int) -> np.ndarray | None:
 
 def _labels(target: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(target, np.int64)
+
+
+def dropout(x: np.ndarray, p: float, key: int) -> np.ndarray:
+    if not _are_float32(x):
+        return reference.dropout(x, p, key)
+    order = np.asarray(np.moveaxis(x, 1, -1) if x.ndim > 1 else x, order="C")
+    y = _native.empty(order.shape)
+    _native.dropout(order, y, threshold(p), 1 / (1 - p), key, get_num_threads())
+    return np.moveaxis(y, -1, 1) if x.ndim > 1 else y
 
 
 def avg_pool2d(

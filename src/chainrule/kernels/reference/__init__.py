@@ -12,6 +12,7 @@ from chainrule.kernels.reference.conv import (
     conv2d_moments,
     conv2d_weight_grad,
 )
+from chainrule.kernels.reference.dropout import dropout
 from chainrule.kernels.reference.group_norm import (
     group_norm,
     group_norm_backward,
@@ -68,6 +69,7 @@ __all__ = [
     "conv2d_weight_grad",
     "cross_entropy",
     "cross_entropy_backward",
+    "dropout",
     "group_norm",
     "group_norm_backward",
     "layer_norm",
