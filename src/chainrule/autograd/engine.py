@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from chainrule import kernels
 from chainrule.autograd.fusion import Known, fused_gradients, relu, switch
 from chainrule.autograd.graph import Node, Variable
 from chainrule.autograd.mode import set_grad_enabled
@@ -239,15 +240,22 @@ class _Arrivals:
             if type(edge) is not Node:
                 self.leaves[key] = edge  # type: ignore[assignment]
         elif key in self.owned:
-            self.pending[key] += d
+            self.pending[key] = _sum_into(self.pending[key], d)
         elif not self.as_variables and _is_new_memory(d, g):
-            d += self.pending[key]
-            self.pending[key] = d
+            self.pending[key] = _sum_into(d, self.pending[key])
             self.owned.add(key)
         else:
             self.pending[key] = self.pending[key] + d
             if not self.as_variables:
                 self.owned.add(key)
+
+
+def _sum_into(total: Any, d: Any) -> Any:
+    """total + d, in the memory of ``total`` (which a number has not)."""
+    if total.ndim == 4 and total.shape == d.shape and total.dtype == d.dtype:
+        return kernels.accumulate(total, d)  # images: a pass over memory worth its threads
+    total += d
+    return total
 
 
 def _is_new_memory(d: Any, g: Any) -> bool:

@@ -735,12 +735,16 @@ def _channels_last(x: np.ndarray) -> np.ndarray:
 
 def _rows(x: np.ndarray) -> np.ndarray:
     """(N, C, *) -> (N, *, C), contiguous; a copy only where memory is not so already."""
-    return _channels_last(x) if x.ndim == 4 else np.ascontiguousarray(np.moveaxis(x, 1, -1))
+    if x.ndim == 4:
+        return _channels_last(x)
+    return np.ascontiguousarray(x if x.ndim == 2 else np.moveaxis(x, 1, -1))
 
 
 def _channels_second(y: np.ndarray) -> np.ndarray:
     """Undo _rows."""
-    return y.transpose(0, 3, 1, 2) if y.ndim == 4 else np.moveaxis(y, -1, 1)
+    if y.ndim == 4:
+        return y.transpose(0, 3, 1, 2)
+    return y if y.ndim == 2 else np.moveaxis(y, -1, 1)
 
 
 def _norm_gradients(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -122,6 +122,14 @@ class Module:
                 return known[name]
         raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
 
+    def _members(self, *names: str) -> list[Any]:
+        """Several parameters and buffers at once: Python is slow to fall back on __getattr__."""
+        parameters, buffers = self._parameters, self._buffers
+        return [
+            parameters[n] if n in parameters else buffers[n] if n in buffers else getattr(self, n)
+            for n in names
+        ]
+
     def __delattr__(self, name: str) -> None:
         registry = self._registry_of(name)
         if registry is None:

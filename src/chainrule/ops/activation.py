@@ -29,8 +29,8 @@ def relu_backward(g: Array, y: Array) -> Array:
     return kernels.relu_backward(g, y)
 
 
-relu.vjp(x=lambda g, y: relu_backward(g, y))
-relu_backward.vjp(g=lambda u, y: relu_backward(u, y))
+relu.vjp(x=lambda g, y: relu_backward.in_vjp(g, y))
+relu_backward.vjp(g=lambda u, y: relu_backward.in_vjp(u, y))
 
 
 @elementwise(operands=("x",))

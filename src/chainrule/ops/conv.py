@@ -184,10 +184,10 @@ def conv2d_weight_grad(
 
 
 conv2d_op.vjp(
-    x=lambda g, weight, x_shape, stride, padding, dilation, groups: conv2d_input_grad(
+    x=lambda g, weight, x_shape, stride, padding, dilation, groups: conv2d_input_grad.in_vjp(
         g, weight, x_shape, stride, padding, dilation, groups
     ),
-    weight=lambda g, x, weight_shape, stride, padding, dilation, groups: conv2d_weight_grad(
+    weight=lambda g, x, weight_shape, stride, padding, dilation, groups: conv2d_weight_grad.in_vjp(
         g, x, weight_shape, stride, padding, dilation, groups
     ),
     bias=channel_sum,

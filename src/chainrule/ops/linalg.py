@@ -93,7 +93,7 @@ def _rows(x: Array) -> Array:
 
 
 linear.vjp(
-    x=lambda g, weight: linear(g, weight.mT),
-    weight=lambda g, x: linear(_rows(g).mT, _rows(x).mT),
+    x=lambda g, weight: linear.in_vjp(g, weight.mT),
+    weight=lambda g, x: linear.in_vjp(_rows(g).mT, _rows(x).mT),
     bias=lambda g: channel_sum(_rows(g)),
 )

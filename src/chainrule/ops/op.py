@@ -141,6 +141,10 @@ class Op:
                 return a.__apply_op__(self, args)
         return self.compute(args)
 
+    def in_vjp(self, g: Any, *args: Any) -> Any:
+        """As a call inside a VJP, where ``g`` tells of all arguments whether they are arrays."""
+        return self.forward(g, *args) if type(g) is np.ndarray else self(g, *args)
+
     def compute(self, args: Sequence[Any]) -> tuple[Any, Any]:
         """(result, aux) on plain arrays."""
         try:

@@ -140,7 +140,7 @@ def max_pool2d_gather(
 
 
 _max_pool2d.vjp(
-    x=lambda g, aux, x_shape, kernel_size, stride, padding, dilation: max_pool2d_scatter(
+    x=lambda g, aux, x_shape, kernel_size, stride, padding, dilation: max_pool2d_scatter.in_vjp(
         g, aux, x_shape, kernel_size, stride, padding, dilation
     )
 )
@@ -150,7 +150,7 @@ max_pool2d_scatter.vjp(
     )
 )
 max_pool2d_gather.vjp(
-    x=lambda g, index, x_shape, kernel_size, stride, padding, dilation: max_pool2d_scatter(
+    x=lambda g, index, x_shape, kernel_size, stride, padding, dilation: max_pool2d_scatter.in_vjp(
         g, index, x_shape, kernel_size, stride, padding, dilation
     )
 )

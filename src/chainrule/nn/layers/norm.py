@@ -84,7 +84,7 @@ class _BatchNorm(Module):
             raise ShapeError(
                 f"{type(self).__name__}: expects {self.layout}, x is {tuple(input.shape)}"
             )
-        mean, var = self.running_mean, self.running_var
+        weight, bias, mean, var = self._members("weight", "bias", "running_mean", "running_var")
         training = self.training or mean is None
         momentum = self.momentum
         if self.training and mean is not None:
@@ -92,9 +92,7 @@ class _BatchNorm(Module):
             seen += 1
             if momentum is None:
                 momentum = 1 / int(seen)
-        return F.batch_norm(
-            input, mean, var, self.weight, self.bias, training, momentum or 0.0, self.eps
-        )
+        return F.batch_norm(input, mean, var, weight, bias, training, momentum or 0.0, self.eps)
 
     def extra_repr(self) -> str:
         return (
