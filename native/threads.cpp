@@ -80,9 +80,11 @@ class Pool {
   void work() {
     for (;;) {
       if (!spin_until([this] { return places_.load(std::memory_order_relaxed) > 0; })) {
+        const int calls = calls_.load(std::memory_order_relaxed);
         asleep_.fetch_add(1, std::memory_order_relaxed);
-        places_.wait(0);
+        calls_.wait(calls, std::memory_order_relaxed);
         asleep_.fetch_sub(1, std::memory_order_relaxed);
+        continue;  // the job may be over by now, but more like it follow
       }
       // In this order: who closes the job must not miss one who has a place.
       joined_.fetch_add(1, std::memory_order_acq_rel);
@@ -120,7 +122,8 @@ class Pool {
       last_alone_ = Clock::now();
       const long left = static_cast<long>(tasks_) - done;
       if (woken || alone_ + (last_alone_ - start) / done * left < worth_waking) continue;
-      places_.notify_all();
+      calls_.fetch_add(1, std::memory_order_relaxed);
+      calls_.notify_all();
       woken = true;
     }
     alone_ = woken ? Clock::duration::zero() : alone_ + (last_alone_ - start);
@@ -135,7 +138,7 @@ class Pool {
   Clock::time_point last_alone_{};
   // On lines of their own: workers look at places_ all the time, and all take from next_.
   alignas(64) std::atomic<int> places_{0};
-  std::atomic<int> asleep_{0};
+  std::atomic<int> asleep_{0}, calls_{0};  // those who sleep; how often they were woken
   alignas(64) std::atomic<int> joined_{0};
   alignas(64) std::atomic<std::size_t> next_{0};
 };

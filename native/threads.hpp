@@ -2,8 +2,9 @@
 //
 // Which thread runs a task is left to chance, so a kernel must give each task its own output,
 // and its tasks must not depend on the number of threads; then results are the same bits for
-// any number. Workers sleep when there is nothing to do: spinning ones would take the cores
-// from NumPy's BLAS threads and from other jobs.
+// any number. A worker without work spins for a millisecond, which gets it through a training
+// step, and leaves its core to others in between; then it sleeps, and is woken for work that is
+// worth the waking.
 #pragma once
 #include <cstddef>
 
