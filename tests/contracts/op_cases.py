@@ -87,8 +87,8 @@ ops_and_internals = _names()
 
 FUNCTIONAL = [  # where PyTorch keeps them in torch.nn.functional
     "adaptive_avg_pool2d", "avg_pool2d", "batch_norm", "conv2d", "cross_entropy", "l1_loss",
-    "leaky_relu", "linear", "max_pool2d", "mse_loss", "multi_margin_loss", "nll_loss", "one_hot",
-    "pad",
+    "layer_norm", "leaky_relu", "linear", "max_pool2d", "mse_loss", "multi_margin_loss",
+    "nll_loss", "one_hot", "pad",
 ]  # fmt: skip
 
 
@@ -622,6 +622,24 @@ for _x in ((2, 3, 2, 2), (4, 3)):
          lambda o, x, w, b, m, v: o.batch_norm_inference(x, w, b, m, v, 0.1))
     case("batch_norm_inference", f"{_x}, plain", joined(normal(_x), fixed(positive((3,), (3,)))),
          lambda o, x, m, v: o.batch_norm_inference(x, None, None, m, v, 0.1))
+case("layer_norm", "rows", normal((3, 5), (5,), (5,)),
+     lambda o, x, w, b: o.layer_norm(x, (5,), w, b), tolerance=8)
+case("layer_norm", "last two of three axes", normal((2, 3, 4), (3, 4), (3, 4)),
+     lambda o, x, w, b: o.layer_norm(x, (3, 4), w, b), tolerance=8)
+case("layer_norm", "all axes, plain", normal((3, 2)),
+     lambda o, x: o.layer_norm(x, (3, 2), eps=0.1), tolerance=8)
+case("layer_norm", "weight alone", normal((4, 3), (3,)),
+     lambda o, x, w: o.layer_norm(x, (3,), w), tolerance=8)
+case("layer_norm", "no rows", normal((0, 3), (3,), (3,)),
+     lambda o, x, w, b: o.layer_norm(x, (3,), w, b))
+case("group_norm", "images", normal((2, 4, 2, 3), (4,), (4,)),
+     lambda o, x, w, b: o.group_norm(x, 2, w, b), tolerance=8)
+case("group_norm", "one channel each, weight alone", normal((2, 3, 4), (3,)),
+     lambda o, x, w: o.group_norm(x, 3, w), tolerance=8)
+case("group_norm", "one group, plain", normal((3, 4)),
+     lambda o, x: o.group_norm(x, 1, eps=0.1), tolerance=8)
+case("group_norm", "no images", normal((0, 4, 2), (4,), (4,)),
+     lambda o, x, w, b: o.group_norm(x, 2, w, b))
 for _p in (0.0, 0.4, 1.0):
     case("dropout", f"p {_p}", normal((3, 4)),
          lambda o, x, p=_p: o.dropout(x, p, True, cr.Generator(3)), twin=False)

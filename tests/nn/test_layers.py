@@ -6,7 +6,7 @@ import pytest
 import chainrule as cr
 import chainrule.nn.functional as F
 from chainrule import nn
-from chainrule.errors import ConfigError, ShapeError
+from chainrule.errors import ConfigError, DTypeError, ShapeError
 
 
 def test_linear_is_the_formula():
@@ -182,3 +182,39 @@ def test_class_weights_are_a_buffer():
 def test_unknown_reduction():
     with pytest.raises(ConfigError, match=r'reduction must be "mean", "sum" or "none"'):
         nn.MSELoss(reduction="max")(cr.ones(1), cr.ones(1))
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda: nn.LayerNorm(4)(cr.ones(2, 3)), ShapeError, r"normalized_shape \(4,\) must be"),
+        (lambda: cr.nn.functional.layer_norm(cr.ones(2, 3), ()), ShapeError, "normalized_shape"),
+        (
+            lambda: cr.nn.functional.layer_norm(cr.ones(2, 3), 3, cr.ones(2)),
+            ShapeError,
+            r"weight \(2,\) must have normalized_shape \(3,\)",
+        ),
+        (lambda: nn.LayerNorm(2)(cr.ones(3, 2).long()), DTypeError, "expects a float tensor"),
+        (lambda: nn.GroupNorm(2, 3), ConfigError, "num_groups 2 must divide num_channels 3"),
+        (
+            lambda: cr.nn.functional.group_norm(cr.ones(2, 3, 4), 2),
+            ShapeError,
+            "2 groups must divide the channels of x",
+        ),
+        (
+            lambda: cr.nn.functional.group_norm(cr.ones(2, 4, 4), 2, cr.ones(2)),
+            ShapeError,
+            r"weight \(2,\) must hold one value per channel",
+        ),
+    ],
+)
+def test_layer_and_group_norm_refuse(call, error, message):
+    with pytest.raises(error, match=message):
+        call()
+
+
+def test_resetting_layer_and_group_norm():
+    for layer in (nn.LayerNorm(3), nn.GroupNorm(1, 3)):
+        layer.weight.array[:], layer.bias.array[:] = 5, 6
+        layer.reset_parameters()
+        assert layer.weight.tolist() == [1, 1, 1] and layer.bias.tolist() == [0, 0, 0]

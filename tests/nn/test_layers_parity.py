@@ -44,6 +44,11 @@ LAYERS = {
         lambda m: m.BatchNorm2d(3, affine=False, track_running_stats=False),
         (4, 3, 5, 5),
     ),
+    "layer norm": (lambda m: m.LayerNorm(5), (4, 3, 5)),
+    "layer norm, axes, no bias": (lambda m: m.LayerNorm((3, 5), eps=1e-3, bias=False), (4, 3, 5)),
+    "layer norm, plain": (lambda m: m.LayerNorm(5, elementwise_affine=False), (4, 5)),
+    "group norm": (lambda m: m.GroupNorm(2, 6), (3, 6, 4, 5)),
+    "group norm, plain": (lambda m: m.GroupNorm(6, 6, 1e-3, False), (3, 6, 4)),
     "batch norm, no bias": (lambda m: m.BatchNorm2d(3, bias=False), (4, 3, 5, 5)),
     "max pool": (lambda m: m.MaxPool2d(2), (2, 3, 7, 7)),
     "max pool, all settings": (

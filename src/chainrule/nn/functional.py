@@ -25,7 +25,9 @@ __all__ = [
     "conv2d",
     "cross_entropy",
     "dropout",
+    "group_norm",
     "l1_loss",
+    "layer_norm",
     "leaky_relu",
     "linear",
     "log_softmax",
@@ -107,6 +109,36 @@ def batch_norm(
         # moved by every batch, which the graph is not told
         running_mean.version.is_visible = running_var.version.is_visible = True
     return ops.batch_norm(input, mean, var, weight, bias, training, momentum, eps)
+
+
+def layer_norm(
+    input: Tensor,
+    normalized_shape: int | Sequence[int],
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    eps: float = 1e-5,
+) -> Tensor:
+    """Normalise each sample over its last axes: y = (x - μ) / √(σ² + ε) · w + b.
+
+    normalized_shape: the sizes of these axes; weight and bias have that shape, or None.
+    Raises ShapeError, DTypeError. Source: Ba, Kiros & Hinton 2016, arXiv:1607.06450.
+    """
+    return ops.layer_norm(input, normalized_shape, weight, bias, eps)
+
+
+def group_norm(
+    input: Tensor,
+    num_groups: int,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    eps: float = 1e-5,
+) -> Tensor:
+    """Normalise each group of channels of each image: y = (x - μ) / √(σ² + ε) · w + b.
+
+    input x (N, C, *), C a multiple of num_groups; weight, bias (C,) or None.
+    Raises ShapeError, DTypeError. Source: Wu & He 2018, arXiv:1803.08494.
+    """
+    return ops.group_norm(input, num_groups, weight, bias, eps)
 
 
 # -- pooling, padding, dropout -----------------------------------------------------------------

@@ -76,7 +76,7 @@ from chainrule.ops.loss import (
     multiclass_svm_loss,
     nll_loss,
 )
-from chainrule.ops.norm import batch_norm
+from chainrule.ops.norm import batch_norm, group_norm, layer_norm
 from chainrule.ops.op import Op, op, registry
 from chainrule.ops.pool import adaptive_avg_pool2d, avg_pool2d, max_pool2d
 from chainrule.ops.reduction import (
@@ -175,6 +175,7 @@ __all__ = [
     "gather",
     "ge",
     "getitem",
+    "group_norm",
     "gt",
     "index_put",
     "index_select",
@@ -183,6 +184,7 @@ __all__ = [
     "isinf",
     "isnan",
     "l1_loss",
+    "layer_norm",
     "le",
     "leaky_relu",
     "lerp",

@@ -1,13 +1,14 @@
-"""Batch normalisation layers."""
+"""Batch, layer and group normalisation layers."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 
 from chainrule.creation import ones, zeros
-from chainrule.errors import ShapeError
+from chainrule.errors import ConfigError, ShapeError
 from chainrule.nn import functional as F
 from chainrule.nn import init
 from chainrule.nn.module import Module
@@ -112,3 +113,95 @@ class BatchNorm2d(_BatchNorm):
     __doc__ = f"{_BatchNorm.__doc__}\n    input (N, C, H, W), C = num_features.\n    "
     axes = (4,)
     layout = "(N, C, H, W)"
+
+
+class _OwnNorm(Module):
+    """Normalisation by a sample's own values: the same in training and evaluation."""
+
+    def _register_affine(
+        self, shape: tuple[int, ...], weight: bool, bias: bool, device: Any, dtype: Any
+    ) -> None:
+        for name, wanted, first in (("weight", weight, ones), ("bias", bias, zeros)):
+            value = Parameter(first(shape, device=device, dtype=dtype)) if wanted else None
+            self.register_parameter(name, value)
+
+    def reset_parameters(self) -> None:
+        """Start anew: weight 1, bias 0."""
+        if self.weight is not None:
+            init.ones_(self.weight)
+        if self.bias is not None:
+            init.zeros_(self.bias)
+
+
+class LayerNorm(_OwnNorm):
+    """Normalise each sample over its last axes, then scale and shift: `F.layer_norm`.
+
+    normalized_shape: the sizes of these axes. elementwise_affine: learn a weight (starts at 1)
+    and, with ``bias``, a bias (starts at 0), of that shape.
+    """
+
+    def __init__(
+        self,
+        normalized_shape: int | Sequence[int],
+        eps: float = 1e-5,
+        elementwise_affine: bool = True,
+        bias: bool = True,
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__()
+        if isinstance(normalized_shape, int):
+            normalized_shape = (normalized_shape,)
+        self.normalized_shape = tuple(normalized_shape)
+        self.eps = eps
+        self.elementwise_affine = elementwise_affine
+        shift = elementwise_affine and bias
+        self._register_affine(self.normalized_shape, elementwise_affine, shift, device, dtype)
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.layer_norm(input, self.normalized_shape, self.weight, self.bias, self.eps)
+
+    def extra_repr(self) -> str:
+        return (
+            f"{self.normalized_shape}, eps={self.eps}, "
+            f"elementwise_affine={self.elementwise_affine}, bias={self.bias is not None}"
+        )
+
+
+class GroupNorm(_OwnNorm):
+    """Normalise each group of channels of each image, then scale and shift: `F.group_norm`.
+
+    input (N, C, *), C = num_channels, a multiple of num_groups. affine: learn a weight (starts
+    at 1) and, with ``bias``, a bias (starts at 0) per channel.
+    """
+
+    def __init__(
+        self,
+        num_groups: int,
+        num_channels: int,
+        eps: float = 1e-5,
+        affine: bool = True,
+        device: Any = None,
+        dtype: Any = None,
+        *,
+        bias: bool = True,
+    ) -> None:
+        super().__init__()
+        if num_groups < 1 or num_channels % num_groups:
+            raise ConfigError(
+                f"GroupNorm: num_groups {num_groups} must divide num_channels {num_channels}"
+            )
+        self.num_groups = num_groups
+        self.num_channels = num_channels
+        self.eps = eps
+        self.affine = affine
+        self._register_affine((num_channels,), affine, affine and bias, device, dtype)
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.group_norm(input, self.num_groups, self.weight, self.bias, self.eps)
+
+    def extra_repr(self) -> str:
+        return (
+            f"{self.num_groups}, {self.num_channels}, eps={self.eps}, affine={self.affine}, "
+            f"bias={self.bias is not None}"
+        )
