@@ -159,6 +159,23 @@ def test_native_leaves_a_step_to_reference_where_memory_does_not_fit():
 
 
 @needs_native
+@pytest.mark.parametrize("groups", [0, -1, 3, 4])
+def test_native_refuses_groups_that_do_not_divide_the_channels(groups: int):
+    from chainrule.kernels import _native
+
+    x, y = np.ones((1, 5, 5, 4), np.float32), np.ones((1, 3, 3, 6), np.float32)
+    weight = np.ones((6, 2, 3, 3), np.float32)
+    geometry = ((1, 1), (0, 0), (1, 1), groups, 1)
+    for call in (
+        lambda: _native.conv2d(x, weight, *[None] * 4, False, None, None, y, *geometry),
+        lambda: _native.conv2d_input_grad(y, weight, x, *geometry),
+        lambda: _native.conv2d_weight_grad(y, x, weight, *geometry),
+    ):
+        with pytest.raises(ValueError, match="do not divide into groups"):
+            call()
+
+
+@needs_native
 def test_native_refuses_labels_that_are_no_class_and_bins_outside_the_image():
     scores = np.zeros((2, 3), np.float32)
     for labels in ([0, 3], [-1, 0], [0]):
