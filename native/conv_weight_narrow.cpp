@@ -84,7 +84,9 @@ class Job {
   Job(const Convolution& c, const float* g, const float* x)
       : c(c), g_(g), x_(x), line_(c.width + 2 * c.padding_width),
         vectors_(ceil_div(c.out_height * line_, lanes)),
-        x_plane_((c.height + 2 * c.padding_height) * line_ + lanes), g_plane_(vectors_ * lanes) {}
+        // One line and vector more, of zeros: the last tap looks so far beyond the image.
+        x_plane_((c.height + 2 * c.padding_height + 1) * line_ + lanes),
+        g_plane_(vectors_ * lanes) {}
 
   // Vectors of a part's sum, [o][c][kh][kw]: their lanes are still to be added up.
   Index sum_vectors() const {
