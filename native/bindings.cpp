@@ -11,9 +11,9 @@
 #include <nanobind/stl/vector.h>
 
 #include <cmath>
+#include <cstdint>
 #include <cstring>
-#include <functional>
-#include <numeric>
+#include <new>
 #include <optional>
 #include <stdexcept>
 #include <utility>
@@ -37,8 +37,13 @@ void require(bool condition, const char* what) {
 }
 
 nb::ndarray<nb::numpy, float> empty(const std::vector<std::size_t>& shape) {
-  const std::size_t count =
-      std::accumulate(shape.begin(), shape.end(), std::size_t{1}, std::multiplies<>());
+  constexpr std::size_t most = PTRDIFF_MAX / sizeof(float);
+  std::size_t count = 1;
+  for (const std::size_t size : shape) {
+    // A product that overflows would be a small block for a large array.
+    if (count > 0 && size > most / count) throw std::bad_alloc();
+    count *= size;
+  }
   void* block = take_block(count * sizeof(float));
   nb::capsule owner(block, [](void* p) noexcept { return_block(p); });
   return nb::ndarray<nb::numpy, float>(block, shape.size(), shape.data(), owner);

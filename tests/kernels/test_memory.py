@@ -71,3 +71,11 @@ def test_a_block_of_whole_huge_pages_takes_no_further_one():
     for block in blocks:
         block[...] = 1
     assert 40 * 2**20 <= resident() - before < 45 * 2**20
+
+
+@pytest.mark.parametrize(
+    "shape", [(1 << 40, 1 << 40), (1 << 61,), (3, 1 << 62), (1 << 32, 1 << 32)]
+)
+def test_sizes_beyond_memory_raise(shape):
+    with pytest.raises(MemoryError):
+        _native.empty(shape)
