@@ -31,7 +31,8 @@ Index part_of(Index n, Index part, Index parts) { return n * part / parts; }
 
 constexpr Index group = 4;  // columns of a tile
 constexpr int most_dot_rows = registers == 32 ? 6 : 3;
-constexpr Index dot_slice = 4096;
+// Low tiles pass over the columns more often, so these must stay in a nearer cache.
+constexpr Index dot_slice = registers == 32 ? 4096 : 1024;
 
 typedef std::int32_t Mask __attribute__((vector_size(CHAINRULE_VECTOR_BYTES)));
 typedef float Quad __attribute__((vector_size(16), may_alias));
