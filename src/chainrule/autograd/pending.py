@@ -15,6 +15,7 @@ The value must be the one of the moment of the call. So memory is watched until 
 
 from __future__ import annotations
 
+import math
 import weakref
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, NamedTuple
@@ -111,7 +112,7 @@ class Pending:
     def secured(self, visible: Sequence[Array]) -> Pending | Array:
         """This call made safe from those who hold the ``visible`` arrays: with copies of them
         where these are small beside the result, else its value, computed now."""
-        size = int(np.prod(self.shape)) * self.dtype.itemsize
+        size = math.prod(self.shape) * self.dtype.itemsize
         limit = max(size // 2, CHEAP_COPY)
         used = (*self.arguments, *self.epilogue)
         if any(a.nbytes > limit for a in visible if any(a is u for u in used)):
