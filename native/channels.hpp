@@ -156,6 +156,35 @@ void add_rows(Index first, Index last, Index channels, Index width, double* __re
   }
 }
 
+// to[s] = the sum of term s of body<T>(i) over [first, last), in float32: for a short run.
+template <int sums, class Body>
+void sum_run(Index first, Index last, float* to, Body body) {
+  Vector totals[sums][chains] = {};
+  Index i = first;
+  const auto add = [&](Index chain) {
+    const auto terms = body.template operator()<Vector>(i + chain * lanes);
+    for (int s = 0; s < sums; ++s) totals[s][chain] += terms.term[s];
+  };
+  for (; i + chains * lanes <= last; i += chains * lanes)
+#pragma GCC unroll 4
+    for (Index chain = 0; chain < chains; ++chain) add(chain);
+  for (; i + lanes <= last; i += lanes) add(0);
+  for (int s = 0; s < sums; ++s) {
+    float parts[lanes];
+    store(parts, (totals[s][0] + totals[s][1]) + (totals[s][2] + totals[s][3]));
+#pragma GCC unroll 4
+    for (Index half = lanes / 2; half > 0; half /= 2)
+#pragma GCC unroll 8
+      for (Index k = 0; k < half; ++k) parts[k] += parts[half + k];
+    to[s] = parts[0];
+  }
+  for (; i < last; ++i) {
+    const auto terms = body.template operator()<float>(i);
+    for (int s = 0; s < sums; ++s) to[s] += terms.term[s];
+  }
+}
+constexpr Index run_in_single = 4096;  // floats to sum in float32 before going on in float64
+
 // Doubles for the time of a call.
 class Doubles {
  public:

@@ -50,13 +50,15 @@ void normalise_row(Index columns, const float* __restrict x, const float* __rest
 void row_gradient(Index columns, const float* __restrict g, const float* __restrict x,
                   const float* __restrict weight, float mean, double inverse,
                   float* __restrict dx, float* __restrict dweight, float* __restrict dbias) {
-  constexpr Index width = chains * lanes;
   double sums[2] = {};
-  float scratch[2 * (1 + width)];
-  add_rows<2>(0, columns, 1, width, sums, scratch, [=]<class T>(Index i, Index) {
-    const T slope = read<T>(g + i) * read<T>(weight + i);
-    return Terms<T, 2>{slope, slope * (read<T>(x + i) - mean)};
-  });
+  for (Index first = 0; first < columns; first += run_in_single) {
+    float of_run[2];
+    sum_run<2>(first, smaller(first + run_in_single, columns), of_run, [=]<class T>(Index i) {
+      const T slope = read<T>(g + i) * read<T>(weight + i);
+      return Terms<T, 2>{slope, slope * (read<T>(x + i) - mean)};
+    });
+    for (int s = 0; s < 2; ++s) sums[s] += of_run[s];
+  }
   const double count = static_cast<double>(columns);
   const float scale = static_cast<float>(inverse);
   const float tilt = static_cast<float>(-inverse * inverse * sums[1] / count);

@@ -66,16 +66,20 @@ void Moments::add(Index part, const float* x, Index rows) {
 }
 
 void moments_of_run(const float* x, Index n, float* mean, float* var) {
-  constexpr Index width = chains * lanes;
-  const Index block = rows_of_block(1, width);
-  float centre[width], sums[2], wide[2 * width];
   double total_mean = 0, spread = 0;
-  for (Index first = 0; first < n; first += block) {
-    const Index count = smaller(block, n - first);
-    measure_block(x + first, count, 1, width, centre, sums, wide);
-    const double off = sums[0] / static_cast<double>(count);
-    Merge(static_cast<double>(first), static_cast<double>(count))(
-        total_mean, spread, centre[0] + off, sums[1] - off * sums[0]);
+  for (Index first = 0; first < n; first += run_in_single) {
+    const Index last = smaller(first + run_in_single, n), few = ceil_div<Index>(last - first, 8);
+    float centre, sums[2];
+    sum_run<1>(first, first + few, &centre,
+               [=]<class T>(Index i) { return Terms<T, 1>{read<T>(x + i)}; });
+    centre /= static_cast<float>(few);
+    sum_run<2>(first, last, sums, [=]<class T>(Index i) {
+      const T deviation = read<T>(x + i) - centre;
+      return Terms<T, 2>{deviation, deviation * deviation};
+    });
+    const double count = static_cast<double>(last - first), off = sums[0] / count;
+    const Merge merge(static_cast<double>(first), count);
+    merge(total_mean, spread, centre + off, sums[1] - off * sums[0]);
   }
   *mean = static_cast<float>(total_mean);
   *var = static_cast<float>(spread / static_cast<double>(larger<Index>(n, 1)));
