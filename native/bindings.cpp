@@ -59,6 +59,26 @@ void relu_backward(Input g, Input y, Output dx, int threads) {
   active().relu_backward(g.data(), y.data(), dx.data(), g.size(), threads);
 }
 
+void sigmoid(Input x, Output y, int threads) {
+  require(x.size() == y.size(), "sigmoid: x and y differ in size");
+  active().sigmoid(x.data(), y.data(), x.size(), threads);
+}
+
+void sigmoid_backward(Input g, Input y, Output dx, int threads) {
+  require(g.size() == y.size() && g.size() == dx.size(), "sigmoid_backward: sizes differ");
+  active().sigmoid_backward(g.data(), y.data(), dx.data(), g.size(), threads);
+}
+
+void hyperbolic_tangent(Input x, Output y, int threads) {
+  require(x.size() == y.size(), "tanh: x and y differ in size");
+  active().tanh(x.data(), y.data(), x.size(), threads);
+}
+
+void tanh_backward(Input g, Input y, Output dx, int threads) {
+  require(g.size() == y.size() && g.size() == dx.size(), "tanh_backward: sizes differ");
+  active().tanh_backward(g.data(), y.data(), dx.data(), g.size(), threads);
+}
+
 using Pair = std::pair<std::ptrdiff_t, std::ptrdiff_t>;
 
 // Sizes from arrays: images is (N, H, W, C), weight (O, C/groups, KH, KW), out (N, OH, OW, O).
@@ -654,6 +674,12 @@ NB_MODULE(_native, m) {
   m.def("release_kept", &release_kept);
   m.def("relu", &relu, "x"_a.noconvert(), "y"_a.noconvert(), "threads"_a, ReleaseGil());
   m.def("relu_backward", &relu_backward, "g"_a.noconvert(), "y"_a.noconvert(),
+        "dx"_a.noconvert(), "threads"_a, ReleaseGil());
+  m.def("sigmoid", &sigmoid, "x"_a.noconvert(), "y"_a.noconvert(), "threads"_a, ReleaseGil());
+  m.def("sigmoid_backward", &sigmoid_backward, "g"_a.noconvert(), "y"_a.noconvert(),
+        "dx"_a.noconvert(), "threads"_a, ReleaseGil());
+  m.def("tanh", &hyperbolic_tangent, "x"_a.noconvert(), "y"_a.noconvert(), "threads"_a, ReleaseGil());
+  m.def("tanh_backward", &tanh_backward, "g"_a.noconvert(), "y"_a.noconvert(),
         "dx"_a.noconvert(), "threads"_a, ReleaseGil());
   m.def("conv2d", &conv2d, "x"_a.noconvert(), "weight"_a.noconvert(),
         "bias"_a.noconvert().none(), "scale"_a.noconvert().none(), "shift"_a.noconvert().none(),

@@ -126,6 +126,12 @@ struct Kernels {
   void (*relu)(const float* x, float* y, std::ptrdiff_t n, int threads);
   // dx = g where y > 0, else 0; n elements. dx may alias g.
   void (*relu_backward)(const float* g, const float* y, float* dx, std::ptrdiff_t n, int threads);
+  // As above; y is the forward result.
+  void (*sigmoid)(const float* x, float* y, std::ptrdiff_t n, int threads);
+  void (*sigmoid_backward)(const float* g, const float* y, float* dx, std::ptrdiff_t n,
+                           int threads);
+  void (*tanh)(const float* x, float* y, std::ptrdiff_t n, int threads);
+  void (*tanh_backward)(const float* g, const float* y, float* dx, std::ptrdiff_t n, int threads);
   // weight and dw are (O, C/groups, KH, KW); bias may be null. dx, y and dw are overwritten.
   void (*conv2d)(const Convolution&, const float* x, const float* weight, const float* bias,
                  const Epilogue&, float* y, int threads);

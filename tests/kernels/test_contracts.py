@@ -354,6 +354,10 @@ def cases() -> Iterator[Case]:
         yield from own_norm_cases("layer_norm", x, x[1], (x[0],))
 
     for shape in [*NORMS, (5,)]:
+        for name in ("sigmoid", "tanh"):
+            yield Case(name, f"{shape}", lambda rng, s=shape: (rng.normal(size=s) * 3,))
+            yield Case(f"{name}_backward", f"{shape}", lambda rng, s=shape: (
+                rng.normal(size=s), rng.uniform(size=s)))  # fmt: skip
         yield Case("relu", f"{shape}", lambda rng, s=shape: (rng.normal(size=s),))
         yield Case("relu_backward", f"{shape}", lambda rng, s=shape: (
             rng.normal(size=s), np.maximum(rng.normal(size=s), 0)))  # fmt: skip
@@ -669,6 +673,10 @@ def torch_answer(torch: Any, name: str, a: Arguments) -> Any:
         "accumulate": torch.add,
         "channel_sum": lambda g: g.sum((0, *range(2, g.ndim))),
         "relu": torch.relu,
+        "sigmoid": torch.sigmoid,
+        "sigmoid_backward": aten.sigmoid_backward,
+        "tanh": torch.tanh,
+        "tanh_backward": aten.tanh_backward,
         "relu_backward": lambda g, y: aten.threshold_backward(g, y, 0),
         "softmax": torch.softmax,
         "log_softmax": torch.log_softmax,
@@ -941,6 +949,24 @@ def test_softmax_and_losses_pass_nan_on_and_take_minus_infinity(tier: str):
     np.testing.assert_allclose(y[1:, 0], [1 / 19, 1 / 20], rtol=1e-6)
     assert y[1, 19] == 0 and np.isneginf(log_y[1, 19])
     np.testing.assert_allclose(loss[1:], np.log([19, 20]), rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["sigmoid", "tanh"])
+def test_sigmoid_and_tanh_are_right_to_a_few_units_in_the_last_place(name: str, tier: str):
+    near = np.geomspace(1e-30, 1, 2000)
+    x = np.concatenate([-near, near, np.linspace(-80, 80, 40001)]).astype(np.float32)
+    exact = x.astype(np.float64)
+    exact = np.tanh(exact) if name == "tanh" else 1 / (1 + np.exp(-exact))
+    error = np.abs(getattr(kernels, name)(x) - exact)
+    # The reference's sigmoid is exact to units of 1, not of its smallest results.
+    unit = (
+        np.spacing(exact.astype(np.float32)) if tier != "reference" else np.spacing(np.float32(1))
+    )
+    assert (error / unit).max() < 4
+    special = np.array([np.nan, np.inf, -np.inf, 0, -0.0, 1e30, -1e30], np.float32)
+    low, middle = (-1, 0) if name == "tanh" else (0, 0.5)
+    expected = [np.nan, 1, low, middle, middle, 1, low]
+    np.testing.assert_array_equal(getattr(kernels, name)(special), np.float32(expected))
 
 
 def test_philox_gives_the_published_words():

@@ -42,6 +42,22 @@ def accumulate(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return a
 
 
+def sigmoid(x: np.ndarray) -> np.ndarray:
+    return _each(lambda value: (1 + math.tanh(value / 2)) / 2, x)
+
+
+def sigmoid_backward(g: np.ndarray, y: np.ndarray) -> np.ndarray:
+    return _each(lambda slope, value: slope * value * (1 - value), g, y)
+
+
+def tanh(x: np.ndarray) -> np.ndarray:
+    return _each(math.tanh, x)
+
+
+def tanh_backward(g: np.ndarray, y: np.ndarray) -> np.ndarray:
+    return _each(lambda slope, value: slope * (1 - value**2), g, y)
+
+
 def linear(
     x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None, relu: bool = False
 ) -> np.ndarray:

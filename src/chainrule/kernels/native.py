@@ -14,7 +14,7 @@ larger rounding errors (docs/derivations/winograd.md); where sizes say that it i
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from importlib import import_module
 from typing import Any
@@ -79,9 +79,15 @@ __all__ = [
     "relu_bias_backward",
     "scale_shift",
     "sgd_step",
+    "sigmoid",
+    "sigmoid_backward",
     "softmax",
     "softmax_backward",
+    "tanh",
+    "tanh_backward",
 ]
+
+Kernel = Callable[..., Any]
 
 ISA_VARIABLE = "CHAINRULE_ISA"
 WINOGRAD_VARIABLE = "CHAINRULE_WINOGRAD"
@@ -167,22 +173,48 @@ def accumulate(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def relu(x: np.ndarray) -> np.ndarray:
-    axes = _memory_order(x)
-    if axes is None:
-        return reference.relu(x)
-    x = x.transpose(axes)
-    y = _native.empty(x.shape)
-    _native.relu(x, y, get_num_threads())
-    return _restore(y, axes)
+    return _gate(_native.relu, reference.relu, x)
 
 
 def relu_backward(g: np.ndarray, y: np.ndarray) -> np.ndarray:
+    return _gate_backward(_native.relu_backward, reference.relu_backward, g, y)
+
+
+def sigmoid(x: np.ndarray) -> np.ndarray:
+    return _gate(_native.sigmoid, reference.sigmoid, x)
+
+
+def sigmoid_backward(g: np.ndarray, y: np.ndarray) -> np.ndarray:
+    return _gate_backward(_native.sigmoid_backward, reference.sigmoid_backward, g, y)
+
+
+def tanh(x: np.ndarray) -> np.ndarray:
+    return _gate(_native.tanh, reference.tanh, x)
+
+
+def tanh_backward(g: np.ndarray, y: np.ndarray) -> np.ndarray:
+    return _gate_backward(_native.tanh_backward, reference.tanh_backward, g, y)
+
+
+def _gate(kernel: Kernel, fallback: Kernel, x: np.ndarray) -> np.ndarray:
+    """A function of each element."""
+    axes = _memory_order(x)
+    if axes is None:
+        return fallback(x)
+    x = x.transpose(axes)
+    y = _native.empty(x.shape)
+    kernel(x, y, get_num_threads())
+    return _restore(y, axes)
+
+
+def _gate_backward(kernel: Kernel, fallback: Kernel, g: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """The gradient of such a function, from its result."""
     axes = _memory_order(y)
     if axes is None or g.dtype != y.dtype:
-        return reference.relu_backward(g, y)
+        return fallback(g, y)
     g = np.asarray(g.transpose(axes), order="C")  # unlike ascontiguousarray, leaves 0-d alone
     dx = _native.empty(g.shape)
-    _native.relu_backward(g, y.transpose(axes), dx, get_num_threads())
+    kernel(g, y.transpose(axes), dx, get_num_threads())
     return _restore(dx, axes)
 
 

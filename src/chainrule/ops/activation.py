@@ -48,19 +48,27 @@ leaky_relu.vjp(x=lambda g, x, negative_slope: where(x > 0, g, g * negative_slope
 @elementwise(to_float=True)
 def sigmoid(x: Array) -> Array:
     """1 / (1 + e⁻ˣ), computed as (1 + tanh(x/2)) / 2, which cannot overflow. dx = g·y·(1 - y)."""
-    return 0.5 * (np.tanh(0.5 * x) + 1)
+    return kernels.sigmoid(x)
 
 
-sigmoid.vjp(x=lambda g, y: g * (y * (1 - y)))
+def _sigmoid_vjp(g: Array, y: Array) -> Array:
+    return kernels.sigmoid_backward(g, y) if isinstance(g, np.ndarray) else g * (y * (1 - y))
+
+
+sigmoid.vjp(x=_sigmoid_vjp)
 
 
 @elementwise(to_float=True)
 def tanh(x: Array) -> Array:
     """(eˣ - e⁻ˣ) / (eˣ + e⁻ˣ). dx = g·(1 - y²)."""
-    return np.tanh(x)
+    return kernels.tanh(x)
 
 
-tanh.vjp(x=lambda g, y: g * (1 - y * y))
+def _tanh_vjp(g: Array, y: Array) -> Array:
+    return kernels.tanh_backward(g, y) if isinstance(g, np.ndarray) else g * (1 - y * y)
+
+
+tanh.vjp(x=_tanh_vjp)
 
 
 @op

@@ -4,7 +4,14 @@ Its docstrings are the contracts that every tier obeys. Arguments are plain arra
 caller has checked; images are (N, C, H, W)-shaped whatever their memory order is.
 """
 
-from chainrule.kernels.reference.activation import relu, relu_backward
+from chainrule.kernels.reference.activation import (
+    relu,
+    relu_backward,
+    sigmoid,
+    sigmoid_backward,
+    tanh,
+    tanh_backward,
+)
 from chainrule.kernels.reference.arithmetic import accumulate, add
 from chainrule.kernels.reference.conv import (
     conv2d,
@@ -89,6 +96,10 @@ __all__ = [
     "relu_bias_backward",
     "scale_shift",
     "sgd_step",
+    "sigmoid",
+    "sigmoid_backward",
     "softmax",
     "softmax_backward",
+    "tanh",
+    "tanh_backward",
 ]
