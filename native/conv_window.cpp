@@ -16,8 +16,9 @@ namespace {
 // Pixels of a tile when a block is V vectors wide: all accumulators, V weights and one input.
 constexpr int most_pixels(int vectors) { return smaller((registers - 1 - vectors) / vectors, 16); }
 
-// Neighbouring taps of a row and all channels, which every pixel of a tile takes, or all but one.
-enum class Skip { none, first, last };
+// Neighbouring taps of a row and all channels, which every pixel of a tile takes, or all but one;
+// or all but two, where a block is one vector wide and a tile thus has many pixels.
+enum class Skip { none, first, last, first_two, last_two, both_ends };
 
 struct Run {
   Index in;       // where it begins, in floats
@@ -162,8 +163,16 @@ void tile(const Source& from, const Ends& ends) {
         add_run<Pixels, Vectors, 0, Pixels>(acc, in, weights, run->length, from.in_pixel);
       else if (run->skip == Skip::first)
         add_run<Pixels, Vectors, 1, Pixels>(acc, in, weights, run->length, from.in_pixel);
-      else
+      else if (run->skip == Skip::last)
         add_run<Pixels, Vectors, 0, Pixels - 1>(acc, in, weights, run->length, from.in_pixel);
+      else if constexpr (Vectors == 1 && Pixels > 2) {
+        if (run->skip == Skip::first_two)
+          add_run<Pixels, Vectors, 2, Pixels>(acc, in, weights, run->length, from.in_pixel);
+        else if (run->skip == Skip::last_two)
+          add_run<Pixels, Vectors, 0, Pixels - 2>(acc, in, weights, run->length, from.in_pixel);
+        else
+          add_run<Pixels, Vectors, 1, Pixels - 1>(acc, in, weights, run->length, from.in_pixel);
+      }
     }
   }
   finish(acc, ends);
@@ -211,16 +220,22 @@ struct View {
   Index cols;
 };
 
-// Which of a tile's pixels a tap column can serve.
-enum class Reach { all, all_but_first, all_but_last, none, some };
+// How many of a tile's pixels, at its left and at its right, a tap column cannot serve.
+struct Outside {
+  Index left, right;
+};
 
-Reach reach(Index leftmost, Index stride, Index pixels, Index size) {
+Outside outside(Index leftmost, Index stride, Index pixels, Index size) {
   const Index rightmost = leftmost + (pixels - 1) * stride;
-  if (leftmost >= 0 && rightmost < size) return Reach::all;
-  if (rightmost < 0 || leftmost >= size) return Reach::none;
-  if (rightmost < size && leftmost + stride >= 0) return Reach::all_but_first;
-  if (leftmost >= 0 && rightmost - stride < size) return Reach::all_but_last;
-  return Reach::some;
+  return {leftmost < 0 ? smaller(ceil_div(-leftmost, stride), pixels) : 0,
+          rightmost >= size ? smaller(ceil_div(rightmost - size + 1, stride), pixels) : 0};
+}
+
+Skip skip_of(const Outside& pixels) {
+  if (pixels.left == 1 && pixels.right == 1) return Skip::both_ends;
+  if (pixels.left) return pixels.left == 1 ? Skip::first : Skip::first_two;
+  if (pixels.right) return pixels.right == 1 ? Skip::last : Skip::last_two;
+  return Skip::none;
 }
 
 // The tiles of a piece's columns and their runs: the same for every row.
@@ -243,7 +258,7 @@ class Columns {
     for (Index t = 0; t < tiles_ && !alike_; ++t) alike_ = !plan(t);
     if (!alike_) return;
     counts_[0] = 0;
-    for (Index b = 0; b < taps(); ++b) add(runs_, counts_[0], b, Reach::all);
+    for (Index b = 0; b < taps(); ++b) add(runs_, counts_[0], b, Skip::none);
   }
 
   // Whether a task has to copy its rows with zeros beside them.
@@ -258,28 +273,26 @@ class Columns {
  private:
   Index taps() const { return job_.window.cols.taps; }
 
-  // False if more than one pixel would have to be left out.
+  // False if more pixels would have to be left out than a tile can.
   bool plan(Index tile) {
     const Axis& axis = job_.window.cols;
+    const Index most = job_.width == lanes ? 2 : 1, pixels = first(tile + 1) - first(tile);
     counts_[tile] = 0;
     for (Index b = 0; b < taps(); ++b) {
       const Index leftmost = first(tile) * axis.stride + axis.first + b * axis.step;
-      const Reach seen = reach(leftmost, axis.stride, first(tile + 1) - first(tile), job_.in.cols);
-      if (seen == Reach::some) return false;
-      add(runs_ + tile * taps(), counts_[tile], b, seen);
+      const Outside out = outside(leftmost, axis.stride, pixels, job_.in.cols);
+      if (out.left + out.right >= pixels) continue;
+      if (out.left + out.right > most) return false;
+      add(runs_ + tile * taps(), counts_[tile], b, skip_of(out));
     }
     return true;
   }
 
   // Appends a tap column to the runs, or joins it to the last one that it continues in memory.
-  void add(Run* runs, Index& count, Index b, Reach seen) const {
-    if (seen == Reach::none) return;
+  void add(Run* runs, Index& count, Index b, Skip skip) const {
     const Index channels = job_.in.channels;
     const Run run{b * job_.window.cols.step * channels,
-                  b * job_.weights.col_step * channels, channels,
-                  seen == Reach::all             ? Skip::none
-                  : seen == Reach::all_but_first ? Skip::first
-                                                 : Skip::last};
+                  b * job_.weights.col_step * channels, channels, skip};
     Run* last = runs + count - 1;
     if (count && run.skip == Skip::none && last->skip == Skip::none &&
         last->in + last->length == run.in &&
