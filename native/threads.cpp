@@ -80,6 +80,8 @@ class Pool {
   void work() {
     for (;;) {
       if (!spin_until([this] { return places_.load(std::memory_order_relaxed) > 0; })) {
+        // Who came late for a job of few, long tasks must not sleep through the next one too.
+        if (busy_.load(std::memory_order_relaxed)) continue;
         const int calls = calls_.load(std::memory_order_relaxed);
         asleep_.fetch_add(1, std::memory_order_relaxed);
         calls_.wait(calls, std::memory_order_relaxed);
