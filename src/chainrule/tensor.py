@@ -312,6 +312,7 @@ class Tensor(Variable):
                 "use .detach().numpy()"
             )
         self.version.is_visible = True
+        before_change(self.array)  # by whom it is handed to
         return self.array
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
@@ -863,8 +864,7 @@ class LateTensor(Late, Tensor):
 
     __slots__ = ()
     settled = Tensor
-    read_slot = Variable.__dict__["array"].__get__
-    write_slot = Variable.__dict__["array"].__set__
+    pending = Variable.__dict__["array"]
     array = property(Late.compute)
 
     @property
@@ -909,7 +909,7 @@ class LateTensor(Late, Tensor):
             self.node, self.wanted = new.node, new.wanted
         self.version.count += 1
         if isinstance(new, LateTensor):
-            LateTensor.write_slot(self, new.pending)
+            self.pending = new.pending
         else:
             self.settle(new.array)
         return self

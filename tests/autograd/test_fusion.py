@@ -453,10 +453,24 @@ def test_memory_handed_to_numpy_may_be_overwritten(role: str) -> None:
     assert_same_bits([v.numpy() for v in kept], expected)
 
 
+@pytest.mark.parametrize("hand", [lambda x: x.numpy(), lambda x: x.data.numpy(), np.asarray])
+def test_memory_may_be_handed_to_numpy_after_the_call(hand: Callable[[Any], np.ndarray]) -> None:
+    x, conv = images(), nn.Conv2d(6, 4, 3)
+    kept = conv(x)
+    expected = conv(x.clone()).detach().numpy()
+    handed = hand(x)
+    handed += 5
+    assert not is_computed(kept), "else this would test nothing"
+    np.testing.assert_array_equal(kept.detach().numpy(), expected)
+
+
 def test_first_layers_of_numpy_images_are_fused_all_the_same() -> None:
     x = cr.from_numpy(np.ones((4, 1, 12, 12), np.float32))
     conv = nn.Conv2d(1, 6, 5)
     assert fused_in(lambda: F.relu(conv(x))) == ["conv2d+relu"]
+    bn = nn.BatchNorm2d(6).eval()
+    with cr.no_grad():
+        assert fused_in(lambda: F.relu(bn(conv(x)))) == ["conv2d+scale_shift+relu"]
 
 
 # -- memory ----------------------------------------------------------------------------------------

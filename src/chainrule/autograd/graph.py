@@ -89,7 +89,7 @@ class Variable(Recorded):
     def of_pending(pending: Pending) -> Any:
         """A new result that is computed when it is read."""
         v = _new(Variable.late)
-        Variable.late.write_slot(v, pending)
+        v.pending = pending
         v.node = None
         v.wanted = False
         v.version = Version()
@@ -183,17 +183,21 @@ def _apply_fusing(op: Op, args: tuple[Any, ...]) -> tuple[Any, Any]:
     wanted = _wanted(op, args) if grad_mode.enabled else ()
     y, aux = op.fusion(op, values, wanted)  # type: ignore[misc]  # it is not None
     if type(y) is Pending:
-        y = _secured(y, args)
+        y = _secured(y, op, args)
     result: Variable = Variable.of_pending(y) if type(y) is Pending else Variable.of(y)
     if wanted:
         _record(op, args, args, values, wanted, y, result, aux)
     return result, aux
 
 
-def _secured(y: Pending, args: tuple[Any, ...]) -> Any:
-    """The pending call made safe from changes that the graph would not see."""
+def _secured(y: Pending, op: Op, args: tuple[Any, ...]) -> Any:
+    """The pending call made safe from changes that the graph would not see.
+
+    Of its arguments; the arrays that it was given beside them were made for it.
+    """
     visible = []
-    for a in args:
+    for i in op.inputs:
+        a = args[i]
         if isinstance(a, Variable):
             if a.version.is_visible:
                 visible.append(a.array)

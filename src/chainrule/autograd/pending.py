@@ -82,12 +82,13 @@ class Pending:
 
     def plus(self, other: Array) -> Pending:
         """The call that goes on with + other."""
-        epilogue = self.epilogue._replace(add=other)
+        epilogue = Epilogue(self.epilogue.scale, self.epilogue.shift, other)
         return Pending(self.kind, self.arguments, self.shape, self.dtype, epilogue)
 
     def rectified(self) -> Array:
         """The value with a ReLU after it."""
-        return self.kind.run(self.arguments, self.epilogue._replace(relu=True))
+        scale, shift, add, _ = self.epilogue
+        return self.kind.run(self.arguments, Epilogue(scale, shift, add, True))
 
     @property
     def takes_scale(self) -> bool:
@@ -102,24 +103,29 @@ class Pending:
     def keep_old_values(self, changing: Array) -> None:
         """Copy what lies in memory that is about to change."""
 
-        def kept(a: Any) -> Any:
-            at_risk = isinstance(a, np.ndarray) and np.may_share_memory(a, changing)
-            return a.copy(order="K") if at_risk else a
-
-        self.arguments = tuple(map(kept, self.arguments))
-        self.epilogue = Epilogue(*map(kept, self.epilogue))
+        used = (*self.arguments, *self.epilogue)
+        arrays = [a for a in used if isinstance(a, np.ndarray)]
+        self._copy([a for a in arrays if np.may_share_memory(a, changing)])
 
     def secured(self, visible: Sequence[Array]) -> Pending | Array:
         """This call made safe from those who hold the ``visible`` arrays: with copies of them
         where these are small beside the result, else its value, computed now."""
-        size = math.prod(self.shape) * self.dtype.itemsize
-        limit = max(size // 2, CHEAP_COPY)
-        used = (*self.arguments, *self.epilogue)
-        if any(a.nbytes > limit for a in visible if any(a is u for u in used)):
+        used = set(map(id, self.arguments + self.epilogue))
+        held = [a for a in visible if id(a) in used]
+        limit = max(math.prod(self.shape) * self.dtype.itemsize // 2, CHEAP_COPY)
+        if any(a.nbytes > limit for a in held):
             return self.value()
-        for a in visible:
-            self.keep_old_values(a)
+        self._copy(held)
         return self
+
+    def _copy(self, arrays: Sequence[Array]) -> None:
+        """Use copies of these arrays from now on."""
+        copies = {id(a): a.copy(order="K") for a in arrays}
+        if not copies:
+            return
+        self.arguments = tuple([copies.get(id(a), a) for a in self.arguments])
+        if self.epilogue is not NOTHING:
+            self.epilogue = Epilogue(*[copies.get(id(a), a) for a in self.epilogue])
 
 
 _late: list[weakref.ref[Any]] = []
@@ -136,13 +142,8 @@ class Late:
     __slots__ = ()
 
     settled: ClassVar[type]
-    read_slot: ClassVar[Callable[[Any], Any]]  # what ``array`` names in ordinary variables
-    write_slot: ClassVar[Callable[[Any, Any], None]]
-
-    @property
-    def pending(self) -> Pending:
-        """The call that will compute the array."""
-        return type(self).read_slot(self)
+    pending: Any
+    """The call that will compute the array, in the slot of ordinary variables' ``array``."""
 
     def compute(self) -> Array:
         """The array; from now on this is an ordinary variable around it."""
@@ -152,7 +153,7 @@ class Late:
 
     def settle(self, array: Array) -> None:
         """Become an ordinary variable around ``array``."""
-        type(self).write_slot(self, array)
+        self.pending = array
         self.__class__ = self.settled
 
 

@@ -154,10 +154,10 @@ def scale_and_shift(
     weight: Array, bias: Array, mean: Array, var: Array, eps: float
 ) -> tuple[Array, Array, tuple[Array, Array]]:
     """s and t of y = x · s + t, the inference form; and what its gradient needs: (μ, 1/σ)."""
-    inverse = 1 / np.sqrt(var + var.dtype.type(eps))
+    inverse = np.reciprocal(np.sqrt(var + var.dtype.type(eps)))
     scale = inverse if weight is None else weight * inverse
-    shift = -mean * scale
-    return scale, shift if bias is None else bias + shift, (mean.copy(), inverse)
+    level = mean * scale
+    return scale, -level if bias is None else bias - level, (mean.copy(), inverse)
 
 
 def _all_but_channels(x: Array) -> tuple[int, ...]:
