@@ -27,9 +27,8 @@ import numpy as np
 from chainrule import kernels
 from chainrule.autograd.pending import NOTHING, Array, Kind, Pending
 from chainrule.kernels.epilogue import Epilogue
-from chainrule.kernels.geometry import conv_output_size
 from chainrule.ops.activation import relu
-from chainrule.ops.conv import conv2d_op
+from chainrule.ops.conv import conv2d_op, conv2d_shape
 from chainrule.ops.elementwise import add
 from chainrule.ops.linalg import check_linear, linear
 from chainrule.ops.norm import (
@@ -138,8 +137,7 @@ def _conv2d(op: Op, values: Sequence[Any], wanted: Sequence[int]) -> Result:
     x, weight, bias, stride, padding, dilation, groups = values
     if x.dtype not in FLOATS:
         return _now(op, values)
-    axes = zip(x.shape[2:], weight.shape[2:], stride, padding, dilation, strict=True)
-    shape = (x.shape[0], weight.shape[0], *[conv_output_size(*axis) for axis in axes])
+    shape = conv2d_shape(x.shape, weight.shape, stride, padding, dilation)
     x = x.value() if type(x) is Pending else x
     arguments = (x, weight, bias, stride, padding, dilation, groups)
     return Pending(CONV2D, arguments, shape, x.dtype), None

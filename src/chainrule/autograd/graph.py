@@ -172,14 +172,7 @@ def _any_late(args: tuple[Any, ...]) -> bool:
 
 def _apply_fusing(op: Op, args: tuple[Any, ...]) -> tuple[Any, Any]:
     """As ``__apply_op__``, for an op that may put its kernel off or go on from one put off."""
-    late = Variable.late
-    values: list[Any] = []
-    for a in args:
-        if type(a) is late:
-            pending = a.pending
-            values.append(pending if pending.computed is None else a.array)
-        else:
-            values.append(a.array if isinstance(a, Variable) else a)
+    values = [_value(a) if isinstance(a, Variable) else a for a in args]
     wanted = _wanted(op, args) if grad_mode.enabled else ()
     y, aux = op.fusion(op, values, wanted)  # type: ignore[misc]  # it is not None
     if type(y) is Pending:
@@ -188,6 +181,13 @@ def _apply_fusing(op: Op, args: tuple[Any, ...]) -> tuple[Any, Any]:
     if wanted:
         _record(op, args, args, values, wanted, y, result, aux)
     return result, aux
+
+
+def _value(v: Any) -> Any:
+    """The array of a variable, or the call that will compute it."""
+    if type(v) is Variable.late and v.pending.computed is None:
+        return v.pending
+    return v.array
 
 
 def _secured(y: Pending, op: Op, args: tuple[Any, ...]) -> Any:

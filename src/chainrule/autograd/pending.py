@@ -125,7 +125,8 @@ class Pending:
             return
         self.arguments = tuple([copies.get(id(a), a) for a in self.arguments])
         if self.epilogue is not NOTHING:
-            self.epilogue = Epilogue(*[copies.get(id(a), a) for a in self.epilogue])
+            steps: Any = [copies.get(id(a), a) for a in self.epilogue]
+            self.epilogue = Epilogue(*steps)
 
 
 _late: list[weakref.ref[Any]] = []

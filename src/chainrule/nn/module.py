@@ -110,25 +110,26 @@ class Module:
     def __getattr__(self, name: str) -> Any:
         # Reached only for what is not an ordinary attribute.
         state = self.__dict__
-        for registry in ("_parameters", "_buffers", "_modules"):
-            known = state.get(registry)
-            if known is None:
-                if name.startswith("__"):
-                    break  # copy and pickle ask a bare object for its special methods
-                raise AttributeError(
-                    f"{type(self).__name__}: call super().__init__() before using attributes"
-                )
-            if name in known:
-                return known[name]
+        if "_modules" in state:
+            if name in state["_modules"]:
+                return state["_modules"][name]
+            if name in state["_parameters"]:
+                return state["_parameters"][name]
+            if name in state["_buffers"]:
+                return state["_buffers"][name]
+        elif not name.startswith("__"):  # copy and pickle ask a bare object for such names
+            raise AttributeError(
+                f"{type(self).__name__}: call super().__init__() before using attributes"
+            )
         raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
 
-    def _members(self, *names: str) -> list[Any]:
-        """Several parameters and buffers at once: Python is slow to fall back on __getattr__."""
-        parameters, buffers = self._parameters, self._buffers
-        return [
-            parameters[n] if n in parameters else buffers[n] if n in buffers else getattr(self, n)
-            for n in names
-        ]
+    def _weight_and_bias(self) -> tuple[Any, Any]:
+        """The attributes of these names; Python is slow to fall back on __getattr__."""
+        parameters = self._parameters
+        try:
+            return parameters["weight"], parameters["bias"]
+        except KeyError:  # replaced by what is no parameter
+            return self.weight, self.bias
 
     def __delattr__(self, name: str) -> None:
         registry = self._registry_of(name)

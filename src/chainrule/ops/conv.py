@@ -12,12 +12,14 @@ of them. Convolution closes under differentiation, and gradients of any order fo
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, Literal
 
 import numpy as np
 
 from chainrule import kernels
 from chainrule.errors import ConfigError, DTypeError, ShapeError
+from chainrule.kernels.geometry import conv_output_size
 from chainrule.ops.op import op
 from chainrule.ops.reduction import channel_sum
 from chainrule.ops.shape import pad, squeeze, unsqueeze
@@ -30,8 +32,10 @@ def pair(value: int | Sequence[int], name: str, least: int = 0) -> Pair:
     """An int for both axes, or (vertical, horizontal); each at least ``least``."""
     if type(value) is int and value >= least:
         return value, value
-    if type(value) is tuple and list(map(type, value)) == [int, int] and min(value) >= least:
-        return value
+    if type(value) is tuple and len(value) == 2:
+        vertical, horizontal = value
+        if type(vertical) is type(horizontal) is int and least <= vertical and least <= horizontal:
+            return value
     two = (value, value) if isinstance(value, int | np.integer) else tuple(value)
     if len(two) == 1:
         two = two * 2
@@ -67,41 +71,43 @@ def conv2d(
         y = conv2d(unsqueeze(x, 0), weight, bias, stride, padding, dilation, groups)
         return squeeze(y, 0)
     stride, dilation = pair(stride, "conv2d: stride", 1), pair(dilation, "conv2d: dilation", 1)
-    x_shape, weight_shape = x.shape, weight.shape
-    _check_arguments(x, weight, bias, x_shape, weight_shape, groups)
+    weight_shape = weight.shape
+    _check_channels(x.shape, weight_shape, groups)
+    _check_bias_and_dtypes(x, weight, bias, weight_shape)
     if isinstance(padding, str):
         x, padding = _pad_by_name(x, weight_shape[2:], stride, padding, dilation)
-        x_shape = x.shape
     padding = pair(padding, "conv2d: padding")
-    _check_window(x_shape, weight_shape, padding, dilation)
+    conv2d_shape(x.shape, weight_shape, stride, padding, dilation)
     return conv2d_op(x, weight, bias, stride, padding, dilation, groups)
 
 
-def _roles(x: Array, weight: Array) -> str:
-    return f"  x {x.shape} = (N, C, H, W); weight {weight.shape} = (O, C/groups, KH, KW)"
+def _roles(x: Sequence[int], weight: Sequence[int]) -> str:
+    return f"  x {tuple(x)} = (N, C, H, W); weight {tuple(weight)} = (O, C/groups, KH, KW)"
 
 
-def _check_arguments(
-    x: Array, weight: Array, bias: Array,
-    x_shape: tuple[int, ...], weight_shape: tuple[int, ...], groups: int,
-) -> None:  # fmt: skip
-    if len(x_shape) != 4 or len(weight_shape) != 4:
+@lru_cache(1024)  # a model's layers ask the same again and again
+def _check_channels(x: Sequence[int], weight: Sequence[int], groups: int) -> None:
+    if len(x) != 4 or len(weight) != 4:
         raise ShapeError(f"conv2d: x and weight need four axes\n{_roles(x, weight)}")
-    channels, filters = x_shape[1], weight_shape[0]
+    channels, filters = x[1], weight[0]
     if groups < 1 or channels % groups or filters % groups:
         raise ShapeError(
             f"conv2d: groups {groups} must divide the channels of x and the filters\n"
             + _roles(x, weight)
         )
-    if weight_shape[1] * groups != channels:
+    if weight[1] * groups != channels:
         raise ShapeError(
-            f"conv2d: weight expects {weight_shape[1] * groups} channels, x has {channels}\n"
+            f"conv2d: weight expects {weight[1] * groups} channels, x has {channels}\n"
             + _roles(x, weight)
         )
-    if bias is not None and bias.shape != (filters,):
+
+
+def _check_bias_and_dtypes(x: Array, weight: Array, bias: Array, shape: Sequence[int]) -> None:
+    """shape: that of weight."""
+    if bias is not None and bias.shape != shape[:1]:
         raise ShapeError(
-            f"conv2d: bias {tuple(bias.shape)} must hold one value per filter, ({filters},)\n"
-            + _roles(x, weight)
+            f"conv2d: bias {tuple(bias.shape)} must hold one value per filter, ({shape[0]},)\n"
+            + _roles(x.shape, shape)
         )
     dtype = x.dtype
     alike = dtype == weight.dtype and (bias is None or dtype == bias.dtype)
@@ -112,7 +118,11 @@ def _check_arguments(
         )
 
 
-def _check_window(x: Sequence[int], weight: Sequence[int], padding: Pair, dilation: Pair) -> None:
+@lru_cache(1024)
+def conv2d_shape(
+    x: Sequence[int], weight: Sequence[int], stride: Pair, padding: Pair, dilation: Pair
+) -> tuple[int, ...]:
+    """The result's shape from those of x and weight; ShapeError if the window does not fit."""
     for axis in (0, 1):
         size, kernel = x[2 + axis] + 2 * padding[axis], weight[2 + axis]
         window = dilation[axis] * (kernel - 1) + 1
@@ -122,6 +132,8 @@ def _check_window(x: Sequence[int], weight: Sequence[int], padding: Pair, dilati
                 f"{size}\n  x {tuple(x)}; weight {tuple(weight)}; padding {padding}; "
                 f"dilation {dilation}"
             )
+    axes = zip(x[2:], weight[2:], stride, padding, dilation, strict=True)
+    return x[0], weight[0], *[conv_output_size(*axis) for axis in axes]
 
 
 def _pad_by_name(

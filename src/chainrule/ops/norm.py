@@ -57,9 +57,9 @@ def batch_norm(
     Raises ShapeError (fewer than two values per channel in training), DTypeError.
     Source: Ioffe & Szegedy 2015, arXiv:1502.03167, algorithms 1 and 2.
     """
-    channels = _channels(x)
+    per_channel = (_channels(x),)
     for role, v in (("weight", weight), ("bias", bias), ("running_mean", running_mean)):
-        if v is not None and v.shape != (channels,):
+        if v is not None and v.shape != per_channel:
             raise ShapeError(
                 f"batch_norm: {role} {tuple(v.shape)} must hold one value per channel of x\n"
                 f"  x {x.shape} = (N, C, *)"
@@ -70,11 +70,12 @@ def batch_norm(
 
 
 def _channels(x: Array) -> int:
-    if x.ndim < 2:
-        raise ShapeError(f"batch_norm: x needs at least two axes\n  x {x.shape} = (N, C, *)")
+    shape = x.shape
+    if len(shape) < 2:
+        raise ShapeError(f"batch_norm: x needs at least two axes\n  x {shape} = (N, C, *)")
     if x.dtype.kind != "f":
         raise DTypeError(f"batch_norm: expects a float tensor, got {x.dtype}; use .float()")
-    return int(x.shape[1])
+    return int(shape[1])
 
 
 def _normalise_by_batch(

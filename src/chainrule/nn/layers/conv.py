@@ -82,7 +82,7 @@ class Conv2d(Module):
         init.fan_in_uniform_(self.weight, self.bias)
 
     def forward(self, input: Tensor) -> Tensor:
-        weight, bias = self._members("weight", "bias")
+        weight, bias = self._weight_and_bias()
         return F.conv2d(input, weight, bias, self.stride, self.padding, self.dilation, self.groups)
 
     def extra_repr(self) -> str:

@@ -58,7 +58,7 @@ class Linear(Module):
         init.fan_in_uniform_(self.weight, self.bias)
 
     def forward(self, input: Tensor) -> Tensor:
-        return F.linear(input, *self._members("weight", "bias"))
+        return F.linear(input, *self._weight_and_bias())
 
     def extra_repr(self) -> str:
         return (

@@ -85,7 +85,9 @@ class _BatchNorm(Module):
             raise ShapeError(
                 f"{type(self).__name__}: expects {self.layout}, x is {tuple(input.shape)}"
             )
-        weight, bias, mean, var = self._members("weight", "bias", "running_mean", "running_var")
+        weight, bias = self._weight_and_bias()
+        buffers = self._buffers
+        mean, var = buffers["running_mean"], buffers["running_var"]
         training = self.training or mean is None
         momentum = self.momentum
         if self.training and mean is not None:
