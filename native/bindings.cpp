@@ -1,122 +1,40 @@
-// The only file that knows Python. Each function fills arrays that the caller made; the Python
-// side (src/chainrule/kernels/native.py) checks dtype and layout and decides what to send here.
-//
-// Every array is .noconvert(): nanobind would otherwise hand us a silent temporary copy, and
-// what we write would be lost.
+// The only file, with arrays.hpp, that knows Python. Where a function makes its result, it takes
+// arrays as the contract has them and returns None for what reference does; others fill arrays
+// that the caller made (src/chainrule/kernels/native.py) and decides about.
 #include <nanobind/nanobind.h>
-#include <nanobind/ndarray.h>
-#include <nanobind/stl/optional.h>
+#include <nanobind/stl/array.h>
 #include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
+#include <array>
 #include <cmath>
 #include <cstdint>
 #include <cstring>
 #include <new>
-#include <optional>
 #include <stdexcept>
 #include <utility>
 
+#include "arrays.hpp"
 #include "dispatch.hpp"
 #include "memory.hpp"
 
-namespace nb = nanobind;
-using namespace nb::literals;
+using namespace nanobind::literals;
 using namespace chainrule;
 
 namespace {
 
-using Input = nb::ndarray<const float, nb::c_contig, nb::device::cpu>;
-using Output = nb::ndarray<float, nb::c_contig, nb::device::cpu>;
+using Input = Array<const float, As::exact>;
+using Output = Array<float, As::exact>;
+using Gapless = Array<const float, As::gapless>;
+using Contiguous = Array<const float, As::contiguous>;
+using ChannelsLast = Array<const float, As::channels_last>;
+using Vector = Array<const float, As::vector>;
 using ReleaseGil = nb::call_guard<nb::gil_scoped_release>;
 
 // The Python side never sends disagreeing shapes; out-of-bounds memory is not worth the trust.
 void require(bool condition, const char* what) {
   if (!condition) throw std::invalid_argument(what);
-}
-
-nb::ndarray<nb::numpy, float> empty(const std::vector<std::size_t>& shape) {
-  constexpr std::size_t most = PTRDIFF_MAX / sizeof(float);
-  std::size_t count = 1;
-  for (const std::size_t size : shape) {
-    // A product that overflows would be a small block for a large array.
-    if (count > 0 && size > most / count) throw std::bad_alloc();
-    count *= size;
-  }
-  void* block = take_block(count * sizeof(float));
-  nb::capsule owner(block, [](void* p) noexcept { return_block(p); });
-  return nb::ndarray<nb::numpy, float>(block, shape.size(), shape.data(), owner);
-}
-
-void relu(Input x, Output y, int threads) {
-  require(x.size() == y.size(), "relu: x and y differ in size");
-  active().relu(x.data(), y.data(), x.size(), threads);
-}
-
-void relu_backward(Input g, Input y, Output dx, int threads) {
-  require(g.size() == y.size() && g.size() == dx.size(), "relu_backward: sizes differ");
-  active().relu_backward(g.data(), y.data(), dx.data(), g.size(), threads);
-}
-
-void sigmoid(Input x, Output y, int threads) {
-  require(x.size() == y.size(), "sigmoid: x and y differ in size");
-  active().sigmoid(x.data(), y.data(), x.size(), threads);
-}
-
-void sigmoid_backward(Input g, Input y, Output dx, int threads) {
-  require(g.size() == y.size() && g.size() == dx.size(), "sigmoid_backward: sizes differ");
-  active().sigmoid_backward(g.data(), y.data(), dx.data(), g.size(), threads);
-}
-
-void hyperbolic_tangent(Input x, Output y, int threads) {
-  require(x.size() == y.size(), "tanh: x and y differ in size");
-  active().tanh(x.data(), y.data(), x.size(), threads);
-}
-
-void tanh_backward(Input g, Input y, Output dx, int threads) {
-  require(g.size() == y.size() && g.size() == dx.size(), "tanh_backward: sizes differ");
-  active().tanh_backward(g.data(), y.data(), dx.data(), g.size(), threads);
-}
-
-using Pair = std::pair<std::ptrdiff_t, std::ptrdiff_t>;
-
-// Sizes from arrays: images is (N, H, W, C), weight (O, C/groups, KH, KW), out (N, OH, OW, O).
-template <class Images, class Weight, class Out>
-Convolution sizes(const Images& images, const Weight& weight, const Out& out, Pair stride,
-                  Pair padding, Pair dilation, std::ptrdiff_t groups) {
-  require(images.ndim() == 4 && weight.ndim() == 4 && out.ndim() == 4, "conv2d: needs 4 axes");
-  const auto size = [](const auto& array, int axis) {
-    return static_cast<std::ptrdiff_t>(array.shape(axis));
-  };
-  const auto positions = [](auto pixels, auto kernel, auto stride, auto padding, auto dilation) {
-    return (pixels + 2 * padding - dilation * (kernel - 1) - 1) / stride + 1;
-  };
-  Convolution c{
-      .images = size(images, 0), .channels = size(images, 3),
-      .height = size(images, 1), .width = size(images, 2),
-      .outputs = size(weight, 0),
-      .kernel_height = size(weight, 2), .kernel_width = size(weight, 3),
-      .out_height = size(out, 1), .out_width = size(out, 2),
-      .stride_height = stride.first, .stride_width = stride.second,
-      .padding_height = padding.first, .padding_width = padding.second,
-      .dilation_height = dilation.first, .dilation_width = dilation.second,
-      .groups = groups,
-      .winograd = winograd(),
-  };
-  require(groups > 0 && c.channels % groups == 0 && c.outputs % groups == 0,
-          "conv2d: channels do not divide into groups");
-  require(c.stride_height > 0 && c.stride_width > 0 && c.dilation_height > 0 &&
-              c.dilation_width > 0 && c.padding_height >= 0 && c.padding_width >= 0,
-          "conv2d: stride and dilation are at least 1, padding at least 0");
-  require(size(weight, 1) == c.channels / groups && size(out, 3) == c.outputs &&
-              size(out, 0) == c.images &&
-              c.out_height == positions(c.height, c.kernel_height, stride.first, padding.first,
-                                        dilation.first) &&
-              c.out_width == positions(c.width, c.kernel_width, stride.second, padding.second,
-                                       dilation.second),
-          "conv2d: shapes disagree");
-  return c;
 }
 
 template <class A, class B>
@@ -127,11 +45,104 @@ bool same_shape(const A& a, const B& b) {
   return true;
 }
 
+// Whether the same elements stand at the same places of memory.
+template <class A, class B>
+bool same_layout(const A& a, const B& b) {
+  if (!same_shape(a, b)) return false;
+  for (std::size_t i = 0; i < a.ndim(); ++i)
+    if (a.shape(i) > 1 && a.stride(static_cast<int>(i)) != b.stride(static_cast<int>(i)))
+      return false;
+  return true;
+}
+
+// Runs a kernel with other Python threads at work.
+template <class Kernel>
+void run(Kernel kernel) {
+  nb::gil_scoped_release release;
+  kernel();
+}
+
+nb::object empty(const std::vector<std::size_t>& shape) {
+  const std::vector<npy_intp> sizes(shape.begin(), shape.end());
+  return New<float>(static_cast<int>(sizes.size()), sizes.data(), nullptr).object();
+}
+
+// A function of each element, and the gradient of one from its result.
+template <auto kernel>
+nb::object gate(const Gapless& x, int threads) {
+  if (!fit(x)) return nb::none();
+  const New<float> y = like(x);
+  run([&] { (active().*kernel)(x.data(), y.data(), x.size(), threads); });
+  return y.object();
+}
+
+template <auto kernel>
+nb::object gate_backward(const Gapless& g, const Gapless& y, int threads) {
+  if (!fit(g, y) || !same_layout(g, y)) return nb::none();
+  const New<float> dx = like(y);
+  run([&] { (active().*kernel)(g.data(), y.data(), dx.data(), y.size(), threads); });
+  return dx.object();
+}
+
 // The values' address, or null; `size` of them.
-const float* data_or_null(const std::optional<Input>& values, std::size_t size,
-                          const char* what) {
-  require(!values || values->size() == size, what);
-  return values ? values->data() : nullptr;
+template <class Values>
+const float* data_or_null(const Values& values, std::size_t size, const char* what) {
+  require(!values || values.size() == size, what);
+  return values.data();
+}
+
+using Pair = std::pair<std::ptrdiff_t, std::ptrdiff_t>;
+using Shape = std::array<std::size_t, 4>;
+
+template <class Array>
+Shape shape_of(const Array& array) {
+  require(array.ndim() == 4, "conv2d: needs 4 axes");
+  return {array.shape(0), array.shape(1), array.shape(2), array.shape(3)};
+}
+
+// Of (N, C, H, W): (N, H, W, C).
+Shape in_memory(const Shape& images) { return {images[0], images[2], images[3], images[1]}; }
+
+// Positions of a window along an axis.
+std::ptrdiff_t positions(std::size_t pixels, std::size_t kernel, std::ptrdiff_t stride,
+                         std::ptrdiff_t padding, std::ptrdiff_t dilation) {
+  require(stride > 0 && dilation > 0 && padding >= 0,
+          "conv2d: stride and dilation are at least 1, padding at least 0");
+  const std::ptrdiff_t span = static_cast<std::ptrdiff_t>(pixels) + 2 * padding -
+                              dilation * (static_cast<std::ptrdiff_t>(kernel) - 1) - 1;
+  return span < 0 ? 0 : span / stride + 1;
+}
+
+// images is (N, H, W, C), weight (O, C/groups, KH, KW).
+Convolution convolution_of(const Shape& images, const Shape& weight, Pair stride, Pair padding,
+                           Pair dilation, std::ptrdiff_t groups) {
+  const auto size = [](std::size_t n) { return static_cast<std::ptrdiff_t>(n); };
+  Convolution c{
+      .images = size(images[0]), .channels = size(images[3]),
+      .height = size(images[1]), .width = size(images[2]),
+      .outputs = size(weight[0]),
+      .kernel_height = size(weight[2]), .kernel_width = size(weight[3]),
+      .out_height = positions(images[1], weight[2], stride.first, padding.first, dilation.first),
+      .out_width =
+          positions(images[2], weight[3], stride.second, padding.second, dilation.second),
+      .stride_height = stride.first, .stride_width = stride.second,
+      .padding_height = padding.first, .padding_width = padding.second,
+      .dilation_height = dilation.first, .dilation_width = dilation.second,
+      .groups = groups,
+      .winograd = winograd(),
+  };
+  require(groups > 0 && c.channels % groups == 0 && c.outputs % groups == 0,
+          "conv2d: channels do not divide into groups");
+  require(size(weight[1]) == c.channels / groups, "conv2d: shapes disagree");
+  return c;
+}
+
+// Whether g is a result of the convolution.
+void require_result(const Convolution& c, const Shape& g) {
+  const auto is = [](std::size_t a, std::ptrdiff_t b) { return a == static_cast<std::size_t>(b); };
+  require(is(g[0], c.images) && is(g[1], c.out_height) && is(g[2], c.out_width) &&
+              is(g[3], c.outputs),
+          "conv2d: shapes disagree");
 }
 
 void choose_winograd_tile(int most_tile, bool everywhere) {
@@ -140,62 +151,101 @@ void choose_winograd_tile(int most_tile, bool everywhere) {
   choose_winograd({most_tile, everywhere});
 }
 
-void conv2d(Input x, Input weight, std::optional<Input> bias, std::optional<Input> scale,
-            std::optional<Input> shift, std::optional<Input> add, bool relu,
-            std::optional<Output> mean, std::optional<Output> var, Output y, Pair stride,
-            Pair padding, Pair dilation, std::ptrdiff_t groups, int threads) {
-  const Convolution c = sizes(x, weight, y, stride, padding, dilation, groups);
+// The result, as images (N, C, H, W).
+New<float> convolve(const Convolution& c, const ChannelsLast& x, const Contiguous& weight,
+                    const Vector& bias, const Epilogue& epilogue, int threads) {
+  const auto outputs = static_cast<std::size_t>(c.outputs);
+  const float* shifts = data_or_null(bias, outputs, "conv2d: bias and weight disagree");
+  const New<float> y = images(x.shape(0), static_cast<std::size_t>(c.out_height),
+                              static_cast<std::size_t>(c.out_width), outputs);
+  run([&] {
+    active().conv2d(c, x.data(), weight.data(), shifts, epilogue, y.data(), threads);
+  });
+  return y;
+}
+
+nb::object conv2d(const ChannelsLast& x, const Contiguous& weight, const Vector& bias,
+                  Pair stride, Pair padding, Pair dilation, std::ptrdiff_t groups,
+                  const Vector& scale, const Vector& shift, const ChannelsLast& add, bool relu,
+                  int threads) {
+  if (!fit(x, weight, add)) return nb::none();
+  const Convolution c =
+      convolution_of(shape_of(x), shape_of(weight), stride, padding, dilation, groups);
+  require(bool{scale} == bool{shift}, "conv2d: scale and shift come together");
+  if (add) require_result(c, shape_of(add));
   const std::size_t outputs = weight.shape(0);
-  require(scale.has_value() == shift.has_value(), "conv2d: scale and shift come together");
-  require(mean.has_value() == var.has_value(), "conv2d: mean and variance come together");
-  require(!mean || (mean->size() == outputs && var->size() == outputs),
-          "conv2d: mean, variance and weight disagree");
-  require(!add || same_shape(*add, y), "conv2d: add and y disagree");
   const Epilogue epilogue{data_or_null(scale, outputs, "conv2d: scale and weight disagree"),
                           data_or_null(shift, outputs, "conv2d: shift and weight disagree"),
-                          add ? add->data() : nullptr, relu, mean ? mean->data() : nullptr,
-                          var ? var->data() : nullptr};
-  active().conv2d(c, x.data(), weight.data(),
-                  data_or_null(bias, outputs, "conv2d: bias and weight disagree"), epilogue,
-                  y.data(), threads);
+                          add.data(), relu, nullptr, nullptr};
+  return convolve(c, x, weight, bias, epilogue, threads).object();
 }
 
-void conv2d_input_grad(Input g, Input weight, Output dx, Pair stride, Pair padding, Pair dilation,
-                       std::ptrdiff_t groups, int threads) {
-  const Convolution c = sizes(dx, weight, g, stride, padding, dilation, groups);
-  active().conv2d_input_grad(c, g.data(), weight.data(), dx.data(), threads);
+nb::object conv2d_moments(const ChannelsLast& x, const Contiguous& weight, const Vector& bias,
+                          Pair stride, Pair padding, Pair dilation, std::ptrdiff_t groups,
+                          int threads) {
+  if (!fit(x, weight) || x.size() == 0) return nb::none();
+  const Convolution c =
+      convolution_of(shape_of(x), shape_of(weight), stride, padding, dilation, groups);
+  const New<float> mean = in_c_order({weight.shape(0)}), var = in_c_order({weight.shape(0)});
+  const Epilogue epilogue{nullptr, nullptr, nullptr, false, mean.data(), var.data()};
+  const New<float> y = convolve(c, x, weight, bias, epilogue, threads);
+  return nb::make_tuple(y.object(), mean.object(), var.object());
 }
 
-void conv2d_weight_grad(Input g, Input x, Output dw, Pair stride, Pair padding, Pair dilation,
-                        std::ptrdiff_t groups, int threads) {
-  const Convolution c = sizes(x, dw, g, stride, padding, dilation, groups);
-  active().conv2d_weight_grad(c, g.data(), x.data(), dw.data(), threads);
+nb::object conv2d_input_grad(const ChannelsLast& g, const Contiguous& weight,
+                             const Shape& x_shape, Pair stride, Pair padding, Pair dilation,
+                             std::ptrdiff_t groups, int threads) {
+  if (!fit(g, weight)) return nb::none();
+  const Shape x = in_memory(x_shape);
+  const Convolution c = convolution_of(x, shape_of(weight), stride, padding, dilation, groups);
+  require_result(c, shape_of(g));
+  const New<float> dx = images(x[0], x[1], x[2], x[3]);
+  run([&] { active().conv2d_input_grad(c, g.data(), weight.data(), dx.data(), threads); });
+  return dx.object();
 }
 
-// A matrix at any steps, so that a transpose needs no copy.
-using Matrix = nb::ndarray<const float, nb::ndim<2>, nb::device::cpu>;
+nb::object conv2d_weight_grad(const ChannelsLast& g, const ChannelsLast& x,
+                              const Shape& weight_shape, Pair stride, Pair padding, Pair dilation,
+                              std::ptrdiff_t groups, int threads) {
+  if (!fit(g, x)) return nb::none();
+  const Convolution c =
+      convolution_of(shape_of(x), weight_shape, stride, padding, dilation, groups);
+  require_result(c, shape_of(g));
+  const New<float> dw =
+      in_c_order({weight_shape[0], weight_shape[1], weight_shape[2], weight_shape[3]});
+  run([&] { active().conv2d_weight_grad(c, g.data(), x.data(), dw.data(), threads); });
+  return dw.object();
+}
 
-void linear(Matrix x, Matrix weight, std::optional<Input> bias, bool relu, Output y,
-            int threads) {
-  require(y.ndim() == 2 && x.shape(0) == y.shape(0) && x.shape(1) == weight.shape(1) &&
-              y.shape(1) == weight.shape(0),
+// Matrices at any steps, so that a transpose needs no copy.
+using Matrix = Array<const float, As::strided>;
+
+nb::object linear(const Matrix& x, const Matrix& weight, const Vector& bias, bool relu,
+                  int threads) {
+  if (!fit(x, weight)) return nb::none();
+  require(x.ndim() == 2 && weight.ndim() == 2 && x.shape(1) == weight.shape(1),
           "linear: shapes disagree");
-  require(!bias || bias->size() == weight.shape(0), "linear: bias and weight disagree");
-  active().matrix_product({x.data(), x.stride(0), x.stride(1)},
-                          {weight.data(), weight.stride(1), weight.stride(0)},
-                          bias ? bias->data() : nullptr, relu, y.data(), y.shape(0),
-                          y.shape(1), x.shape(1), threads);
+  const float* shifts =
+      data_or_null(bias, weight.shape(0), "linear: bias and weight disagree");
+  const New<float> y = in_c_order({x.shape(0), weight.shape(0)});
+  run([&] {
+    active().matrix_product({x.data(), x.stride(0), x.stride(1)},
+                            {weight.data(), weight.stride(1), weight.stride(0)}, shifts, relu,
+                            y.data(), x.shape(0), weight.shape(0), x.shape(1), threads);
+  });
+  return y.object();
 }
 
-// Channels are the last axis; all others count as rows.
-Rows rows_of(const Input& x) {
+// Channels are the last axis in memory; all others count as rows.
+template <class Array>
+Rows rows_of(const Array& x) {
   require(x.ndim() >= 2 && x.shape(x.ndim() - 1) > 0, "norm: x needs rows and channels");
   const std::size_t channels = x.shape(x.ndim() - 1);
   return {static_cast<std::ptrdiff_t>(x.size() / channels), static_cast<std::ptrdiff_t>(channels)};
 }
 
-template <class... Arrays>
-void require_like(const Input& x, const Arrays&... arrays) {
+template <class Array, class... Arrays>
+void require_like(const Array& x, const Arrays&... arrays) {
   require((same_shape(x, arrays) && ...), "norm: shapes disagree");
 }
 
@@ -205,9 +255,13 @@ void require_vectors(const Rows& rows, const Vectors&... vectors) {
           "norm: a vector has not one value for each channel");
 }
 
-Normalisation normalisation_of(const Rows& rows, const Input& mean, const Input& var,
-                               const std::optional<Input>& weight,
-                               const std::optional<Input>& bias, float eps) {
+// A new vector of one value for each channel.
+New<float> for_channels(const Rows& rows) {
+  return in_c_order({static_cast<std::size_t>(rows.channels)});
+}
+
+Normalisation normalisation_of(const Rows& rows, const Vector& mean, const Vector& var,
+                               const Vector& weight, const Vector& bias, float eps) {
   require_vectors(rows, mean, var);
   const std::size_t channels = static_cast<std::size_t>(rows.channels);
   return {mean.data(), var.data(), data_or_null(weight, channels, "norm: weight and x disagree"),
@@ -215,82 +269,120 @@ Normalisation normalisation_of(const Rows& rows, const Input& mean, const Input&
 }
 
 // The address of an array like x, or null.
-const float* like_or_null(const Input& x, const std::optional<Input>& array) {
-  if (!array) return nullptr;
-  require_like(x, *array);
-  return array->data();
+const float* like_or_null(const ChannelsLast& x, const ChannelsLast& array) {
+  if (array) require_like(x, array);
+  return array.data();
 }
 
-void moments(Input x, Output mean, Output var, int threads) {
+// Room for the gradients of x, weight and bias.
+struct NormResults {
+  NormResults(const ChannelsLast& x, const Rows& rows)
+      : dx(like(x)), dweight(for_channels(rows)), dbias(for_channels(rows)) {}
+  NormGradients data() const { return {dx.data(), dweight.data(), dbias.data()}; }
+
+  New<float> dx, dweight, dbias;
+};
+
+nb::object moments(const ChannelsLast& x, int threads) {
+  if (!fit(x) || x.size() == 0) return nb::none();
   const Rows rows = rows_of(x);
-  require_vectors(rows, mean, var);
-  active().moments(rows, x.data(), mean.data(), var.data(), threads);
+  const New<float> mean = for_channels(rows), var = for_channels(rows);
+  run([&] { active().moments(rows, x.data(), mean.data(), var.data(), threads); });
+  return nb::make_tuple(mean.object(), var.object());
 }
 
-void normalise(Input x, Input mean, Input var, std::optional<Input> weight,
-               std::optional<Input> bias, float eps, std::optional<Input> add, bool relu,
-               Output y, int threads) {
+nb::object normalise(const ChannelsLast& x, const Vector& mean, const Vector& var,
+                     const Vector& weight, const Vector& bias, float eps, const ChannelsLast& add,
+                     bool relu, int threads) {
+  if (!fit(x, add) || x.size() == 0) return nb::none();
   const Rows rows = rows_of(x);
-  require_like(x, y);
-  active().normalise(rows, normalisation_of(rows, mean, var, weight, bias, eps), x.data(),
-                     like_or_null(x, add), relu, y.data(), threads);
+  const Normalisation norm = normalisation_of(rows, mean, var, weight, bias, eps);
+  const float* other = like_or_null(x, add);
+  const New<float> y = like(x);
+  run([&] { active().normalise(rows, norm, x.data(), other, relu, y.data(), threads); });
+  return y.object();
 }
 
-void scale_shift(Input x, Input scale, Input shift, std::optional<Input> add, bool relu, Output y,
-                 int threads) {
+nb::object scale_shift(const ChannelsLast& x, const Contiguous& scale, const Contiguous& shift,
+                       const ChannelsLast& add, bool relu, int threads) {
+  if (!fit(x, scale, shift, add) || x.size() == 0) return nb::none();
   const Rows rows = rows_of(x);
-  require_like(x, y);
   require_vectors(rows, scale, shift);
-  active().scale_shift(rows, x.data(), scale.data(), shift.data(), like_or_null(x, add), relu,
-                       y.data(), threads);
+  const float* other = like_or_null(x, add);
+  const New<float> y = like(x);
+  run([&] {
+    active().scale_shift(rows, x.data(), scale.data(), shift.data(), other, relu, y.data(),
+                         threads);
+  });
+  return y.object();
 }
 
-void batch_norm_backward(Input g, Input x, std::optional<Input> weight, Input mean, Input var,
-                         float eps, Output dx, Output dweight, Output dbias, int threads) {
+nb::object batch_norm_backward(const ChannelsLast& g, const ChannelsLast& x, const Vector& weight,
+                               const Vector& mean, const Vector& var, float eps, int threads) {
+  if (!fit(g, x) || x.size() == 0) return nb::none();
+  require_like(x, g);
   const Rows rows = rows_of(x);
-  require_like(x, g, dx);
-  require_vectors(rows, dweight, dbias);
-  active().batch_norm_backward(rows, normalisation_of(rows, mean, var, weight, {}, eps), g.data(),
-                               x.data(), {dx.data(), dweight.data(), dbias.data()}, threads);
+  const Normalisation norm = normalisation_of(rows, mean, var, weight, {}, eps);
+  const NormResults results(x, rows);
+  run([&] {
+    active().batch_norm_backward(rows, norm, g.data(), x.data(), results.data(), threads);
+  });
+  return nb::make_tuple(results.dx.object(), results.dweight.object(), results.dbias.object());
 }
 
-void batch_norm_relu_backward(Input g, Input x, std::optional<Input> weight,
-                              std::optional<Input> bias, Input mean, Input var, float eps,
-                              Output dx, Output dweight, Output dbias, int threads) {
+nb::object batch_norm_relu_backward(const ChannelsLast& g, const ChannelsLast& x,
+                                    const Vector& weight, const Vector& bias, const Vector& mean,
+                                    const Vector& var, float eps, int threads) {
+  if (!fit(g, x) || x.size() == 0) return nb::none();
+  require_like(x, g);
   const Rows rows = rows_of(x);
-  require_like(x, g, dx);
-  require_vectors(rows, dweight, dbias);
-  active().batch_norm_relu_backward(rows, normalisation_of(rows, mean, var, weight, bias, eps),
-                                    g.data(), x.data(),
-                                    {dx.data(), dweight.data(), dbias.data()}, threads);
+  const Normalisation norm = normalisation_of(rows, mean, var, weight, bias, eps);
+  const NormResults results(x, rows);
+  run([&] {
+    active().batch_norm_relu_backward(rows, norm, g.data(), x.data(), results.data(), threads);
+  });
+  return nb::make_tuple(results.dx.object(), results.dweight.object(), results.dbias.object());
 }
 
-void batch_norm_add_relu_backward(Input g, Input y, Input x, std::optional<Input> weight,
-                                  Input mean, Input var, float eps, Output dx, Output dweight,
-                                  Output dbias, Output masked, int threads) {
+nb::object batch_norm_add_relu_backward(const ChannelsLast& g, const ChannelsLast& y,
+                                        const ChannelsLast& x, const Vector& weight,
+                                        const Vector& mean, const Vector& var, float eps,
+                                        int threads) {
+  if (!fit(g, y, x) || x.size() == 0) return nb::none();
+  require_like(x, g, y);
   const Rows rows = rows_of(x);
-  require_like(x, g, y, dx, masked);
-  require_vectors(rows, dweight, dbias);
-  active().batch_norm_add_relu_backward(
-      rows, normalisation_of(rows, mean, var, weight, {}, eps), g.data(), y.data(), x.data(),
-      {dx.data(), dweight.data(), dbias.data()}, masked.data(), threads);
+  const Normalisation norm = normalisation_of(rows, mean, var, weight, {}, eps);
+  const NormResults results(x, rows);
+  const New<float> masked = like(x);
+  run([&] {
+    active().batch_norm_add_relu_backward(rows, norm, g.data(), y.data(), x.data(),
+                                          results.data(), masked.data(), threads);
+  });
+  return nb::make_tuple(results.dx.object(), results.dweight.object(), results.dbias.object(),
+                        masked.object());
 }
 
-void channel_sum(Input g, Output sum, int threads) {
+nb::object channel_sum(const ChannelsLast& g, int threads) {
+  if (!fit(g) || g.size() == 0) return nb::none();
   const Rows rows = rows_of(g);
-  require_vectors(rows, sum);
-  active().channel_sum(rows, g.data(), sum.data(), threads);
+  const New<float> sum = for_channels(rows);
+  run([&] { active().channel_sum(rows, g.data(), sum.data(), threads); });
+  return sum.object();
 }
 
-void relu_bias_backward(Input g, Input y, Output masked, Output dbias, int threads) {
+nb::object relu_bias_backward(const ChannelsLast& g, const ChannelsLast& y, int threads) {
+  if (!fit(g, y) || g.size() == 0) return nb::none();
+  require_like(g, y);
   const Rows rows = rows_of(g);
-  require_like(g, y, masked);
-  require_vectors(rows, dbias);
-  active().relu_bias_backward(rows, g.data(), y.data(), masked.data(), dbias.data(), threads);
+  const New<float> masked = like(g), dbias = for_channels(rows);
+  run([&] {
+    active().relu_bias_backward(rows, g.data(), y.data(), masked.data(), dbias.data(), threads);
+  });
+  return nb::make_tuple(masked.object(), dbias.object());
 }
 
-void layer_norm(Input x, std::optional<Input> weight, std::optional<Input> bias, float eps,
-                Output y, Output mean, Output var, int threads) {
+void layer_norm(const Input& x, const Input& weight, const Input& bias, float eps,
+                const Output& y, const Output& mean, const Output& var, int threads) {
   const Rows rows = rows_of(x);
   const std::size_t columns = x.shape(1);
   require(x.ndim() == 2, "layer_norm: needs rows");
@@ -301,8 +393,8 @@ void layer_norm(Input x, std::optional<Input> weight, std::optional<Input> bias,
                       mean.data(), var.data(), threads);
 }
 
-void layer_norm_backward(Input g, Input x, std::optional<Input> weight, Input mean, Input var,
-                         float eps, Output dx, Output dweight, Output dbias, int threads) {
+void layer_norm_backward(const Input& g, const Input& x, const Input& weight, const Input& mean, const Input& var,
+                         float eps, const Output& dx, const Output& dweight, const Output& dbias, int threads) {
   const Rows rows = rows_of(x);
   require(x.ndim() == 2, "layer_norm: needs rows");
   require_like(x, g, dx);
@@ -326,8 +418,8 @@ Groups groups_of(const Input& x, const Statistic& mean, const Statistic& var) {
           static_cast<std::ptrdiff_t>(mean.shape(1))};
 }
 
-void group_norm(Input x, std::optional<Input> weight, std::optional<Input> bias, float eps,
-                Output y, Output mean, Output var, int threads) {
+void group_norm(const Input& x, const Input& weight, const Input& bias, float eps,
+                const Output& y, const Output& mean, const Output& var, int threads) {
   const Groups groups = groups_of(x, mean, var);
   const auto channels = static_cast<std::size_t>(groups.channels);
   require_like(x, y);
@@ -337,8 +429,8 @@ void group_norm(Input x, std::optional<Input> weight, std::optional<Input> bias,
                       y.data(), mean.data(), var.data(), threads);
 }
 
-void group_norm_backward(Input g, Input x, std::optional<Input> weight, Input mean, Input var,
-                         float eps, Output dx, Output dweight, Output dbias, int threads) {
+void group_norm_backward(const Input& g, const Input& x, const Input& weight, const Input& mean, const Input& var,
+                         float eps, const Output& dx, const Output& dweight, const Output& dbias, int threads) {
   const Groups groups = groups_of(x, mean, var);
   const auto channels = static_cast<std::size_t>(groups.channels);
   require_like(x, g, dx);
@@ -349,28 +441,21 @@ void group_norm_backward(Input g, Input x, std::optional<Input> weight, Input me
                                {dx.data(), dweight.data(), dbias.data()}, threads);
 }
 
-using Taps = nb::ndarray<const std::uint8_t, nb::c_contig, nb::device::cpu>;
-using TapsOutput = nb::ndarray<std::uint8_t, nb::c_contig, nb::device::cpu>;
+using Taps = Array<const std::uint8_t, As::channels_last>;
 
-// images is (N, H, W, C), out and index are (N, OH, OW, C).
-template <class Images, class Out, class Index>
-Pool pool_sizes(const Images& images, const Out& out, const Index& index, Pair kernel, Pair stride,
-                Pair padding, Pair dilation) {
-  require(images.ndim() == 4 && out.ndim() == 4, "max_pool2d: needs 4 axes");
-  require(images.shape(0) == out.shape(0) && images.shape(3) == out.shape(3) &&
-              index.size() == out.size(),
-          "max_pool2d: shapes disagree");
+// images is (N, H, W, C), out (N, OH, OW, C).
+Pool pool_of(const Shape& images, const Shape& out, Pair kernel, Pair stride, Pair padding,
+             Pair dilation) {
+  require(images[0] == out[0] && images[3] == out[3], "max_pool2d: shapes disagree");
   require(kernel.first > 0 && kernel.second > 0 && kernel.first * kernel.second <= 256,
           "max_pool2d: a window has 1 to 256 taps");
   require(stride.first > 0 && stride.second > 0 && dilation.first > 0 && dilation.second > 0,
           "max_pool2d: stride and dilation are at least 1");
-  const auto size = [](const auto& array, int axis) {
-    return static_cast<std::ptrdiff_t>(array.shape(axis));
-  };
+  const auto size = [](std::size_t n) { return static_cast<std::ptrdiff_t>(n); };
   return {
-      .images = size(images, 0), .channels = size(images, 3),
-      .height = size(images, 1), .width = size(images, 2),
-      .out_height = size(out, 1), .out_width = size(out, 2),
+      .images = size(images[0]), .channels = size(images[3]),
+      .height = size(images[1]), .width = size(images[2]),
+      .out_height = size(out[1]), .out_width = size(out[2]),
       .kernel_height = kernel.first, .kernel_width = kernel.second,
       .stride_height = stride.first, .stride_width = stride.second,
       .padding_height = padding.first, .padding_width = padding.second,
@@ -378,21 +463,41 @@ Pool pool_sizes(const Images& images, const Out& out, const Index& index, Pair k
   };
 }
 
-void max_pool2d(Input x, Output y, TapsOutput index, Pair kernel, Pair stride, Pair padding,
-                Pair dilation, int threads) {
-  const Pool p = pool_sizes(x, y, index, kernel, stride, padding, dilation);
-  active().max_pool2d(p, x.data(), y.data(), index.data(), threads);
+// height and width are those of the result.
+nb::object max_pool2d(const ChannelsLast& x, std::size_t height, std::size_t width, Pair kernel,
+                      Pair stride, Pair padding, Pair dilation, int threads) {
+  if (!fit(x)) return nb::none();
+  const Shape from = shape_of(x), to{from[0], height, width, from[3]};
+  const Pool p = pool_of(from, to, kernel, stride, padding, dilation);
+  const New<float> y = images(to[0], to[1], to[2], to[3]);
+  const New<std::uint8_t> index = images<std::uint8_t>(to[0], to[1], to[2], to[3]);
+  run([&] { active().max_pool2d(p, x.data(), y.data(), index.data(), threads); });
+  return nb::make_tuple(y.object(), index.object());
 }
 
-void max_pool2d_backward(Input g, Taps index, Output dx, Pair kernel, Pair stride, Pair padding,
-                         Pair dilation, int threads) {
-  const Pool p = pool_sizes(dx, g, index, kernel, stride, padding, dilation);
-  active().max_pool2d_backward(p, g.data(), index.data(), dx.data(), threads);
+nb::object max_pool2d_backward(const ChannelsLast& g, const Taps& index, const Shape& x_shape,
+                               Pair kernel, Pair stride, Pair padding, Pair dilation,
+                               int threads) {
+  if (!fit(g, index)) return nb::none();
+  require(same_shape(g, index), "max_pool2d: shapes disagree");
+  const Shape x = in_memory(x_shape);
+  const Pool p = pool_of(x, shape_of(g), kernel, stride, padding, dilation);
+  const New<float> dx = images(x[0], x[1], x[2], x[3]);
+  run([&] { active().max_pool2d_backward(p, g.data(), index.data(), dx.data(), threads); });
+  return dx.object();
 }
 
-void add(Input a, Input b, Output y, int threads) {
-  require(a.size() == b.size() && a.size() == y.size(), "add: sizes differ");
-  active().add(a.data(), b.data(), y.data(), y.size(), threads);
+nb::object add(const Gapless& a, const Gapless& b, int threads) {
+  if (!fit(a, b) || !same_layout(a, b)) return nb::none();
+  const New<float> y = like(a);
+  run([&] { active().add(a.data(), b.data(), y.data(), a.size(), threads); });
+  return y.object();
+}
+
+bool accumulate(const Array<float, As::gapless>& a, const Gapless& b, int threads) {
+  if (!fit(a, b) || !same_layout(a, b)) return false;
+  run([&] { active().add(a.data(), b.data(), a.data(), a.size(), threads); });
+  return true;
 }
 
 // Classes are the last axis; all others count as rows.
@@ -404,20 +509,20 @@ Rows rows_of_classes(const Input& x, const Output& y) {
   return {static_cast<std::ptrdiff_t>(x.size() / classes), static_cast<std::ptrdiff_t>(classes)};
 }
 
-void softmax(Input x, Output y, bool logarithm, int threads) {
+void softmax(const Input& x, const Output& y, bool logarithm, int threads) {
   const auto [rows, classes] = rows_of_classes(x, y);
   (logarithm ? active().log_softmax : active().softmax)(x.data(), y.data(), rows, classes,
                                                         threads);
 }
 
-void softmax_backward(Input g, Input y, Output dx, bool logarithm, int threads) {
+void softmax_backward(const Input& g, const Input& y, const Output& dx, bool logarithm, int threads) {
   const auto [rows, classes] = rows_of_classes(g, dx);
   require(y.size() == g.size(), "softmax_backward: sizes differ");
   (logarithm ? active().log_softmax_backward : active().softmax_backward)(
       g.data(), y.data(), dx.data(), rows, classes, threads);
 }
 
-using Target = nb::ndarray<const std::int64_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+using Target = Array<const std::int64_t, As::exact>;
 
 // scores (N, C), target (N) in [0, C), and one number for each row.
 template <class Vector>
@@ -425,55 +530,56 @@ Rows rows_of_scores(const Input& scores, const Target& target, const Vector& vec
                     const Output& out) {
   require(scores.ndim() == 2, "loss: scores need two axes");
   const Rows sizes = rows_of_classes(scores, out);
-  require(target.shape(0) == scores.shape(0) && vector.size() == scores.shape(0),
+  require(target.ndim() == 1 && target.shape(0) == scores.shape(0) && vector.size() == scores.shape(0),
           "loss: shapes disagree");
   for (std::size_t i = 0; i < target.shape(0); ++i)
-    require(0 <= target(i) && target(i) < sizes.channels, "loss: a target is no class");
+    require(0 <= target.data()[i] && target.data()[i] < sizes.channels, "loss: a target is no class");
   return sizes;
 }
 
-void cross_entropy(Input logits, Target target, Output loss, Output log_probs, int threads) {
+void cross_entropy(const Input& logits, const Target& target, const Output& loss, const Output& log_probs, int threads) {
   const auto [rows, classes] = rows_of_scores(logits, target, loss, log_probs);
   active().cross_entropy(logits.data(), target.data(), loss.data(), log_probs.data(), rows,
                          classes, threads);
 }
 
-void cross_entropy_backward(Input g, Input log_probs, Target target, Output dlogits,
+void cross_entropy_backward(const Input& g, const Input& log_probs, const Target& target, const Output& dlogits,
                             int threads) {
   const auto [rows, classes] = rows_of_scores(log_probs, target, g, dlogits);
   active().cross_entropy_backward(g.data(), log_probs.data(), target.data(), dlogits.data(), rows,
                                   classes, threads);
 }
 
-void multi_margin_loss(Input scores, Target target, bool squared, float margin, Output loss,
+void multi_margin_loss(const Input& scores, const Target& target, bool squared, float margin, const Output& loss,
                        int threads) {
   require(scores.ndim() == 2 && scores.shape(1) > 0 && scores.shape(1) <= INT32_MAX &&
-              target.shape(0) == scores.shape(0) && loss.size() == scores.shape(0),
+              target.ndim() == 1 && target.shape(0) == scores.shape(0) && loss.size() == scores.shape(0),
           "loss: shapes disagree");
   for (std::size_t i = 0; i < target.shape(0); ++i)
-    require(0 <= target(i) && target(i) < static_cast<std::int64_t>(scores.shape(1)),
+    require(0 <= target.data()[i] && target.data()[i] < static_cast<std::int64_t>(scores.shape(1)),
             "loss: a target is no class");
   active().multi_margin_loss(scores.data(), target.data(), squared, margin, loss.data(),
                              scores.shape(0), scores.shape(1), threads);
 }
 
-void multi_margin_loss_backward(Input g, Input scores, Target target, bool squared, float margin,
-                                Output dscores, int threads) {
+void multi_margin_loss_backward(const Input& g, const Input& scores, const Target& target, bool squared, float margin,
+                                const Output& dscores, int threads) {
   const auto [rows, classes] = rows_of_scores(scores, target, g, dscores);
   active().multi_margin_loss_backward(g.data(), scores.data(), target.data(), squared, margin,
                                       dscores.data(), rows, classes, threads);
 }
 
-void dropout(Input x, Output y, std::uint32_t threshold, float scale, std::uint64_t key,
+void dropout(const Input& x, const Output& y, std::uint32_t threshold, float scale, std::uint64_t key,
              int threads) {
   require(x.size() == y.size(), "dropout: x and y differ in size");
   active().dropout(x.data(), y.data(), y.size(), threshold, scale, key, threads);
 }
 
-using Edges = nb::ndarray<const std::int64_t, nb::shape<-1, 2>, nb::c_contig, nb::device::cpu>;
+using Edges = Array<const std::int64_t, As::exact>;
 
 // images is (N, H, W, C), means (N, OH, OW, C); one pair of edges for each row or column of means.
-Images mean_sizes(const Input& images, const Input& means) {
+template <class From, class Means>
+Images mean_sizes(const From& images, const Means& means) {
   require(images.ndim() == 4 && means.ndim() == 4 && images.shape(0) == means.shape(0) &&
               images.shape(3) == means.shape(3),
           "mean_pool: shapes disagree");
@@ -482,25 +588,27 @@ Images mean_sizes(const Input& images, const Input& means) {
 }
 
 Bins bins_of(const Edges& edges, const Input& divisors, std::ptrdiff_t size, std::size_t count) {
-  require(edges.shape(0) == count && divisors.size() == count, "mean_pool: shapes disagree");
+  require(edges.ndim() == 2 && edges.shape(0) == count && edges.shape(1) == 2 &&
+              divisors.size() == count,
+          "mean_pool: shapes disagree");
   for (std::size_t i = 0; i < count; ++i)
-    require(0 <= edges(i, 0) && edges(i, 0) <= edges(i, 1) && edges(i, 1) <= size,
+    require(0 <= edges.data()[2 * i] && edges.data()[2 * i] <= edges.data()[2 * i + 1] && edges.data()[2 * i + 1] <= size,
             "mean_pool: a bin lies outside the image");
   return {.count = static_cast<std::ptrdiff_t>(count), .edges = edges.data(),
           .divisors = divisors.data()};
 }
 
-void mean_pool(Input x, Output y, Edges rows, Input row_divisors, Edges cols, Input col_divisors,
+void mean_pool(const Input& x, const Output& y, const Edges& rows, const Input& row_divisors, const Edges& cols, const Input& col_divisors,
                int threads) {
-  const Images images = mean_sizes(x, Input(y));
+  const Images images = mean_sizes(x, y);
   const Bins row_bins = bins_of(rows, row_divisors, images.height, y.shape(1));
   const Bins col_bins = bins_of(cols, col_divisors, images.width, y.shape(2));
   active().mean_pool(images, row_bins, col_bins, x.data(), y.data(), threads);
 }
 
-void mean_pool_backward(Input g, Output dx, Edges rows, Input row_divisors, Edges cols,
-                        Input col_divisors, int threads) {
-  const Images images = mean_sizes(Input(dx), g);
+void mean_pool_backward(const Input& g, const Output& dx, const Edges& rows, const Input& row_divisors, const Edges& cols,
+                        const Input& col_divisors, int threads) {
+  const Images images = mean_sizes(dx, g);
   const Bins row_bins = bins_of(rows, row_divisors, images.height, g.shape(1));
   const Bins col_bins = bins_of(cols, col_divisors, images.width, g.shape(2));
   active().mean_pool_backward(images, row_bins, col_bins, g.data(), dx.data(), threads);
@@ -662,6 +770,7 @@ double multiply_adds(std::ptrdiff_t steps, int threads) {
 }  // namespace
 
 NB_MODULE(_native, m) {
+  if (_import_array() < 0) throw nb::python_error();
   m.doc() = "Compiled kernels; use them through chainrule.kernels.";
   m.def("instruction_sets", &available_instruction_sets);
   m.def("instruction_set", [] { return std::string(active().instruction_set); });
@@ -672,96 +781,77 @@ NB_MODULE(_native, m) {
   m.def("kept_bytes", &kept_bytes);
   m.def("allocations", &allocations);
   m.def("release_kept", &release_kept);
-  m.def("relu", &relu, "x"_a.noconvert(), "y"_a.noconvert(), "threads"_a, ReleaseGil());
-  m.def("relu_backward", &relu_backward, "g"_a.noconvert(), "y"_a.noconvert(),
-        "dx"_a.noconvert(), "threads"_a, ReleaseGil());
-  m.def("sigmoid", &sigmoid, "x"_a.noconvert(), "y"_a.noconvert(), "threads"_a, ReleaseGil());
-  m.def("sigmoid_backward", &sigmoid_backward, "g"_a.noconvert(), "y"_a.noconvert(),
-        "dx"_a.noconvert(), "threads"_a, ReleaseGil());
-  m.def("tanh", &hyperbolic_tangent, "x"_a.noconvert(), "y"_a.noconvert(), "threads"_a, ReleaseGil());
-  m.def("tanh_backward", &tanh_backward, "g"_a.noconvert(), "y"_a.noconvert(),
-        "dx"_a.noconvert(), "threads"_a, ReleaseGil());
-  m.def("conv2d", &conv2d, "x"_a.noconvert(), "weight"_a.noconvert(),
-        "bias"_a.noconvert().none(), "scale"_a.noconvert().none(), "shift"_a.noconvert().none(),
-        "add"_a.noconvert().none(), "relu"_a, "mean"_a.noconvert().none(),
-        "var"_a.noconvert().none(), "y"_a.noconvert(), "stride"_a, "padding"_a,
-        "dilation"_a, "groups"_a, "threads"_a, ReleaseGil());
-  m.def("conv2d_input_grad", &conv2d_input_grad, "g"_a.noconvert(), "weight"_a.noconvert(),
-        "dx"_a.noconvert(), "stride"_a, "padding"_a, "dilation"_a, "groups"_a, "threads"_a,
+  m.def("relu", &gate<&Kernels::relu>, "x"_a, "threads"_a);
+  m.def("relu_backward", &gate_backward<&Kernels::relu_backward>, "g"_a, "y"_a, "threads"_a);
+  m.def("sigmoid", &gate<&Kernels::sigmoid>, "x"_a, "threads"_a);
+  m.def("sigmoid_backward", &gate_backward<&Kernels::sigmoid_backward>, "g"_a, "y"_a, "threads"_a);
+  m.def("tanh", &gate<&Kernels::tanh>, "x"_a, "threads"_a);
+  m.def("tanh_backward", &gate_backward<&Kernels::tanh_backward>, "g"_a, "y"_a, "threads"_a);
+  m.def("conv2d", &conv2d, "x"_a, "weight"_a, "bias"_a.none(), "stride"_a, "padding"_a,
+        "dilation"_a, "groups"_a, "scale"_a.none(), "shift"_a.none(), "add"_a.none(), "relu"_a,
+        "threads"_a);
+  m.def("conv2d_moments", &conv2d_moments, "x"_a, "weight"_a, "bias"_a.none(), "stride"_a,
+        "padding"_a, "dilation"_a, "groups"_a, "threads"_a);
+  m.def("conv2d_input_grad", &conv2d_input_grad, "g"_a, "weight"_a, "x_shape"_a, "stride"_a,
+        "padding"_a, "dilation"_a, "groups"_a, "threads"_a);
+  m.def("conv2d_weight_grad", &conv2d_weight_grad, "g"_a, "x"_a, "weight_shape"_a, "stride"_a,
+        "padding"_a, "dilation"_a, "groups"_a, "threads"_a);
+  m.def("linear", &linear, "x"_a, "weight"_a, "bias"_a.none(), "relu"_a, "threads"_a);
+  m.def("moments", &moments, "x"_a, "threads"_a);
+  m.def("normalise", &normalise, "x"_a, "mean"_a, "var"_a, "weight"_a.none(), "bias"_a.none(),
+        "eps"_a, "add"_a.none(), "relu"_a, "threads"_a);
+  m.def("scale_shift", &scale_shift, "x"_a, "scale"_a, "shift"_a, "add"_a.none(), "relu"_a,
+        "threads"_a);
+  m.def("batch_norm_backward", &batch_norm_backward, "g"_a, "x"_a, "weight"_a.none(), "mean"_a,
+        "var"_a, "eps"_a, "threads"_a);
+  m.def("batch_norm_relu_backward", &batch_norm_relu_backward, "g"_a, "x"_a, "weight"_a.none(),
+        "bias"_a.none(), "mean"_a, "var"_a, "eps"_a, "threads"_a);
+  m.def("batch_norm_add_relu_backward", &batch_norm_add_relu_backward, "g"_a, "y"_a, "x"_a,
+        "weight"_a.none(), "mean"_a, "var"_a, "eps"_a, "threads"_a);
+  m.def("channel_sum", &channel_sum, "g"_a, "threads"_a);
+  m.def("relu_bias_backward", &relu_bias_backward, "g"_a, "y"_a, "threads"_a);
+  m.def("layer_norm", &layer_norm, "x"_a, "weight"_a.none(),
+        "bias"_a.none(), "eps"_a, "y"_a, "mean"_a,
+        "var"_a, "threads"_a, ReleaseGil());
+  m.def("layer_norm_backward", &layer_norm_backward, "g"_a, "x"_a,
+        "weight"_a.none(), "mean"_a, "var"_a, "eps"_a,
+        "dx"_a, "dweight"_a, "dbias"_a, "threads"_a,
         ReleaseGil());
-  m.def("conv2d_weight_grad", &conv2d_weight_grad, "g"_a.noconvert(), "x"_a.noconvert(),
-        "dw"_a.noconvert(), "stride"_a, "padding"_a, "dilation"_a, "groups"_a, "threads"_a,
+  m.def("group_norm", &group_norm, "x"_a, "weight"_a.none(),
+        "bias"_a.none(), "eps"_a, "y"_a, "mean"_a,
+        "var"_a, "threads"_a, ReleaseGil());
+  m.def("group_norm_backward", &group_norm_backward, "g"_a, "x"_a,
+        "weight"_a.none(), "mean"_a, "var"_a, "eps"_a,
+        "dx"_a, "dweight"_a, "dbias"_a, "threads"_a,
         ReleaseGil());
-  m.def("linear", &linear, "x"_a.noconvert(), "weight"_a.noconvert(),
-        "bias"_a.noconvert().none(), "relu"_a, "y"_a.noconvert(), "threads"_a, ReleaseGil());
-  m.def("moments", &moments, "x"_a.noconvert(), "mean"_a.noconvert(), "var"_a.noconvert(),
-        "threads"_a, ReleaseGil());
-  m.def("normalise", &normalise, "x"_a.noconvert(), "mean"_a.noconvert(), "var"_a.noconvert(),
-        "weight"_a.noconvert().none(), "bias"_a.noconvert().none(), "eps"_a,
-        "add"_a.noconvert().none(), "relu"_a, "y"_a.noconvert(), "threads"_a, ReleaseGil());
-  m.def("scale_shift", &scale_shift, "x"_a.noconvert(), "scale"_a.noconvert(),
-        "shift"_a.noconvert(), "add"_a.noconvert().none(), "relu"_a, "y"_a.noconvert(),
-        "threads"_a, ReleaseGil());
-  m.def("batch_norm_backward", &batch_norm_backward, "g"_a.noconvert(), "x"_a.noconvert(),
-        "weight"_a.noconvert().none(), "mean"_a.noconvert(), "var"_a.noconvert(), "eps"_a,
-        "dx"_a.noconvert(), "dweight"_a.noconvert(), "dbias"_a.noconvert(), "threads"_a,
+  m.def("max_pool2d", &max_pool2d, "x"_a, "height"_a, "width"_a, "kernel"_a, "stride"_a,
+        "padding"_a, "dilation"_a, "threads"_a);
+  m.def("max_pool2d_backward", &max_pool2d_backward, "g"_a, "index"_a, "x_shape"_a, "kernel"_a,
+        "stride"_a, "padding"_a, "dilation"_a, "threads"_a);
+  m.def("add", &add, "a"_a, "b"_a, "threads"_a);
+  m.def("accumulate", &accumulate, "a"_a, "b"_a, "threads"_a);
+  m.def("softmax", &softmax, "x"_a, "y"_a, "logarithm"_a, "threads"_a,
         ReleaseGil());
-  m.def("batch_norm_relu_backward", &batch_norm_relu_backward, "g"_a.noconvert(),
-        "x"_a.noconvert(), "weight"_a.noconvert().none(), "bias"_a.noconvert().none(),
-        "mean"_a.noconvert(), "var"_a.noconvert(), "eps"_a, "dx"_a.noconvert(),
-        "dweight"_a.noconvert(), "dbias"_a.noconvert(), "threads"_a, ReleaseGil());
-  m.def("batch_norm_add_relu_backward", &batch_norm_add_relu_backward, "g"_a.noconvert(),
-        "y"_a.noconvert(), "x"_a.noconvert(), "weight"_a.noconvert().none(),
-        "mean"_a.noconvert(), "var"_a.noconvert(), "eps"_a, "dx"_a.noconvert(),
-        "dweight"_a.noconvert(), "dbias"_a.noconvert(), "masked"_a.noconvert(), "threads"_a,
+  m.def("softmax_backward", &softmax_backward, "g"_a, "y"_a,
+        "dx"_a, "logarithm"_a, "threads"_a, ReleaseGil());
+  m.def("cross_entropy", &cross_entropy, "logits"_a, "target"_a,
+        "loss"_a, "log_probs"_a, "threads"_a, ReleaseGil());
+  m.def("cross_entropy_backward", &cross_entropy_backward, "g"_a,
+        "log_probs"_a, "target"_a, "dlogits"_a, "threads"_a,
         ReleaseGil());
-  m.def("channel_sum", &channel_sum, "g"_a.noconvert(), "sum"_a.noconvert(), "threads"_a,
-        ReleaseGil());
-  m.def("relu_bias_backward", &relu_bias_backward, "g"_a.noconvert(), "y"_a.noconvert(),
-        "masked"_a.noconvert(), "dbias"_a.noconvert(), "threads"_a, ReleaseGil());
-  m.def("layer_norm", &layer_norm, "x"_a.noconvert(), "weight"_a.noconvert().none(),
-        "bias"_a.noconvert().none(), "eps"_a, "y"_a.noconvert(), "mean"_a.noconvert(),
-        "var"_a.noconvert(), "threads"_a, ReleaseGil());
-  m.def("layer_norm_backward", &layer_norm_backward, "g"_a.noconvert(), "x"_a.noconvert(),
-        "weight"_a.noconvert().none(), "mean"_a.noconvert(), "var"_a.noconvert(), "eps"_a,
-        "dx"_a.noconvert(), "dweight"_a.noconvert(), "dbias"_a.noconvert(), "threads"_a,
-        ReleaseGil());
-  m.def("group_norm", &group_norm, "x"_a.noconvert(), "weight"_a.noconvert().none(),
-        "bias"_a.noconvert().none(), "eps"_a, "y"_a.noconvert(), "mean"_a.noconvert(),
-        "var"_a.noconvert(), "threads"_a, ReleaseGil());
-  m.def("group_norm_backward", &group_norm_backward, "g"_a.noconvert(), "x"_a.noconvert(),
-        "weight"_a.noconvert().none(), "mean"_a.noconvert(), "var"_a.noconvert(), "eps"_a,
-        "dx"_a.noconvert(), "dweight"_a.noconvert(), "dbias"_a.noconvert(), "threads"_a,
-        ReleaseGil());
-  m.def("max_pool2d", &max_pool2d, "x"_a.noconvert(), "y"_a.noconvert(), "index"_a.noconvert(),
-        "kernel"_a, "stride"_a, "padding"_a, "dilation"_a, "threads"_a, ReleaseGil());
-  m.def("max_pool2d_backward", &max_pool2d_backward, "g"_a.noconvert(), "index"_a.noconvert(),
-        "dx"_a.noconvert(), "kernel"_a, "stride"_a, "padding"_a, "dilation"_a, "threads"_a,
-        ReleaseGil());
-  m.def("add", &add, "a"_a.noconvert(), "b"_a.noconvert(), "y"_a.noconvert(), "threads"_a,
-        ReleaseGil());
-  m.def("softmax", &softmax, "x"_a.noconvert(), "y"_a.noconvert(), "logarithm"_a, "threads"_a,
-        ReleaseGil());
-  m.def("softmax_backward", &softmax_backward, "g"_a.noconvert(), "y"_a.noconvert(),
-        "dx"_a.noconvert(), "logarithm"_a, "threads"_a, ReleaseGil());
-  m.def("cross_entropy", &cross_entropy, "logits"_a.noconvert(), "target"_a.noconvert(),
-        "loss"_a.noconvert(), "log_probs"_a.noconvert(), "threads"_a, ReleaseGil());
-  m.def("cross_entropy_backward", &cross_entropy_backward, "g"_a.noconvert(),
-        "log_probs"_a.noconvert(), "target"_a.noconvert(), "dlogits"_a.noconvert(), "threads"_a,
-        ReleaseGil());
-  m.def("multi_margin_loss", &multi_margin_loss, "scores"_a.noconvert(), "target"_a.noconvert(),
-        "squared"_a, "margin"_a, "loss"_a.noconvert(), "threads"_a, ReleaseGil());
-  m.def("multi_margin_loss_backward", &multi_margin_loss_backward, "g"_a.noconvert(),
-        "scores"_a.noconvert(), "target"_a.noconvert(), "squared"_a, "margin"_a,
-        "dscores"_a.noconvert(), "threads"_a, ReleaseGil());
-  m.def("dropout", &dropout, "x"_a.noconvert(), "y"_a.noconvert(), "threshold"_a, "scale"_a,
+  m.def("multi_margin_loss", &multi_margin_loss, "scores"_a, "target"_a,
+        "squared"_a, "margin"_a, "loss"_a, "threads"_a, ReleaseGil());
+  m.def("multi_margin_loss_backward", &multi_margin_loss_backward, "g"_a,
+        "scores"_a, "target"_a, "squared"_a, "margin"_a,
+        "dscores"_a, "threads"_a, ReleaseGil());
+  m.def("dropout", &dropout, "x"_a, "y"_a, "threshold"_a, "scale"_a,
         "key"_a, "threads"_a, ReleaseGil());
-  m.def("mean_pool", &mean_pool, "x"_a.noconvert(), "y"_a.noconvert(), "rows"_a.noconvert(),
-        "row_divisors"_a.noconvert(), "cols"_a.noconvert(), "col_divisors"_a.noconvert(),
+  m.def("mean_pool", &mean_pool, "x"_a, "y"_a, "rows"_a,
+        "row_divisors"_a, "cols"_a, "col_divisors"_a,
         "threads"_a, ReleaseGil());
-  m.def("mean_pool_backward", &mean_pool_backward, "g"_a.noconvert(), "dx"_a.noconvert(),
-        "rows"_a.noconvert(), "row_divisors"_a.noconvert(), "cols"_a.noconvert(),
-        "col_divisors"_a.noconvert(), "threads"_a, ReleaseGil());
+  m.def("mean_pool_backward", &mean_pool_backward, "g"_a, "dx"_a,
+        "rows"_a, "row_divisors"_a, "cols"_a,
+        "col_divisors"_a, "threads"_a, ReleaseGil());
   m.def("sgd_step", &sgd_step, "weights"_a, "grads"_a, "buffers"_a.none(), "lr"_a, "momentum"_a,
         "dampening"_a, "weight_decay"_a, "nesterov"_a, "maximize"_a, "threads"_a);
   m.def("adam_step", &adam_step, "weights"_a, "grads"_a, "means"_a, "squares"_a,

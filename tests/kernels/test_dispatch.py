@@ -10,6 +10,7 @@ import pytest
 
 from chainrule import errors, kernels
 from chainrule.kernels import naive, reference, table
+from chainrule.kernels.epilogue import Epilogue
 
 NATIVE_ABSENT = table.why_native_is_absent()
 needs_native = pytest.mark.skipif(
@@ -130,12 +131,52 @@ def test_native_refuses_arrays_it_would_have_to_copy():
     """A silent temporary copy would swallow the result."""
     from chainrule.kernels import _native
 
-    x, gaps = np.ones(4, np.float32), np.ones(8, np.float32)[::2]
-    for bad in (gaps, np.ones(4)):
+    x, gaps = np.ones((1, 4), np.float32), np.ones((1, 8), np.float32)[:, ::2]
+    frozen = np.ones((1, 4), np.float32)
+    frozen.flags.writeable = False
+    for bad in (gaps, np.ones((1, 4)), x.astype(">f4"), frozen, [[1.0] * 4]):
         with pytest.raises(TypeError):
-            _native.relu(x, bad, 1)
-    with pytest.raises(ValueError, match="differ in size"):
-        _native.relu(x, np.ones(3, np.float32), 1)
+            _native.softmax(x, bad, False, 1)
+    with pytest.raises(ValueError, match="sizes differ"):
+        _native.softmax(x, np.ones((1, 3), np.float32), False, 1)
+
+
+@needs_native
+def test_native_leaves_arrays_to_reference_that_it_does_not_take():
+    from chainrule.kernels import _native
+
+    x = np.ones((2, 3, 4, 4), np.float32)
+    frozen = x.copy()
+    frozen.flags.writeable = False
+    for other in (x.astype(np.float64), x.astype(">f4"), [1.0]):
+        assert _native.relu(other, 1) is None
+        assert _native.channel_sum(other, 1) is None
+        assert _native.add(x, other, 1) is None
+        assert _native.conv2d_input_grad(x, other, (2, 3, 4, 4), *[(1, 1)] * 3, 1, 1) is None
+    for other in (x[..., ::2], x.transpose(0, 2, 3, 1), x.transpose(3, 2, 1, 0)[:2, :3]):
+        assert _native.add(x, other, 1) is None
+    assert not _native.accumulate(frozen, x, 1) and (frozen == 1).all()
+    assert _native.accumulate(x, frozen, 1) and (x == 2).all()
+    assert _native.relu(x[(None,) * 29], 1) is None  # more axes than there is room for
+    with pytest.raises(TypeError):
+        _native.relu(None, 1)
+
+
+@needs_native
+@pytest.mark.parametrize("shape", [(2, 3), (2, 3, 5), (2, 3, 4, 5), (2, 3, 2, 4, 5)])
+def test_results_lie_in_channels_last_memory_however_the_argument_does(shape: tuple[int, ...]):
+    x = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
+    last = np.moveaxis(np.ascontiguousarray(np.moveaxis(x, 1, -1)), -1, 1)
+    wide = np.repeat(x, 2, axis=-1)[..., ::2]
+    unaligned = np.frombuffer(b"." + x.tobytes(), np.float32, x.size, 1).reshape(shape)
+    scale, shift = np.arange(1, 4, dtype=np.float32), np.ones(6, np.float32)[::2]
+    per_channel = (1, 3) + (1,) * (len(shape) - 2)
+    for each in (x, last, wide, unaligned):
+        with kernels.use("native"):
+            y = kernels.scale_shift(each, scale, shift)
+        assert np.moveaxis(y, 1, -1).flags.c_contiguous and y.flags.writeable
+        expected = each * scale.reshape(per_channel) + shift.reshape(per_channel)
+        np.testing.assert_allclose(y, expected, rtol=1e-6, atol=1e-6)
 
 
 @needs_native
@@ -163,16 +204,51 @@ def test_native_leaves_a_step_to_reference_where_memory_does_not_fit():
 def test_native_refuses_groups_that_do_not_divide_the_channels(groups: int):
     from chainrule.kernels import _native
 
-    x, y = np.ones((1, 5, 5, 4), np.float32), np.ones((1, 3, 3, 6), np.float32)
+    x, y = np.ones((1, 4, 5, 5), np.float32), np.ones((1, 6, 3, 3), np.float32)
     weight = np.ones((6, 2, 3, 3), np.float32)
-    geometry = ((1, 1), (0, 0), (1, 1), groups, 1)
+    geometry = ((1, 1), (0, 0), (1, 1), groups)
     for call in (
-        lambda: _native.conv2d(x, weight, *[None] * 4, False, None, None, y, *geometry),
-        lambda: _native.conv2d_input_grad(y, weight, x, *geometry),
-        lambda: _native.conv2d_weight_grad(y, x, weight, *geometry),
+        lambda: _native.conv2d(x, weight, None, *geometry, *[None] * 3, False, 1),
+        lambda: _native.conv2d_input_grad(y, weight, x.shape, *geometry, 1),
+        lambda: _native.conv2d_weight_grad(y, x, weight.shape, *geometry, 1),
     ):
         with pytest.raises(ValueError, match="do not divide into groups"):
             call()
+
+
+@needs_native
+def test_native_refuses_shapes_that_disagree():
+    def ones(*shape: int) -> np.ndarray:
+        return np.ones(shape, np.float32)
+
+    x, y, weight, geometry = ones(1, 4, 5, 5), ones(1, 6, 3, 3), ones(6, 4, 3, 3), [(1, 1)] * 3
+    geometry[1] = (0, 0)
+    three, four = ones(3), ones(4)
+    with kernels.use("native"):
+        for call in (
+            lambda: kernels.conv2d(x, ones(6, 3, 3, 3), None, *geometry, 1),
+            lambda: kernels.conv2d(x, weight, three, *geometry, 1),
+            lambda: kernels.conv2d(x, weight, None, *geometry, 1, Epilogue(add=ones(1, 6, 3, 2))),
+            lambda: kernels.conv2d(x, weight, None, *geometry, 1, Epilogue(scale=ones(6))),
+            lambda: kernels.conv2d(x, weight, None, (0, 1), (0, 0), (1, 1), 1),
+            lambda: kernels.conv2d(ones(4, 5, 5), weight, None, *geometry, 1),
+            lambda: kernels.conv2d_input_grad(y, weight, (1, 4, 6, 5), *geometry, 1),
+            lambda: kernels.conv2d_weight_grad(y, x, (5, 4, 3, 3), *geometry, 1),
+            lambda: kernels.linear(ones(2, 3), ones(4, 4), None),
+            lambda: kernels.linear(ones(2, 4), ones(4, 4), three),
+            lambda: kernels.linear(ones(2, 4, 1), ones(4, 4), None),
+            lambda: kernels.normalise(x, three, four, None, None, 1e-5),
+            lambda: kernels.normalise(x, four, four, three, None, 1e-5),
+            lambda: kernels.normalise(x, four, four, None, None, 1e-5, y),
+            lambda: kernels.scale_shift(x, four, three),
+            lambda: kernels.batch_norm_backward(y, x, None, four, four, 1e-5),
+            lambda: kernels.relu_bias_backward(y, x),
+            lambda: kernels.max_pool2d_backward(
+                y, np.zeros((1, 6, 3, 2), np.uint8), x.shape, (3, 3), (1, 1), (0, 0), (1, 1)
+            ),
+        ):
+            with pytest.raises(ValueError, match=r"disagree|at least 1|axes|together|each channel"):
+                call()
 
 
 @needs_native

@@ -1,9 +1,9 @@
 """The native tier: what is worth compiling, for float32; all else goes to reference.
 
-Each wrapper decides whether the compiled kernel takes its arguments, brings images into
-channels-last memory (a copy only where they are not), and gives results the shape that the
-contract promises. Importing this module raises ImportError, with the reason, where the
-compiled part is absent.
+The compiled part of the hot kernels brings arrays into the order of memory that it needs (a copy
+only where they are not), makes the results, and returns None for arrays that it leaves to
+reference; for the others that is done here. Importing this module raises ImportError, with the
+reason, where the compiled part is absent.
 
 ``CHAINRULE_ISA=portable|avx2|avx512`` forces an instruction set (for tests and comparisons);
 the best that the processor has is used otherwise.
@@ -14,7 +14,7 @@ larger rounding errors (docs/derivations/winograd.md); where sizes say that it i
 """
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from importlib import import_module
 from typing import Any
@@ -27,7 +27,6 @@ from chainrule.kernels.epilogue import Epilogue
 from chainrule.kernels.geometry import (
     Pair,
     adaptive_bins,
-    conv_output_size,
     pool_output_size,
     window_counts,
 )
@@ -87,15 +86,12 @@ __all__ = [
     "tanh_backward",
 ]
 
-Kernel = Callable[..., Any]
-
 ISA_VARIABLE = "CHAINRULE_ISA"
 WINOGRAD_VARIABLE = "CHAINRULE_WINOGRAD"
 WINOGRAD = {"off": 0, "2": 2, "4": 4}  # setting: most outputs of a square along each axis
 CHANNELS_LAST = (0, 2, 3, 1)
 FLOAT32 = np.dtype(np.float32)
 NO_EPILOGUE = Epilogue()
-LARGE = 1 << 17  # elements; NumPy is as fast with fewer, which one task would take
 MOST_TAPS = 256  # of a pooling window: their numbers are bytes
 
 
@@ -154,68 +150,43 @@ if os.environ.get(WINOGRAD_VARIABLE):
 
 
 def add(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    axes = _memory_order(a) if a.size >= LARGE else None
-    if axes is None or _memory_order(b) != axes:
-        return reference.add(a, b)
-    a = a.transpose(axes)
-    y = _native.empty(a.shape)
-    _native.add(a, b.transpose(axes), y, get_num_threads())
-    return _restore(y, axes)
+    y = _native.add(a, b, get_num_threads())
+    return reference.add(a, b) if y is None else y
 
 
 def accumulate(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    axes = _memory_order(a) if a.size >= LARGE else None
-    if axes is None or _memory_order(b) != axes:
-        return reference.accumulate(a, b)
-    memory = a.transpose(axes)
-    _native.add(memory, b.transpose(axes), memory, get_num_threads())
-    return a
+    done = _native.accumulate(a, b, get_num_threads())
+    return a if done else reference.accumulate(a, b)
 
 
 def relu(x: np.ndarray) -> np.ndarray:
-    return _gate(_native.relu, reference.relu, x)
+    y = _native.relu(x, get_num_threads())
+    return reference.relu(x) if y is None else y
 
 
 def relu_backward(g: np.ndarray, y: np.ndarray) -> np.ndarray:
-    return _gate_backward(_native.relu_backward, reference.relu_backward, g, y)
+    dx = _native.relu_backward(g, y, get_num_threads())
+    return reference.relu_backward(g, y) if dx is None else dx
 
 
 def sigmoid(x: np.ndarray) -> np.ndarray:
-    return _gate(_native.sigmoid, reference.sigmoid, x)
+    y = _native.sigmoid(x, get_num_threads())
+    return reference.sigmoid(x) if y is None else y
 
 
 def sigmoid_backward(g: np.ndarray, y: np.ndarray) -> np.ndarray:
-    return _gate_backward(_native.sigmoid_backward, reference.sigmoid_backward, g, y)
+    dx = _native.sigmoid_backward(g, y, get_num_threads())
+    return reference.sigmoid_backward(g, y) if dx is None else dx
 
 
 def tanh(x: np.ndarray) -> np.ndarray:
-    return _gate(_native.tanh, reference.tanh, x)
+    y = _native.tanh(x, get_num_threads())
+    return reference.tanh(x) if y is None else y
 
 
 def tanh_backward(g: np.ndarray, y: np.ndarray) -> np.ndarray:
-    return _gate_backward(_native.tanh_backward, reference.tanh_backward, g, y)
-
-
-def _gate(kernel: Kernel, fallback: Kernel, x: np.ndarray) -> np.ndarray:
-    """A function of each element."""
-    axes = _memory_order(x)
-    if axes is None:
-        return fallback(x)
-    x = x.transpose(axes)
-    y = _native.empty(x.shape)
-    kernel(x, y, get_num_threads())
-    return _restore(y, axes)
-
-
-def _gate_backward(kernel: Kernel, fallback: Kernel, g: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """The gradient of such a function, from its result."""
-    axes = _memory_order(y)
-    if axes is None or g.dtype != y.dtype:
-        return fallback(g, y)
-    g = np.asarray(g.transpose(axes), order="C")  # unlike ascontiguousarray, leaves 0-d alone
-    dx = _native.empty(g.shape)
-    kernel(g, y.transpose(axes), dx, get_num_threads())
-    return _restore(dx, axes)
+    dx = _native.tanh_backward(g, y, get_num_threads())
+    return reference.tanh_backward(g, y) if dx is None else dx
 
 
 def conv2d(
@@ -229,31 +200,8 @@ def conv2d(
     epilogue: Epilogue | None = None,
 ) -> np.ndarray:
     geometry = (stride, padding, dilation, groups)
-    add = None if epilogue is None else epilogue.add
-    if not _are_float32(x, weight, x if add is None else add):
-        return reference.conv2d(x, weight, bias, *geometry, epilogue)
-    return _conv2d(x, weight, bias, geometry, epilogue or NO_EPILOGUE, None, None)
-
-
-def _conv2d(
-    x: np.ndarray,
-    weight: np.ndarray,
-    bias: np.ndarray | None,
-    geometry: tuple[Pair, Pair, Pair, int],
-    epilogue: Epilogue,
-    mean: np.ndarray | None,
-    var: np.ndarray | None,
-) -> np.ndarray:
-    """The result; mean and var, where they are given, are filled with its moments."""
-    axes = zip(x.shape[2:], weight.shape[2:], *geometry[:3], strict=True)
-    height, width = (conv_output_size(*axis) for axis in axes)
-    y = _native.empty((len(x), height, width, len(weight)))
-    weight = np.ascontiguousarray(weight)
-    scale, shift, add, relu = epilogue
-    end = (_vector(scale), _vector(shift), None if add is None else _channels_last(add), relu)
-    x = _channels_last(x)
-    _native.conv2d(x, weight, _vector(bias), *end, mean, var, y, *geometry, get_num_threads())
-    return y.transpose(0, 3, 1, 2)
+    y = _native.conv2d(x, weight, bias, *geometry, *(epilogue or NO_EPILOGUE), get_num_threads())
+    return reference.conv2d(x, weight, bias, *geometry, epilogue) if y is None else y
 
 
 def conv2d_moments(
@@ -265,11 +213,9 @@ def conv2d_moments(
     dilation: Pair,
     groups: int,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    if not _are_float32(x, weight) or x.size == 0:
-        return reference.conv2d_moments(x, weight, bias, stride, padding, dilation, groups)
-    mean, var = np.empty((2, len(weight)), np.float32)
-    geometry = (stride, padding, dilation, groups)
-    return _conv2d(x, weight, bias, geometry, NO_EPILOGUE, mean, var), mean, var
+    arguments = (x, weight, bias, stride, padding, dilation, groups)
+    found = _native.conv2d_moments(*arguments, get_num_threads())
+    return reference.conv2d_moments(*arguments) if found is None else found
 
 
 def conv2d_input_grad(
@@ -281,13 +227,9 @@ def conv2d_input_grad(
     dilation: Pair,
     groups: int,
 ) -> np.ndarray:
-    geometry = (stride, padding, dilation)
-    if not _are_float32(g, weight):
-        return reference.conv2d_input_grad(g, weight, x_shape, *geometry, groups)
-    dx = _native.empty((x_shape[0], x_shape[2], x_shape[3], x_shape[1]))
-    weight = np.ascontiguousarray(weight)
-    _native.conv2d_input_grad(_channels_last(g), weight, dx, *geometry, groups, get_num_threads())
-    return dx.transpose(0, 3, 1, 2)
+    arguments = (g, weight, x_shape, stride, padding, dilation, groups)
+    dx = _native.conv2d_input_grad(*arguments, get_num_threads())
+    return reference.conv2d_input_grad(*arguments) if dx is None else dx
 
 
 def conv2d_weight_grad(
@@ -299,31 +241,21 @@ def conv2d_weight_grad(
     dilation: Pair,
     groups: int,
 ) -> np.ndarray:
-    geometry = (stride, padding, dilation)
-    if not _are_float32(g, x):
-        return reference.conv2d_weight_grad(g, x, weight_shape, *geometry, groups)
-    dw = np.empty(weight_shape, np.float32)
-    g, x = _channels_last(g), _channels_last(x)
-    _native.conv2d_weight_grad(g, x, dw, *geometry, groups, get_num_threads())
-    return dw
+    arguments = (g, x, weight_shape, stride, padding, dilation, groups)
+    dw = _native.conv2d_weight_grad(*arguments, get_num_threads())
+    return reference.conv2d_weight_grad(*arguments) if dw is None else dw
 
 
 def linear(
     x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None, relu: bool = False
 ) -> np.ndarray:
-    if not _are_float32(x, weight):
-        return reference.linear(x, weight, bias, relu)
-    y = _native.empty((len(x), len(weight)))
-    _native.linear(x, weight, _vector(bias), relu, y, get_num_threads())
-    return y
+    y = _native.linear(x, weight, bias, relu, get_num_threads())
+    return reference.linear(x, weight, bias, relu) if y is None else y
 
 
 def moments(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    if not _are_float32(x) or x.size == 0:
-        return reference.moments(x)
-    mean, var = np.empty((2, x.shape[1]), np.float32)
-    _native.moments(_rows(x), mean, var, get_num_threads())
-    return mean, var
+    found = _native.moments(x, get_num_threads())
+    return reference.moments(x) if found is None else found
 
 
 def normalise(
@@ -336,13 +268,8 @@ def normalise(
     add: np.ndarray | None = None,
     relu: bool = False,
 ) -> np.ndarray:
-    if not _are_float32(x, x if add is None else add) or x.size == 0:
-        return reference.normalise(x, mean, var, weight, bias, eps, add, relu)
-    rows, add = _rows(x), None if add is None else _rows(add)
-    y = _native.empty(rows.shape)
-    vectors = (_vector(mean), _vector(var), _vector(weight), _vector(bias))
-    _native.normalise(rows, *vectors, eps, add, relu, y, get_num_threads())
-    return _channels_second(y)
+    y = _native.normalise(x, mean, var, weight, bias, eps, add, relu, get_num_threads())
+    return reference.normalise(x, mean, var, weight, bias, eps, add, relu) if y is None else y
 
 
 def scale_shift(
@@ -352,12 +279,8 @@ def scale_shift(
     add: np.ndarray | None = None,
     relu: bool = False,
 ) -> np.ndarray:
-    if not _are_float32(x, scale, shift, x if add is None else add) or x.size == 0:
-        return reference.scale_shift(x, scale, shift, add, relu)
-    rows, add = _rows(x), None if add is None else _rows(add)
-    y = _native.empty(rows.shape)
-    _native.scale_shift(rows, _vector(scale), _vector(shift), add, relu, y, get_num_threads())
-    return _channels_second(y)
+    y = _native.scale_shift(x, scale, shift, add, relu, get_num_threads())
+    return reference.scale_shift(x, scale, shift, add, relu) if y is None else y
 
 
 def batch_norm_backward(
@@ -368,14 +291,8 @@ def batch_norm_backward(
     var: np.ndarray,
     eps: float,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    if not _are_float32(g, x) or x.size == 0:
-        return reference.batch_norm_backward(g, x, weight, mean, var, eps)
-    rows = _rows(x)
-    dx, dweight, dbias = _norm_gradients(rows)
-    vectors = (_vector(weight), _vector(mean), _vector(var))
-    threads = get_num_threads()
-    _native.batch_norm_backward(_rows(g), rows, *vectors, eps, dx, dweight, dbias, threads)
-    return _channels_second(dx), dweight, dbias
+    found = _native.batch_norm_backward(g, x, weight, mean, var, eps, get_num_threads())
+    return reference.batch_norm_backward(g, x, weight, mean, var, eps) if found is None else found
 
 
 def batch_norm_relu_backward(
@@ -387,14 +304,12 @@ def batch_norm_relu_backward(
     var: np.ndarray,
     eps: float,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    if not _are_float32(g, x) or x.size == 0:
-        return reference.batch_norm_relu_backward(g, x, weight, bias, mean, var, eps)
-    rows = _rows(x)
-    dx, dweight, dbias = _norm_gradients(rows)
-    vectors = (_vector(weight), _vector(bias), _vector(mean), _vector(var))
-    threads = get_num_threads()
-    _native.batch_norm_relu_backward(_rows(g), rows, *vectors, eps, dx, dweight, dbias, threads)
-    return _channels_second(dx), dweight, dbias
+    found = _native.batch_norm_relu_backward(g, x, weight, bias, mean, var, eps, get_num_threads())
+    return (
+        reference.batch_norm_relu_backward(g, x, weight, bias, mean, var, eps)
+        if found is None
+        else found
+    )
 
 
 def batch_norm_add_relu_backward(
@@ -406,34 +321,22 @@ def batch_norm_add_relu_backward(
     var: np.ndarray,
     eps: float,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    if not _are_float32(g, y, x) or x.size == 0:
-        return reference.batch_norm_add_relu_backward(g, y, x, weight, mean, var, eps)
-    rows = _rows(x)
-    dx, dweight, dbias = _norm_gradients(rows)
-    masked = _native.empty(rows.shape)
-    vectors = (_vector(weight), _vector(mean), _vector(var))
-    results = (dx, dweight, dbias, masked)
-    _native.batch_norm_add_relu_backward(
-        _rows(g), _rows(y), rows, *vectors, eps, *results, get_num_threads()
+    found = _native.batch_norm_add_relu_backward(g, y, x, weight, mean, var, eps, get_num_threads())
+    return (
+        reference.batch_norm_add_relu_backward(g, y, x, weight, mean, var, eps)
+        if found is None
+        else found
     )
-    return _channels_second(dx), dweight, dbias, _channels_second(masked)
 
 
 def channel_sum(g: np.ndarray) -> np.ndarray:
-    if not _are_float32(g) or g.size == 0:
-        return reference.channel_sum(g)
-    total = np.empty(g.shape[1], np.float32)
-    _native.channel_sum(_rows(g), total, get_num_threads())
-    return total
+    total = _native.channel_sum(g, get_num_threads())
+    return reference.channel_sum(g) if total is None else total
 
 
 def relu_bias_backward(g: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    if not _are_float32(g, y) or g.size == 0:
-        return reference.relu_bias_backward(g, y)
-    rows = _rows(g)
-    masked, dbias = _native.empty(rows.shape), np.empty(g.shape[1], np.float32)
-    _native.relu_bias_backward(rows, _rows(y), masked, dbias, get_num_threads())
-    return _channels_second(masked), dbias
+    found = _native.relu_bias_backward(g, y, get_num_threads())
+    return reference.relu_bias_backward(g, y) if found is None else found
 
 
 def layer_norm(
@@ -504,14 +407,12 @@ def max_pool2d(
     ceil_mode: bool,
 ) -> tuple[np.ndarray, np.ndarray]:
     geometry = (kernel_size, stride, padding, dilation)
-    if not _are_float32(x) or kernel_size[0] * kernel_size[1] > MOST_TAPS:
+    if kernel_size[0] * kernel_size[1] > MOST_TAPS or x.ndim != 4:
         return reference.max_pool2d(x, *geometry, ceil_mode)
     axes = zip(x.shape[2:], *geometry, strict=True)
-    height, width = (pool_output_size(*axis, ceil_mode) for axis in axes)
-    y = _native.empty((x.shape[0], height, width, x.shape[1]))
-    index = np.empty(y.shape, np.uint8)
-    _native.max_pool2d(_channels_last(x), y, index, *geometry, get_num_threads())
-    return y.transpose(0, 3, 1, 2), index.transpose(0, 3, 1, 2)
+    height, width = [pool_output_size(*axis, ceil_mode) for axis in axes]
+    found = _native.max_pool2d(x, height, width, *geometry, get_num_threads())
+    return reference.max_pool2d(x, *geometry, ceil_mode) if found is None else found
 
 
 def max_pool2d_backward(
@@ -523,13 +424,9 @@ def max_pool2d_backward(
     padding: Pair,
     dilation: Pair,
 ) -> np.ndarray:
-    geometry = (kernel_size, stride, padding, dilation)
-    if not _are_float32(g) or index.dtype != np.uint8:
-        return reference.max_pool2d_backward(g, index, x_shape, *geometry)
-    dx = _native.empty((x_shape[0], x_shape[2], x_shape[3], x_shape[1]))
-    g, index = _channels_last(g), _channels_last(index)
-    _native.max_pool2d_backward(g, index, dx, *geometry, get_num_threads())
-    return dx.transpose(0, 3, 1, 2)
+    arguments = (g, index, x_shape, kernel_size, stride, padding, dilation)
+    dx = _native.max_pool2d_backward(*arguments, get_num_threads())
+    return reference.max_pool2d_backward(*arguments) if dx is None else dx
 
 
 def softmax(x: np.ndarray, axis: int) -> np.ndarray:
@@ -738,22 +635,6 @@ def adam_step(
 def _items(lists: tuple[Any, ...], places: list[int]) -> list[Any]:
     """What stands at these places of each list; None stays."""
     return [each if each is None else [each[i] for i in places] for each in lists]
-
-
-def _memory_order(x: np.ndarray) -> tuple[int, ...] | None:
-    """Axes from outermost to innermost in memory; None if x is not float32 or has gaps."""
-    if x.dtype != np.float32:
-        return None
-    if x.flags.c_contiguous:
-        return tuple(range(x.ndim))
-    if x.ndim == 4 and x.transpose(CHANNELS_LAST).flags.c_contiguous:
-        return CHANNELS_LAST
-    return None
-
-
-def _restore(memory: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
-    """Undo transpose(axes)."""
-    return memory.transpose(0, 3, 1, 2) if axes is CHANNELS_LAST else memory
 
 
 def _are_float32(*arrays: np.ndarray) -> bool:
