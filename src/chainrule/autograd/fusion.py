@@ -37,7 +37,7 @@ from chainrule.ops.norm import (
     batch_norm_vjp,
     scale_and_shift,
 )
-from chainrule.ops.op import Op
+from chainrule.ops.op import Op, Recorded
 
 VARIABLE = "CHAINRULE_FUSION"
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))  # float16 rounds after each single op
@@ -130,7 +130,13 @@ Result = tuple[Any, Any]
 
 
 def _now(op: Op, values: Sequence[Any]) -> Result:
-    return op.compute([v.value() if type(v) is Pending else v for v in values])
+    """Apart; here a number may be a tensor, too."""
+    return op.compute(
+        [
+            v.value() if type(v) is Pending else v.array if isinstance(v, Recorded) else v
+            for v in values
+        ]
+    )
 
 
 def _conv2d(op: Op, values: Sequence[Any], wanted: Sequence[int]) -> Result:

@@ -172,38 +172,27 @@ def _any_late(args: tuple[Any, ...]) -> bool:
 
 def _apply_fusing(op: Op, args: tuple[Any, ...]) -> tuple[Any, Any]:
     """As ``__apply_op__``, for an op that may put its kernel off or go on from one put off."""
-    values = [_value(a) if isinstance(a, Variable) else a for a in args]
-    wanted = _wanted(op, args) if grad_mode.enabled else ()
-    y, aux = op.fusion(op, values, wanted)  # type: ignore[misc]  # it is not None
-    if type(y) is Pending:
-        y = _secured(y, op, args)
-    result: Variable = Variable.of_pending(y) if type(y) is Pending else Variable.of(y)
-    if wanted:
-        _record(op, args, args, values, wanted, y, result, aux)
-    return result, aux
-
-
-def _value(v: Any) -> Any:
-    """The array of a variable, or the call that will compute it."""
-    if type(v) is Variable.late and v.pending.computed is None:
-        return v.pending
-    return v.array
-
-
-def _secured(y: Pending, op: Op, args: tuple[Any, ...]) -> Any:
-    """The pending call made safe from changes that the graph would not see.
-
-    Of its arguments; the arrays that it was given beside them were made for it.
-    """
-    visible = []
+    late: Any = Variable.late
+    values = list(args)  # arrays, or the calls that will compute them
+    visible = []  # those that may change and the graph would not see it
     for i in op.inputs:
         a = args[i]
-        if isinstance(a, Variable):
+        if type(a) is late and a.pending.computed is None:
+            values[i] = a.pending
+        elif isinstance(a, Variable):
+            values[i] = a.array
             if a.version.is_visible:
                 visible.append(a.array)
         elif isinstance(a, np.ndarray):
             visible.append(a)
-    return y.secured(visible) if visible else y
+    wanted = _wanted(op, args) if grad_mode.enabled else ()
+    y, aux = op.fusion(op, values, wanted)  # type: ignore[misc]  # it is not None
+    if visible and type(y) is Pending:
+        y = y.secured(visible)
+    result: Variable = Variable.of_pending(y) if type(y) is Pending else Variable.of(y)
+    if wanted:
+        _record(op, args, args, values, wanted, y, result, aux)
+    return result, aux
 
 
 class Saved:
