@@ -19,7 +19,7 @@ import numpy as np
 from chainrule.autograd.fusion import switch
 from chainrule.autograd.pending import Pending, watch
 from chainrule.errors import DTypeError, GraphError
-from chainrule.ops.op import Keep, Op, Pullback, Recorded
+from chainrule.ops.op import Op, Pullback, Recorded
 
 _creation_order = itertools.count()
 _new = object.__new__
@@ -152,7 +152,11 @@ def _record(
 ) -> None:  # fmt: skip
     """Give ``result`` the node of this call. values, y: arrays, or calls that are pending."""
     pullback = op.pullback(wanted, values, y)
-    saved = [_save(op, keep, args, values, result, aux) for keep in pullback.keeps]
+    saved = [
+        args[i] if what == "argument" and not isinstance(args[i], Variable)
+        else _save(op, what, i, args, values, result, aux)
+        for _, what, i in pullback.keeps
+    ]  # fmt: skip
     edges = []
     for i in wanted:
         v = inputs[i]
@@ -290,14 +294,12 @@ def _note_shared_memory(view: Variable, base: Any) -> None:
 
 
 def _save(
-    op: Op, keep: Keep, args: tuple[Any, ...], arrays: Sequence[Any], result: Variable, aux: Any
-) -> Any:
-    """What a VJP will be given under ``keep.name`` (see `chainrule.ops.op`)."""
-    _, what, i = keep
+    op: Op, what: str, i: int, args: tuple[Any, ...], arrays: Sequence[Any],
+    result: Variable, aux: Any,
+) -> Any:  # fmt: skip
+    """What a VJP will be given for a `Keep` (see `chainrule.ops.op`), if no mere setting."""
     if what == "argument":
         v = args[i]
-        if not isinstance(v, Variable):
-            return v
         edge = v.node
         return Saved(v, v if edge is None and v.wanted else edge)
     if what == "y":

@@ -46,6 +46,9 @@ class Recorded:
 
     __slots__ = ()
 
+    array: Any
+    """The values, which ops compute with."""
+
     def __apply_op__(self, op: Op, args: tuple[Any, ...]) -> tuple[Any, Any]:
         """Compute ``op(*args)``, record it, and return (result, aux)."""
         raise NotImplementedError

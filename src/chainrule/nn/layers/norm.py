@@ -91,10 +91,11 @@ class _BatchNorm(Module):
         training = self.training or mean is None
         momentum = self.momentum
         if self.training and mean is not None:
-            seen = self.num_batches_tracked.array
-            seen += 1
+            seen = buffers["num_batches_tracked"].array  # type: ignore[union-attr]  # as mean is
+            batches = int(seen) + 1
+            seen[...] = batches  # NumPy is slower to add one number in place
             if momentum is None:
-                momentum = 1 / int(seen)
+                momentum = 1 / batches
         return F.batch_norm(input, mean, var, weight, bias, training, momentum or 0.0, self.eps)
 
     def extra_repr(self) -> str:
