@@ -463,11 +463,29 @@ Pool pool_of(const Shape& images, const Shape& out, Pair kernel, Pair stride, Pa
   };
 }
 
-// height and width are those of the result.
-nb::object max_pool2d(const ChannelsLast& x, std::size_t height, std::size_t width, Pair kernel,
-                      Pair stride, Pair padding, Pair dilation, int threads) {
-  if (!fit(x)) return nb::none();
-  const Shape from = shape_of(x), to{from[0], height, width, from[3]};
+// As pool_output_size in src/chainrule/kernels/geometry.py.
+std::size_t pool_positions(std::size_t pixels, std::ptrdiff_t kernel, std::ptrdiff_t stride,
+                           std::ptrdiff_t padding, std::ptrdiff_t dilation, bool ceil_mode) {
+  require(kernel > 0 && stride > 0 && padding >= 0 && dilation > 0,
+          "max_pool2d: kernel, stride and dilation are at least 1, padding at least 0");
+  const auto size = static_cast<std::ptrdiff_t>(pixels);
+  const std::ptrdiff_t span = size + 2 * padding - dilation * (kernel - 1) - 1;
+  require(span >= 0, "max_pool2d: the window is larger than the padded image");
+  if (!ceil_mode) return static_cast<std::size_t>(span / stride + 1);
+  const std::ptrdiff_t count = (span + stride - 1) / stride + 1;
+  return static_cast<std::size_t>((count - 1) * stride >= size + padding ? count - 1 : count);
+}
+
+nb::object max_pool2d(const ChannelsLast& x, Pair kernel, Pair stride, Pair padding,
+                      Pair dilation, bool ceil_mode, int threads) {
+  if (!fit(x) || kernel.first * kernel.second > 256) return nb::none();
+  const Shape from = shape_of(x);
+  const Shape to{from[0],
+                 pool_positions(from[1], kernel.first, stride.first, padding.first,
+                                dilation.first, ceil_mode),
+                 pool_positions(from[2], kernel.second, stride.second, padding.second,
+                                dilation.second, ceil_mode),
+                 from[3]};
   const Pool p = pool_of(from, to, kernel, stride, padding, dilation);
   const New<float> y = images(to[0], to[1], to[2], to[3]);
   const New<std::uint8_t> index = images<std::uint8_t>(to[0], to[1], to[2], to[3]);
@@ -824,8 +842,8 @@ NB_MODULE(_native, m) {
         "weight"_a.none(), "mean"_a, "var"_a, "eps"_a,
         "dx"_a, "dweight"_a, "dbias"_a, "threads"_a,
         ReleaseGil());
-  m.def("max_pool2d", &max_pool2d, "x"_a, "height"_a, "width"_a, "kernel"_a, "stride"_a,
-        "padding"_a, "dilation"_a, "threads"_a);
+  m.def("max_pool2d", &max_pool2d, "x"_a, "kernel"_a, "stride"_a, "padding"_a, "dilation"_a,
+        "ceil_mode"_a, "threads"_a);
   m.def("max_pool2d_backward", &max_pool2d_backward, "g"_a, "index"_a, "x_shape"_a, "kernel"_a,
         "stride"_a, "padding"_a, "dilation"_a, "threads"_a);
   m.def("add", &add, "a"_a, "b"_a, "threads"_a);

@@ -92,7 +92,6 @@ WINOGRAD = {"off": 0, "2": 2, "4": 4}  # setting: most outputs of a square along
 CHANNELS_LAST = (0, 2, 3, 1)
 FLOAT32 = np.dtype(np.float32)
 NO_EPILOGUE = Epilogue()
-MOST_TAPS = 256  # of a pooling window: their numbers are bytes
 
 
 def instruction_set() -> str:
@@ -200,7 +199,8 @@ def conv2d(
     epilogue: Epilogue | None = None,
 ) -> np.ndarray:
     geometry = (stride, padding, dilation, groups)
-    y = _native.conv2d(x, weight, bias, *geometry, *(epilogue or NO_EPILOGUE), get_num_threads())
+    end = epilogue or NO_EPILOGUE
+    y = _native.conv2d(x, weight, bias, *geometry, *end, get_num_threads())
     return reference.conv2d(x, weight, bias, *geometry, epilogue) if y is None else y
 
 
@@ -406,13 +406,9 @@ def max_pool2d(
     dilation: Pair,
     ceil_mode: bool,
 ) -> tuple[np.ndarray, np.ndarray]:
-    geometry = (kernel_size, stride, padding, dilation)
-    if kernel_size[0] * kernel_size[1] > MOST_TAPS or x.ndim != 4:
-        return reference.max_pool2d(x, *geometry, ceil_mode)
-    axes = zip(x.shape[2:], *geometry, strict=True)
-    height, width = [pool_output_size(*axis, ceil_mode) for axis in axes]
-    found = _native.max_pool2d(x, height, width, *geometry, get_num_threads())
-    return reference.max_pool2d(x, *geometry, ceil_mode) if found is None else found
+    arguments = (x, kernel_size, stride, padding, dilation, ceil_mode)
+    found = _native.max_pool2d(*arguments, get_num_threads())
+    return reference.max_pool2d(*arguments) if found is None else found
 
 
 def max_pool2d_backward(
