@@ -174,9 +174,10 @@ def _batch_norm(op: Op, values: Sequence[Any], wanted: Sequence[int]) -> Result:
 
 def _batch_norm_inference(op: Op, values: Sequence[Any], wanted: Sequence[int]) -> Result:
     x, weight, bias, mean, var, eps = values
-    scale, shift, kept = scale_and_shift(weight, bias, mean, var, eps)
+    scale, shift, inverse = scale_and_shift(weight, bias, mean, var, eps)
     if x.dtype not in FLOATS or not x.dtype == scale.dtype == shift.dtype:
         return _now(op, values)
+    kept = (mean.copy(), inverse) if wanted else None
     # the gradient of weight needs x, which then may as well be stored
     if type(x) is Pending and x.takes_scale and op.position["weight"] not in wanted:
         return x.scaled(scale, shift), kept

@@ -67,17 +67,18 @@ def conv2d(
     Raises ShapeError (channels disagree, window larger than the padded image), DTypeError.
     Source: Dumoulin & Visin 2016, A guide to convolution arithmetic, arXiv:1603.07285.
     """
-    if x.ndim == 3:
+    x_shape, weight_shape = x.shape, weight.shape
+    if len(x_shape) == 3:
         y = conv2d(unsqueeze(x, 0), weight, bias, stride, padding, dilation, groups)
         return squeeze(y, 0)
     stride, dilation = pair(stride, "conv2d: stride", 1), pair(dilation, "conv2d: dilation", 1)
-    weight_shape = weight.shape
-    _check_channels(x.shape, weight_shape, groups)
+    _check_channels(x_shape, weight_shape, groups)
     _check_bias_and_dtypes(x, weight, bias, weight_shape)
     if isinstance(padding, str):
         x, padding = _pad_by_name(x, weight_shape[2:], stride, padding, dilation)
+        x_shape = x.shape
     padding = pair(padding, "conv2d: padding")
-    conv2d_shape(x.shape, weight_shape, stride, padding, dilation)
+    conv2d_shape(x_shape, weight_shape, stride, padding, dilation)
     return conv2d_op(x, weight, bias, stride, padding, dilation, groups)
 
 
