@@ -10,8 +10,6 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any
 
-import numpy as np
-
 from chainrule.bench.case import Case, Settings, Timed
 from chainrule.bench.kernel_steps import KERNELS, Arrays, Kernel, output_shape
 from chainrule.bench.layers import Layer, layers
@@ -101,8 +99,7 @@ def _optimizer_sides(
 def _optimizer_step(side: str, model: Model, rule: str, settings: dict[str, Any]) -> Step:
     lib = library(side)
     weights = list(model.build(lib).parameters())
-    rng = np.random.default_rng(0)
     for w in weights:
-        w.grad = lib.tensor(rng.standard_normal(tuple(w.shape), dtype=np.float32))
+        w.grad = (w + 0.5).detach()  # in memory as its weight, like one of a backward pass
     step: Step = getattr(lib.optim, rule)(weights, lr=1e-3, **settings).step
     return step
