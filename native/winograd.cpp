@@ -2,10 +2,13 @@
 //
 // A task takes a block of squares that fits the second cache: transforms their inputs, then for
 // each block of output channels multiplies plane by plane with the transformed filters, and
-// transforms the products into outputs.
+// transforms the products into outputs. Where the filters are larger than the images, it takes
+// all squares and one block of output channels instead.
 #include "winograd.hpp"
 
+#include "conv_pack.hpp"
 #include "moments.hpp"
+#include "norm.hpp"
 #include "winograd_tiles.hpp"
 
 namespace chainrule::CHAINRULE_ISA {
@@ -88,33 +91,25 @@ struct Job {
 // Transformed filters: [block of outputs][plane][channel][lane]; planes as in `Planes`.
 Index filter_plane(Index channels, Index vectors) { return plane_size(channels, vectors * lanes); }
 
-template <int M, class Weight>
-void transform_filters(const Job& job, const Weight& weight, float* to, int threads) {
+constexpr Index filter_grain = 16;  // channels that are transformed at a time
+
+// Some channels of a block, from `first` on.
+template <int M>
+void transform_filters(const Job& job, const Filters& filters, Index block, Index first,
+                       float* to) {
   constexpr int T = M + 2;
-  constexpr Index grain = 16;  // channels of a task
-  const Index channels = job.in.channels;
-  const Index pieces = ceil_div(channels, grain);
-  parallel_for(threads, job.blocks() * pieces, [&](std::size_t task) {
-    const Index block = static_cast<Index>(task) / pieces;
-    const Index first = static_cast<Index>(task) % pieces * grain;
-    const Index vectors = job.block_vectors(block);
-    float* planes = to + block * T * T * filter_plane(channels, 2);
-    const Index plane = filter_plane(channels, vectors);
-    for (Index c = first; c < smaller(first + grain, channels); ++c)
-      for (Index v = 0; v < vectors; ++v) {
-        const Index start = (2 * block + v) * lanes;
-        const Index used = smaller(job.outputs - start, lanes);
-        alignas(64) float taps[3][3][lanes] = {};
-        for (Index o = 0; o < used; ++o)
-          for (int a = 0; a < 3; ++a)
-            for (int b = 0; b < 3; ++b) taps[a][b][o] = weight(start + o, c, a, b);
-        nest<Transform<M>::filter, 3, T>(
-            [&](int i, int j) { return load(taps[i][j]); },
-            [&](int i, int j, Vector value) {
-              store(planes + (i * T + j) * plane + (c * vectors + v) * lanes, value);
-            });
-      }
-  });
+  const Index vectors = job.block_vectors(block), width = vectors * lanes;
+  Filters piece = filters;
+  piece.data += first * filters.in_step;
+  piece.ins = smaller(filter_grain, filters.ins - first);
+  alignas(64) float packed[9 * filter_grain * 2 * lanes];  // [tap][channel][lane]
+  pack_block(piece, block, packed);
+  const Index plane = filter_plane(filters.ins, vectors);
+  float* planes = to + first * width;
+  for (Index at = 0; at < piece.ins * width; at += lanes)
+    nest<Transform<M>::filter, 3, T>(
+        [&](int i, int j) { return load(packed + (3 * i + j) * piece.ins * width + at); },
+        [&](int i, int j, Vector value) { store(planes + (i * T + j) * plane + at, value); });
 }
 
 // The products of one square, transformed into its outputs.
@@ -175,44 +170,79 @@ Index block_tiles(const Job& job) {
   return larger<Index>(cached_floats / tile_floats / rows, 1) * rows;
 }
 
-// Squares [first, last), no more than a block of them.
+// One block of output channels of squares [first, last), whose transformed inputs begin at
+// `inputs`.
 template <int M>
-void correlate_block(const Job& job, const float* filters, const float* zeros, Index first,
-                     Index last, const Planes& inputs, const Planes& products) {
+void multiply_block(const Job& job, const float* filter, Index block, Index first, Index last,
+                    const Planes& inputs, const Planes& products) {
   constexpr int T = M + 2;
   const Index channels = job.in.channels, count = last - first;
-  transform_tiles<Transform<M>::data, T, T>(job.in, job.images, zeros, first, last, inputs, 0);
+  const Index vectors = job.block_vectors(block), width = vectors * lanes;
+  const Index pieces = ceil_div<Index>(count, vectors == 2 ? most_rows(2) : most_rows(1));
   const Lookahead lookahead(job.in, job.out, job.out_rows * job.out_cols * job.outputs);
-  for (Index block = 0; block < job.blocks(); ++block) {
-    const Index vectors = job.block_vectors(block), width = vectors * lanes;
-    const Index pieces = ceil_div<Index>(count, vectors == 2 ? most_rows(2) : most_rows(1));
-    const float* filter = filters + block * T * T * filter_plane(channels, 2);
-    for (int xi = 0; xi < T * T; ++xi, filter += filter_plane(channels, vectors))
-      for (Index piece = 0; piece < pieces; ++piece) {
-        const Index at = count * piece / pieces;
-        const Index rows = count * (piece + 1) / pieces - at;
-        const Product multiply = vectors == 2 ? Products<2>::of(rows) : Products<1>::of(rows);
-        multiply(inputs.data + xi * inputs.plane + at * inputs.width, inputs.width, channels,
-                 filter, products.data + xi * products.plane + at * width);
-      }
-    for (Index tile = first; tile < last; ++tile) {
-      if (block == 0) lookahead.fetch<1>(tile);
-      const Square square = job.square(tile, M, block);
-      write_outputs<M>(job, square, products.data + (tile - first) * width, products.plane);
-      if (job.finishes()) finish_outputs(job, square);
+  for (int xi = 0; xi < T * T; ++xi, filter += filter_plane(channels, vectors))
+    for (Index piece = 0; piece < pieces; ++piece) {
+      const Index at = count * piece / pieces;
+      const Index rows = count * (piece + 1) / pieces - at;
+      const Product multiply = vectors == 2 ? Products<2>::of(rows) : Products<1>::of(rows);
+      multiply(inputs.data + xi * inputs.plane + at * inputs.width, inputs.width, channels,
+               filter, products.data + xi * products.plane + at * width);
     }
+  for (Index tile = first; tile < last; ++tile) {
+    if (block == 0) lookahead.fetch<1>(tile);
+    const Square square = job.square(tile, M, block);
+    write_outputs<M>(job, square, products.data + (tile - first) * width, products.plane);
+    if (job.finishes()) finish_outputs(job, square);
   }
 }
 
-template <int M, class Weight>
-void correlate(const Job& job, const Weight& weight, int threads) {
+// Few squares, many channels: the filters are the most of the work. A task takes a block of
+// output channels, so that its filters are transformed into its own cache and used once.
+template <int M>
+void correlate_by_outputs(const Job& job, const Filters& filters, const float* zeros,
+                          int threads) {
+  constexpr int T = M + 2;
+  constexpr Index grain = 4;  // squares
+  const Index channels = job.in.channels, tiles = job.in.tiles();
+  const Index width = whole_vectors(channels), plane = plane_size(tiles, width);
+  const Scratch transformed(T * T * plane);
+  const Planes inputs{transformed, plane, width};
+  parallel_ranges(threads, tiles, grain, [&](Index first, Index last) {
+    transform_tiles<Transform<M>::data, T, T>(job.in, job.images, zeros, first, last, inputs,
+                                              first);
+  });
+  parallel_for(threads, static_cast<std::size_t>(job.blocks()), [&](std::size_t task) {
+    const Index block = static_cast<Index>(task), product_plane = plane_size(tiles, 2 * lanes);
+    const Scratch filter(T * T * filter_plane(channels, 2)), products(T * T * product_plane);
+    for (Index first = 0; first < channels; first += filter_grain)
+      transform_filters<M>(job, filters, block, first, filter);
+    multiply_block<M>(job, filter, block, 0, tiles, inputs,
+                      {products, product_plane, 2 * lanes});
+  });
+  if (job.end.mean)
+    moments({job.in.images * job.out_rows * job.out_cols, job.outputs}, job.out, job.end.mean,
+            job.end.var, threads);
+}
+
+template <int M>
+void correlate(const Job& job, const Filters& filters, int threads) {
   constexpr int T = M + 2;
   const Index channels = job.in.channels, tiles = job.in.tiles();
   if (tiles == 0 || job.outputs == 0) return;
-  const Scratch filters(job.blocks() * T * T * filter_plane(channels, 2));
-  transform_filters<M>(job, weight, filters, threads);
   const Scratch zeros(channels + 1);
   std::memset(zeros, 0, static_cast<std::size_t>(channels) * sizeof(float));
+  if (job.blocks() > 1 && tiles <= job.outputs)
+    return correlate_by_outputs<M>(job, filters, zeros, threads);
+
+  const Index block_floats = T * T * filter_plane(channels, 2);
+  const Scratch transformed(job.blocks() * block_floats);
+  const Index filter_pieces = ceil_div(channels, filter_grain);
+  parallel_for(threads, job.blocks() * filter_pieces, [&](std::size_t task) {
+    const Index block = static_cast<Index>(task) / filter_pieces;
+    transform_filters<M>(job, filters, block,
+                         static_cast<Index>(task) % filter_pieces * filter_grain,
+                         transformed + block * block_floats);
+  });
 
   // A task takes whole rows of squares, cut into blocks; few squares would leave registers empty.
   constexpr Index most_tasks = 64, few_tasks = 16, least_tiles = 8;
@@ -230,11 +260,16 @@ void correlate(const Job& job, const Weight& weight, int threads) {
     const Index first = first_row * job.in.tile_cols, count = last_row * job.in.tile_cols - first;
     const Index plane = plane_size(most, width), product_plane = plane_size(most, 2 * lanes);
     const Scratch inputs(T * T * plane), products(T * T * product_plane);
-    const Index blocks = ceil_div(count, most);
-    for (Index block = 0; block < blocks; ++block)
-      correlate_block<M>(job, filters, zeros, first + count * block / blocks,
-                         first + count * (block + 1) / blocks, {inputs, plane, width},
-                         {products, product_plane, 2 * lanes});
+    const Index pieces = ceil_div(count, most);
+    for (Index piece = 0; piece < pieces; ++piece) {
+      const Index from = first + count * piece / pieces;
+      const Index to = first + count * (piece + 1) / pieces;
+      transform_tiles<Transform<M>::data, T, T>(job.in, job.images, zeros, from, to,
+                                                {inputs, plane, width}, 0);
+      for (Index block = 0; block < job.blocks(); ++block)
+        multiply_block<M>(job, transformed + block * block_floats, block, from, to,
+                          {inputs, plane, width}, {products, product_plane, 2 * lanes});
+    }
     if (!job.end.mean) return;
     const Index top = job.image_row(first_row, M), bottom = job.image_row(last_row, M);
     const Index row_pixels = job.out_cols;
@@ -256,10 +291,8 @@ void winograd_conv2d(int tile, const Convolution& c, const float* x, const float
   const Job job{grid_of(tile, c.images, c.height, c.width, c.channels, c.out_height, c.out_width,
                         c.padding_height, c.padding_width),
                 x, c.out_height, c.out_width, c.outputs, init, end, y};
-  const auto taps = [&](Index o, Index channel, int a, int b) {
-    return weight[(o * c.channels + channel) * 9 + a * 3 + b];
-  };
-  tile == 2 ? correlate<2>(job, taps, threads) : correlate<4>(job, taps, threads);
+  const Filters filters{weight, c.outputs, c.channels, 3, 3, c.channels * 9, 9, false};
+  tile == 2 ? correlate<2>(job, filters, threads) : correlate<4>(job, filters, threads);
 }
 
 // The same with the roles of x and y exchanged and the filters turned by half a turn.
@@ -268,10 +301,8 @@ void winograd_input_grad(int tile, const Convolution& c, const float* g, const f
   const Job job{grid_of(tile, c.images, c.out_height, c.out_width, c.outputs, c.height, c.width,
                         2 - c.padding_height, 2 - c.padding_width),
                 g, c.height, c.width, c.channels, nullptr, {}, dx};
-  const auto taps = [&](Index channel, Index o, int a, int b) {
-    return weight[(o * c.channels + channel) * 9 + (2 - a) * 3 + (2 - b)];
-  };
-  tile == 2 ? correlate<2>(job, taps, threads) : correlate<4>(job, taps, threads);
+  const Filters filters{weight, c.channels, c.outputs, 3, 3, 9, c.channels * 9, true};
+  tile == 2 ? correlate<2>(job, filters, threads) : correlate<4>(job, filters, threads);
 }
 
 }  // namespace chainrule::CHAINRULE_ISA
