@@ -276,9 +276,13 @@ const float* like_or_null(const ChannelsLast& x, const ChannelsLast& array) {
 
 // Room for the gradients of x, weight and bias.
 struct NormResults {
-  NormResults(const ChannelsLast& x, const Rows& rows)
+  template <class Array>
+  NormResults(const Array& x, const Rows& rows)
       : dx(like(x)), dweight(for_channels(rows)), dbias(for_channels(rows)) {}
   NormGradients data() const { return {dx.data(), dweight.data(), dbias.data()}; }
+  nb::object objects() const {
+    return nb::make_tuple(dx.object(), dweight.object(), dbias.object());
+  }
 
   New<float> dx, dweight, dbias;
 };
@@ -327,7 +331,7 @@ nb::object batch_norm_backward(const ChannelsLast& g, const ChannelsLast& x, con
   run([&] {
     active().batch_norm_backward(rows, norm, g.data(), x.data(), results.data(), threads);
   });
-  return nb::make_tuple(results.dx.object(), results.dweight.object(), results.dbias.object());
+  return results.objects();
 }
 
 nb::object batch_norm_relu_backward(const ChannelsLast& g, const ChannelsLast& x,
@@ -341,7 +345,7 @@ nb::object batch_norm_relu_backward(const ChannelsLast& g, const ChannelsLast& x
   run([&] {
     active().batch_norm_relu_backward(rows, norm, g.data(), x.data(), results.data(), threads);
   });
-  return nb::make_tuple(results.dx.object(), results.dweight.object(), results.dbias.object());
+  return results.objects();
 }
 
 nb::object batch_norm_add_relu_backward(const ChannelsLast& g, const ChannelsLast& y,
@@ -381,64 +385,78 @@ nb::object relu_bias_backward(const ChannelsLast& g, const ChannelsLast& y, int 
   return nb::make_tuple(masked.object(), dbias.object());
 }
 
-void layer_norm(const Input& x, const Input& weight, const Input& bias, float eps,
-                const Output& y, const Output& mean, const Output& var, int threads) {
+nb::object layer_norm(const Contiguous& x, const Vector& weight, const Vector& bias, float eps,
+                      int threads) {
+  if (!fit(x) || x.size() == 0) return nb::none();
+  require(x.ndim() == 2, "layer_norm: needs rows");
   const Rows rows = rows_of(x);
   const std::size_t columns = x.shape(1);
-  require(x.ndim() == 2, "layer_norm: needs rows");
-  require_like(x, y);
-  require(mean.size() == x.shape(0) && var.size() == x.shape(0), "layer_norm: mean, var of rows");
-  active().layer_norm(rows, x.data(), data_or_null(weight, columns, "layer_norm: weight and x"),
-                      data_or_null(bias, columns, "layer_norm: bias and x"), eps, y.data(),
-                      mean.data(), var.data(), threads);
+  const float* scales = data_or_null(weight, columns, "layer_norm: weight and x disagree");
+  const float* shifts = data_or_null(bias, columns, "layer_norm: bias and x disagree");
+  const New<float> y = like(x), mean = in_c_order({x.shape(0)}), var = in_c_order({x.shape(0)});
+  run([&] {
+    active().layer_norm(rows, x.data(), scales, shifts, eps, y.data(), mean.data(), var.data(),
+                        threads);
+  });
+  return nb::make_tuple(y.object(), mean.object(), var.object());
 }
 
-void layer_norm_backward(const Input& g, const Input& x, const Input& weight, const Input& mean, const Input& var,
-                         float eps, const Output& dx, const Output& dweight, const Output& dbias, int threads) {
-  const Rows rows = rows_of(x);
+nb::object layer_norm_backward(const Contiguous& g, const Contiguous& x, const Vector& weight,
+                               const Vector& mean, const Vector& var, float eps, int threads) {
+  if (!fit(g, x) || x.size() == 0) return nb::none();
   require(x.ndim() == 2, "layer_norm: needs rows");
-  require_like(x, g, dx);
-  require_vectors(rows, dweight, dbias);
+  require_like(x, g);
   require(mean.size() == x.shape(0) && var.size() == x.shape(0), "layer_norm: mean, var of rows");
-  active().layer_norm_backward(rows, g.data(), x.data(),
-                               data_or_null(weight, x.shape(1), "layer_norm: weight and x"),
-                               mean.data(), var.data(), eps,
-                               {dx.data(), dweight.data(), dbias.data()}, threads);
+  const Rows rows = rows_of(x);
+  const float* scales = data_or_null(weight, x.shape(1), "layer_norm: weight and x disagree");
+  const NormResults results(x, rows);
+  run([&] {
+    active().layer_norm_backward(rows, g.data(), x.data(), scales, mean.data(), var.data(), eps,
+                                 results.data(), threads);
+  });
+  return results.objects();
 }
 
-// x is (N, *, C); mean, and var like it, (N, groups).
-template <class Statistic>
-Groups groups_of(const Input& x, const Statistic& mean, const Statistic& var) {
+Groups groups_of(const ChannelsLast& x, std::size_t groups) {
   const Rows rows = rows_of(x);
-  require(mean.ndim() == 2 && mean.shape(0) == x.shape(0) && mean.shape(1) > 0 &&
-              x.shape(x.ndim() - 1) % mean.shape(1) == 0 && same_shape(mean, var),
-          "group_norm: mean and var need a value for each group of channels of each image");
+  require(groups > 0 && x.shape(x.ndim() - 1) % groups == 0,
+          "group_norm: channels do not divide into groups");
   const auto images = static_cast<std::ptrdiff_t>(x.shape(0));
   return {images, images ? rows.rows / images : 0, rows.channels,
-          static_cast<std::ptrdiff_t>(mean.shape(1))};
+          static_cast<std::ptrdiff_t>(groups)};
 }
 
-void group_norm(const Input& x, const Input& weight, const Input& bias, float eps,
-                const Output& y, const Output& mean, const Output& var, int threads) {
-  const Groups groups = groups_of(x, mean, var);
+nb::object group_norm(const ChannelsLast& x, std::size_t count, const Vector& weight,
+                      const Vector& bias, float eps, int threads) {
+  if (!fit(x) || x.size() == 0) return nb::none();
+  const Groups groups = groups_of(x, count);
   const auto channels = static_cast<std::size_t>(groups.channels);
-  require_like(x, y);
-  active().group_norm(groups, x.data(),
-                      data_or_null(weight, channels, "group_norm: weight and x disagree"),
-                      data_or_null(bias, channels, "group_norm: bias and x disagree"), eps,
-                      y.data(), mean.data(), var.data(), threads);
+  const float* scales = data_or_null(weight, channels, "group_norm: weight and x disagree");
+  const float* shifts = data_or_null(bias, channels, "group_norm: bias and x disagree");
+  const New<float> y = like(x), mean = in_c_order({x.shape(0), count}),
+                   var = in_c_order({x.shape(0), count});
+  run([&] {
+    active().group_norm(groups, x.data(), scales, shifts, eps, y.data(), mean.data(), var.data(),
+                        threads);
+  });
+  return nb::make_tuple(y.object(), mean.object(), var.object());
 }
 
-void group_norm_backward(const Input& g, const Input& x, const Input& weight, const Input& mean, const Input& var,
-                         float eps, const Output& dx, const Output& dweight, const Output& dbias, int threads) {
-  const Groups groups = groups_of(x, mean, var);
+nb::object group_norm_backward(const ChannelsLast& g, const ChannelsLast& x, const Vector& weight,
+                               const Vector& mean, const Vector& var, float eps, int threads) {
+  if (!fit(g, x) || x.size() == 0) return nb::none();
+  require_like(x, g);
+  require(mean.ndim() == 2 && mean.shape(0) == x.shape(0) && same_shape(mean, var),
+          "group_norm: mean and var need a value for each group of channels of each image");
+  const Groups groups = groups_of(x, mean.shape(1));
   const auto channels = static_cast<std::size_t>(groups.channels);
-  require_like(x, g, dx);
-  require_vectors(rows_of(x), dweight, dbias);
-  active().group_norm_backward(groups, g.data(), x.data(),
-                               data_or_null(weight, channels, "group_norm: weight and x disagree"),
-                               mean.data(), var.data(), eps,
-                               {dx.data(), dweight.data(), dbias.data()}, threads);
+  const float* scales = data_or_null(weight, channels, "group_norm: weight and x disagree");
+  const NormResults results(x, rows_of(x));
+  run([&] {
+    active().group_norm_backward(groups, g.data(), x.data(), scales, mean.data(), var.data(), eps,
+                                 results.data(), threads);
+  });
+  return results.objects();
 }
 
 using Taps = Array<const std::uint8_t, As::channels_last>;
@@ -533,7 +551,8 @@ void softmax(const Input& x, const Output& y, bool logarithm, int threads) {
                                                         threads);
 }
 
-void softmax_backward(const Input& g, const Input& y, const Output& dx, bool logarithm, int threads) {
+void softmax_backward(const Input& g, const Input& y, const Output& dx, bool logarithm,
+                      int threads) {
   const auto [rows, classes] = rows_of_classes(g, dx);
   require(y.size() == g.size(), "softmax_backward: sizes differ");
   (logarithm ? active().log_softmax_backward : active().softmax_backward)(
@@ -548,30 +567,34 @@ Rows rows_of_scores(const Input& scores, const Target& target, const Vector& vec
                     const Output& out) {
   require(scores.ndim() == 2, "loss: scores need two axes");
   const Rows sizes = rows_of_classes(scores, out);
-  require(target.ndim() == 1 && target.shape(0) == scores.shape(0) && vector.size() == scores.shape(0),
+  require(target.ndim() == 1 && target.shape(0) == scores.shape(0) &&
+              vector.size() == scores.shape(0),
           "loss: shapes disagree");
   for (std::size_t i = 0; i < target.shape(0); ++i)
-    require(0 <= target.data()[i] && target.data()[i] < sizes.channels, "loss: a target is no class");
+    require(0 <= target.data()[i] && target.data()[i] < sizes.channels,
+            "loss: a target is no class");
   return sizes;
 }
 
-void cross_entropy(const Input& logits, const Target& target, const Output& loss, const Output& log_probs, int threads) {
+void cross_entropy(const Input& logits, const Target& target, const Output& loss,
+                   const Output& log_probs, int threads) {
   const auto [rows, classes] = rows_of_scores(logits, target, loss, log_probs);
   active().cross_entropy(logits.data(), target.data(), loss.data(), log_probs.data(), rows,
                          classes, threads);
 }
 
-void cross_entropy_backward(const Input& g, const Input& log_probs, const Target& target, const Output& dlogits,
-                            int threads) {
+void cross_entropy_backward(const Input& g, const Input& log_probs, const Target& target,
+                            const Output& dlogits, int threads) {
   const auto [rows, classes] = rows_of_scores(log_probs, target, g, dlogits);
   active().cross_entropy_backward(g.data(), log_probs.data(), target.data(), dlogits.data(), rows,
                                   classes, threads);
 }
 
-void multi_margin_loss(const Input& scores, const Target& target, bool squared, float margin, const Output& loss,
-                       int threads) {
+void multi_margin_loss(const Input& scores, const Target& target, bool squared, float margin,
+                       const Output& loss, int threads) {
   require(scores.ndim() == 2 && scores.shape(1) > 0 && scores.shape(1) <= INT32_MAX &&
-              target.ndim() == 1 && target.shape(0) == scores.shape(0) && loss.size() == scores.shape(0),
+              target.ndim() == 1 && target.shape(0) == scores.shape(0) &&
+              loss.size() == scores.shape(0),
           "loss: shapes disagree");
   for (std::size_t i = 0; i < target.shape(0); ++i)
     require(0 <= target.data()[i] && target.data()[i] < static_cast<std::int64_t>(scores.shape(1)),
@@ -580,56 +603,62 @@ void multi_margin_loss(const Input& scores, const Target& target, bool squared, 
                              scores.shape(0), scores.shape(1), threads);
 }
 
-void multi_margin_loss_backward(const Input& g, const Input& scores, const Target& target, bool squared, float margin,
-                                const Output& dscores, int threads) {
+void multi_margin_loss_backward(const Input& g, const Input& scores, const Target& target,
+                                bool squared, float margin, const Output& dscores, int threads) {
   const auto [rows, classes] = rows_of_scores(scores, target, g, dscores);
   active().multi_margin_loss_backward(g.data(), scores.data(), target.data(), squared, margin,
                                       dscores.data(), rows, classes, threads);
 }
 
-void dropout(const Input& x, const Output& y, std::uint32_t threshold, float scale, std::uint64_t key,
-             int threads) {
+void dropout(const Input& x, const Output& y, std::uint32_t threshold, float scale,
+             std::uint64_t key, int threads) {
   require(x.size() == y.size(), "dropout: x and y differ in size");
   active().dropout(x.data(), y.data(), y.size(), threshold, scale, key, threads);
 }
 
 using Edges = Array<const std::int64_t, As::exact>;
 
-// images is (N, H, W, C), means (N, OH, OW, C); one pair of edges for each row or column of means.
-template <class From, class Means>
-Images mean_sizes(const From& images, const Means& means) {
-  require(images.ndim() == 4 && means.ndim() == 4 && images.shape(0) == means.shape(0) &&
-              images.shape(3) == means.shape(3),
-          "mean_pool: shapes disagree");
-  const auto size = [&](int axis) { return static_cast<std::ptrdiff_t>(images.shape(axis)); };
-  return {.count = size(0), .channels = size(3), .height = size(1), .width = size(2)};
+Images images_of(const Shape& images) {
+  const auto size = [](std::size_t n) { return static_cast<std::ptrdiff_t>(n); };
+  return {.count = size(images[0]), .channels = size(images[3]), .height = size(images[1]),
+          .width = size(images[2])};
 }
 
+// One pair of edges, and one divisor, for each row or column of means.
 Bins bins_of(const Edges& edges, const Input& divisors, std::ptrdiff_t size, std::size_t count) {
   require(edges.ndim() == 2 && edges.shape(0) == count && edges.shape(1) == 2 &&
               divisors.size() == count,
           "mean_pool: shapes disagree");
-  for (std::size_t i = 0; i < count; ++i)
-    require(0 <= edges.data()[2 * i] && edges.data()[2 * i] <= edges.data()[2 * i + 1] && edges.data()[2 * i + 1] <= size,
+  for (const std::int64_t* edge = edges.data(); edge != edges.data() + 2 * count; edge += 2)
+    require(0 <= edge[0] && edge[0] <= edge[1] && edge[1] <= size,
             "mean_pool: a bin lies outside the image");
   return {.count = static_cast<std::ptrdiff_t>(count), .edges = edges.data(),
           .divisors = divisors.data()};
 }
 
-void mean_pool(const Input& x, const Output& y, const Edges& rows, const Input& row_divisors, const Edges& cols, const Input& col_divisors,
-               int threads) {
-  const Images images = mean_sizes(x, y);
-  const Bins row_bins = bins_of(rows, row_divisors, images.height, y.shape(1));
-  const Bins col_bins = bins_of(cols, col_divisors, images.width, y.shape(2));
-  active().mean_pool(images, row_bins, col_bins, x.data(), y.data(), threads);
+nb::object mean_pool(const ChannelsLast& x, const Edges& rows, const Input& row_divisors,
+                     const Edges& cols, const Input& col_divisors, int threads) {
+  if (!fit(x)) return nb::none();
+  const Images from = images_of(shape_of(x));
+  const Bins row_bins = bins_of(rows, row_divisors, from.height, rows.shape(0));
+  const Bins col_bins = bins_of(cols, col_divisors, from.width, cols.shape(0));
+  const New<float> y = images(x.shape(0), rows.shape(0), cols.shape(0), x.shape(3));
+  run([&] { active().mean_pool(from, row_bins, col_bins, x.data(), y.data(), threads); });
+  return y.object();
 }
 
-void mean_pool_backward(const Input& g, const Output& dx, const Edges& rows, const Input& row_divisors, const Edges& cols,
-                        const Input& col_divisors, int threads) {
-  const Images images = mean_sizes(dx, g);
-  const Bins row_bins = bins_of(rows, row_divisors, images.height, g.shape(1));
-  const Bins col_bins = bins_of(cols, col_divisors, images.width, g.shape(2));
-  active().mean_pool_backward(images, row_bins, col_bins, g.data(), dx.data(), threads);
+nb::object mean_pool_backward(const ChannelsLast& g, const Shape& x_shape, const Edges& rows,
+                              const Input& row_divisors, const Edges& cols,
+                              const Input& col_divisors, int threads) {
+  if (!fit(g)) return nb::none();
+  const Shape x = in_memory(x_shape), means = shape_of(g);
+  require(x[0] == means[0] && x[3] == means[3], "mean_pool: shapes disagree");
+  const Images from = images_of(x);
+  const Bins row_bins = bins_of(rows, row_divisors, from.height, means[1]);
+  const Bins col_bins = bins_of(cols, col_divisors, from.width, means[2]);
+  const New<float> dx = images(x[0], x[1], x[2], x[3]);
+  run([&] { active().mean_pool_backward(from, row_bins, col_bins, g.data(), dx.data(), threads); });
+  return dx.object();
 }
 
 // The memory of arrays, borrowed for the time of a call without an object for each of them: an
@@ -828,20 +857,14 @@ NB_MODULE(_native, m) {
         "weight"_a.none(), "mean"_a, "var"_a, "eps"_a, "threads"_a);
   m.def("channel_sum", &channel_sum, "g"_a, "threads"_a);
   m.def("relu_bias_backward", &relu_bias_backward, "g"_a, "y"_a, "threads"_a);
-  m.def("layer_norm", &layer_norm, "x"_a, "weight"_a.none(),
-        "bias"_a.none(), "eps"_a, "y"_a, "mean"_a,
-        "var"_a, "threads"_a, ReleaseGil());
-  m.def("layer_norm_backward", &layer_norm_backward, "g"_a, "x"_a,
-        "weight"_a.none(), "mean"_a, "var"_a, "eps"_a,
-        "dx"_a, "dweight"_a, "dbias"_a, "threads"_a,
-        ReleaseGil());
-  m.def("group_norm", &group_norm, "x"_a, "weight"_a.none(),
-        "bias"_a.none(), "eps"_a, "y"_a, "mean"_a,
-        "var"_a, "threads"_a, ReleaseGil());
-  m.def("group_norm_backward", &group_norm_backward, "g"_a, "x"_a,
-        "weight"_a.none(), "mean"_a, "var"_a, "eps"_a,
-        "dx"_a, "dweight"_a, "dbias"_a, "threads"_a,
-        ReleaseGil());
+  m.def("layer_norm", &layer_norm, "x"_a, "weight"_a.none(), "bias"_a.none(), "eps"_a,
+        "threads"_a);
+  m.def("layer_norm_backward", &layer_norm_backward, "g"_a, "x"_a, "weight"_a.none(), "mean"_a,
+        "var"_a, "eps"_a, "threads"_a);
+  m.def("group_norm", &group_norm, "x"_a, "groups"_a, "weight"_a.none(), "bias"_a.none(),
+        "eps"_a, "threads"_a);
+  m.def("group_norm_backward", &group_norm_backward, "g"_a, "x"_a, "weight"_a.none(), "mean"_a,
+        "var"_a, "eps"_a, "threads"_a);
   m.def("max_pool2d", &max_pool2d, "x"_a, "kernel"_a, "stride"_a, "padding"_a, "dilation"_a,
         "ceil_mode"_a, "threads"_a);
   m.def("max_pool2d_backward", &max_pool2d_backward, "g"_a, "index"_a, "x_shape"_a, "kernel"_a,
@@ -864,12 +887,10 @@ NB_MODULE(_native, m) {
         "dscores"_a, "threads"_a, ReleaseGil());
   m.def("dropout", &dropout, "x"_a, "y"_a, "threshold"_a, "scale"_a,
         "key"_a, "threads"_a, ReleaseGil());
-  m.def("mean_pool", &mean_pool, "x"_a, "y"_a, "rows"_a,
-        "row_divisors"_a, "cols"_a, "col_divisors"_a,
-        "threads"_a, ReleaseGil());
-  m.def("mean_pool_backward", &mean_pool_backward, "g"_a, "dx"_a,
-        "rows"_a, "row_divisors"_a, "cols"_a,
-        "col_divisors"_a, "threads"_a, ReleaseGil());
+  m.def("mean_pool", &mean_pool, "x"_a, "rows"_a, "row_divisors"_a, "cols"_a, "col_divisors"_a,
+        "threads"_a);
+  m.def("mean_pool_backward", &mean_pool_backward, "g"_a, "x_shape"_a, "rows"_a,
+        "row_divisors"_a, "cols"_a, "col_divisors"_a, "threads"_a);
   m.def("sgd_step", &sgd_step, "weights"_a, "grads"_a, "buffers"_a.none(), "lr"_a, "momentum"_a,
         "dampening"_a, "weight_decay"_a, "nesterov"_a, "maximize"_a, "threads"_a);
   m.def("adam_step", &adam_step, "weights"_a, "grads"_a, "means"_a, "squares"_a,

@@ -243,6 +243,11 @@ def test_native_refuses_shapes_that_disagree():
             lambda: kernels.scale_shift(x, four, three),
             lambda: kernels.batch_norm_backward(y, x, None, four, four, 1e-5),
             lambda: kernels.relu_bias_backward(y, x),
+            lambda: kernels.layer_norm(ones(2, 4), three, None, 1e-5),
+            lambda: kernels.layer_norm_backward(ones(2, 4), ones(2, 3), None, three, three, 1e-5),
+            lambda: kernels.group_norm(x, 2, three, None, 1e-5),
+            lambda: kernels.group_norm_backward(y, x, None, ones(1, 2), ones(1, 2), 1e-5),
+            lambda: kernels.adaptive_avg_pool2d_backward(ones(2, 4, 1, 1), (1, 4, 5, 5)),
             lambda: kernels.max_pool2d_backward(
                 y, np.zeros((1, 6, 3, 2), np.uint8), x.shape, (3, 3), (1, 1), (0, 0), (1, 1)
             ),
@@ -262,10 +267,10 @@ def test_native_refuses_labels_that_are_no_class_and_bins_outside_the_image():
             kernels.multi_margin_loss(scores, target, 1, 1.0)
     from chainrule.kernels import _native
 
-    x, y = np.zeros((1, 4, 4, 1), np.float32), np.zeros((1, 1, 1, 1), np.float32)
+    x = np.zeros((1, 1, 4, 4), np.float32)
     inside, beyond, one = np.array([[0, 4]]), np.array([[0, 5]]), np.ones(1, np.float32)
     with pytest.raises(ValueError, match="outside the image"):
-        _native.mean_pool(x, y, inside, one, beyond, one, 1)
+        _native.mean_pool(x, inside, one, beyond, one, 1)
 
 
 @needs_native

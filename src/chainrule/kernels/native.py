@@ -89,7 +89,6 @@ __all__ = [
 ISA_VARIABLE = "CHAINRULE_ISA"
 WINOGRAD_VARIABLE = "CHAINRULE_WINOGRAD"
 WINOGRAD = {"off": 0, "2": 2, "4": 4}  # setting: most outputs of a square along each axis
-CHANNELS_LAST = (0, 2, 3, 1)
 FLOAT32 = np.dtype(np.float32)
 NO_EPILOGUE = Epilogue()
 
@@ -342,13 +341,8 @@ def relu_bias_backward(g: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.nda
 def layer_norm(
     x: np.ndarray, weight: np.ndarray | None, bias: np.ndarray | None, eps: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    if not _are_float32(x) or x.size == 0:
-        return reference.layer_norm(x, weight, bias, eps)
-    x = np.ascontiguousarray(x)
-    y = _native.empty(x.shape)
-    mean, var = np.empty((2, len(x)), np.float32)
-    _native.layer_norm(x, _vector(weight), _vector(bias), eps, y, mean, var, get_num_threads())
-    return y, mean, var
+    found = _native.layer_norm(x, weight, bias, eps, get_num_threads())
+    return reference.layer_norm(x, weight, bias, eps) if found is None else found
 
 
 def layer_norm_backward(
@@ -359,25 +353,15 @@ def layer_norm_backward(
     var: np.ndarray,
     eps: float,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    if not _are_float32(g, x) or x.size == 0:
-        return reference.layer_norm_backward(g, x, weight, mean, var, eps)
-    g, x = np.ascontiguousarray(g), np.ascontiguousarray(x)
-    gradients = _norm_gradients(x)
-    vectors = (_vector(weight), _vector(mean), _vector(var))
-    _native.layer_norm_backward(g, x, *vectors, eps, *gradients, get_num_threads())
-    return gradients
+    found = _native.layer_norm_backward(g, x, weight, mean, var, eps, get_num_threads())
+    return reference.layer_norm_backward(g, x, weight, mean, var, eps) if found is None else found
 
 
 def group_norm(
     x: np.ndarray, groups: int, weight: np.ndarray | None, bias: np.ndarray | None, eps: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    if not _are_float32(x) or x.size == 0:
-        return reference.group_norm(x, groups, weight, bias, eps)
-    rows = _rows(x)
-    y = _native.empty(rows.shape)
-    mean, var = np.empty((2, len(x), groups), np.float32)
-    _native.group_norm(rows, _vector(weight), _vector(bias), eps, y, mean, var, get_num_threads())
-    return _channels_second(y), mean, var
+    found = _native.group_norm(x, groups, weight, bias, eps, get_num_threads())
+    return reference.group_norm(x, groups, weight, bias, eps) if found is None else found
 
 
 def group_norm_backward(
@@ -388,14 +372,8 @@ def group_norm_backward(
     var: np.ndarray,
     eps: float,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    if not _are_float32(g, x) or x.size == 0:
-        return reference.group_norm_backward(g, x, weight, mean, var, eps)
-    rows = _rows(x)
-    dx, dweight, dbias = _norm_gradients(rows)
-    vectors = (_vector(weight), _vector(mean), _vector(var))
-    results = (dx, dweight, dbias)
-    _native.group_norm_backward(_rows(g), rows, *vectors, eps, *results, get_num_threads())
-    return _channels_second(dx), dweight, dbias
+    found = _native.group_norm_backward(g, x, weight, mean, var, eps, get_num_threads())
+    return reference.group_norm_backward(g, x, weight, mean, var, eps) if found is None else found
 
 
 def max_pool2d(
@@ -591,17 +569,13 @@ def _adaptive_bins(size: int, output_size: int) -> Bins:
 
 
 def _mean_pool(x: np.ndarray, rows: Bins, cols: Bins) -> np.ndarray:
-    y = _native.empty((x.shape[0], len(rows[0]), len(cols[0]), x.shape[1]))
-    _native.mean_pool(_channels_last(x), y, *rows, *cols, get_num_threads())
-    return y.transpose(0, 3, 1, 2)
+    return _native.mean_pool(x, *rows, *cols, get_num_threads())
 
 
 def _mean_pool_backward(
     g: np.ndarray, x_shape: tuple[int, ...], rows: Bins, cols: Bins
 ) -> np.ndarray:
-    dx = _native.empty((x_shape[0], x_shape[2], x_shape[3], x_shape[1]))
-    _native.mean_pool_backward(_channels_last(g), dx, *rows, *cols, get_num_threads())
-    return dx.transpose(0, 3, 1, 2)
+    return _native.mean_pool_backward(g, x_shape, *rows, *cols, get_num_threads())
 
 
 def sgd_step(
@@ -635,32 +609,3 @@ def _items(lists: tuple[Any, ...], places: list[int]) -> list[Any]:
 
 def _are_float32(*arrays: np.ndarray) -> bool:
     return all([array.dtype == FLOAT32 for array in arrays])  # a list: faster than a generator
-
-
-def _channels_last(x: np.ndarray) -> np.ndarray:
-    """(N, C, H, W) -> (N, H, W, C), contiguous; a copy only where memory is not so already."""
-    return np.ascontiguousarray(x.transpose(CHANNELS_LAST))
-
-
-def _rows(x: np.ndarray) -> np.ndarray:
-    """(N, C, *) -> (N, *, C), contiguous; a copy only where memory is not so already."""
-    if x.ndim == 4:
-        return _channels_last(x)
-    return np.ascontiguousarray(x if x.ndim == 2 else np.moveaxis(x, 1, -1))
-
-
-def _channels_second(y: np.ndarray) -> np.ndarray:
-    """Undo _rows."""
-    if y.ndim == 4:
-        return y.transpose(0, 3, 1, 2)
-    return y if y.ndim == 2 else np.moveaxis(y, -1, 1)
-
-
-def _norm_gradients(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Room for dx (like rows), dweight and dbias."""
-    dweight, dbias = np.empty((2, rows.shape[-1]), np.float32)
-    return _native.empty(rows.shape), dweight, dbias
-
-
-def _vector(values: np.ndarray | None) -> np.ndarray | None:
-    return None if values is None else np.ascontiguousarray(values, np.float32)
