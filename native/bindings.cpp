@@ -321,6 +321,21 @@ nb::object scale_shift(const ChannelsLast& x, const Contiguous& scale, const Con
   return y.object();
 }
 
+nb::object scale_and_shift(const Contiguous& mean, const Contiguous& var, const Contiguous& weight,
+                           const Contiguous& bias, float eps) {
+  if (!fit(mean, var, weight, bias)) return nb::none();
+  const std::size_t channels = mean.size();
+  require(mean.ndim() == 1 && same_shape(mean, var), "norm: mean and var disagree");
+  const Normalisation norm{mean.data(), var.data(),
+                           data_or_null(weight, channels, "norm: weight and mean disagree"),
+                           data_or_null(bias, channels, "norm: bias and mean disagree"), eps};
+  const New<float> scale = in_c_order({channels}), shift = in_c_order({channels}),
+                   inverse = in_c_order({channels});
+  active().scale_and_shift(norm, static_cast<std::ptrdiff_t>(channels), scale.data(),
+                           shift.data(), inverse.data());
+  return nb::make_tuple(scale.object(), shift.object(), inverse.object());
+}
+
 nb::object batch_norm_backward(const ChannelsLast& g, const ChannelsLast& x, const Vector& weight,
                                const Vector& mean, const Vector& var, float eps, int threads) {
   if (!fit(g, x) || x.size() == 0) return nb::none();
@@ -849,6 +864,8 @@ NB_MODULE(_native, m) {
         "eps"_a, "add"_a.none(), "relu"_a, "threads"_a);
   m.def("scale_shift", &scale_shift, "x"_a, "scale"_a, "shift"_a, "add"_a.none(), "relu"_a,
         "threads"_a);
+  m.def("scale_and_shift", &scale_and_shift, "mean"_a, "var"_a, "weight"_a.none(),
+        "bias"_a.none(), "eps"_a);
   m.def("batch_norm_backward", &batch_norm_backward, "g"_a, "x"_a, "weight"_a.none(), "mean"_a,
         "var"_a, "eps"_a, "threads"_a);
   m.def("batch_norm_relu_backward", &batch_norm_relu_backward, "g"_a, "x"_a, "weight"_a.none(),

@@ -150,6 +150,8 @@ struct Kernels {
                     float* y, int threads);
   void (*scale_shift)(const Rows&, const float* x, const float* scale, const float* shift,
                       const float* add, bool relu, float* y, int threads);
+  void (*scale_and_shift)(const Normalisation&, std::ptrdiff_t channels, float* scale, float* shift,
+                          float* inverse);
   void (*batch_norm_backward)(const Rows&, const Normalisation&, const float* g, const float* x,
                               const NormGradients&, int threads);
   void (*batch_norm_relu_backward)(const Rows&, const Normalisation&, const float* g,

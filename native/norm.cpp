@@ -171,6 +171,16 @@ void scale_shift(const Rows& size, const float* x, const float* scale, const flo
   map_affine(size, {vectors[0], vectors[1], vectors[2]}, x, add, relu, y, threads);
 }
 
+void scale_and_shift(const Normalisation& norm, Index channels, float* scale, float* shift,
+                     float* inverse) {
+  for (Index c = 0; c < channels; ++c) {
+    inverse[c] = static_cast<float>(inverse_std(norm.var[c], norm.eps));
+    scale[c] = static_cast<float>(scale_of(norm, c));
+    const double level = static_cast<double>(norm.mean[c]) * scale[c];
+    shift[c] = static_cast<float>((norm.bias ? norm.bias[c] : 0.0) - level);
+  }
+}
+
 void batch_norm_backward(const Rows& size, const Normalisation& norm, const float* g,
                          const float* x, const NormGradients& to, int threads) {
   Repeated vectors(size.channels, 3);

@@ -8,6 +8,8 @@ void normalise(const Rows& size, const Normalisation& norm, const float* x, cons
                bool relu, float* y, int threads);
 void scale_shift(const Rows& size, const float* x, const float* scale, const float* shift,
                  const float* add, bool relu, float* y, int threads);
+void scale_and_shift(const Normalisation& norm, std::ptrdiff_t channels, float* scale, float* shift,
+                     float* inverse);
 void batch_norm_backward(const Rows& size, const Normalisation& norm, const float* g,
                          const float* x, const NormGradients& to, int threads);
 void batch_norm_relu_backward(const Rows& size, const Normalisation& norm, const float* g,

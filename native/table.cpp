@@ -32,6 +32,7 @@ const Kernels kernels = {
     .moments = moments,
     .normalise = normalise,
     .scale_shift = scale_shift,
+    .scale_and_shift = scale_and_shift,
     .batch_norm_backward = batch_norm_backward,
     .batch_norm_relu_backward = batch_norm_relu_backward,
     .batch_norm_add_relu_backward = batch_norm_add_relu_backward,

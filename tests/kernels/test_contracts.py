@@ -465,6 +465,13 @@ def norm_cases(x: tuple[int, ...], affine: bool) -> Iterator[Case]:
             ),
         )  # fmt: skip
     yield Case(
+        "scale_and_shift",
+        label,
+        lambda rng: (
+            rng.normal(size=x[1]), rng.uniform(0.1, 9, size=x[1]), *vectors(rng, 2), eps,
+        ),
+    )  # fmt: skip
+    yield Case(
         "batch_norm_backward",
         label,
         lambda rng: (rng.normal(size=x), images(rng), *vectors(rng, 1), mean, var, eps),
@@ -616,6 +623,11 @@ def torch_answer(torch: Any, name: str, a: Arguments) -> Any:
     if name == "moments":
         variance, mean = torch.var_mean(a[0], (0, *range(2, a[0].ndim)), correction=0)
         return mean, variance
+    if name == "scale_and_shift":
+        mean, var, weight, bias, eps = a
+        at = torch.stack([torch.zeros_like(mean), torch.ones_like(mean)])
+        shift, sum_of_both = functional.batch_norm(at, mean, var, weight, bias, eps=eps)
+        return sum_of_both - shift, shift, (var + eps).rsqrt()
     if name == "normalise":
         x, mean, var, weight, bias, eps, add, relu = a
         y = functional.batch_norm(x, mean, var, weight, bias, eps=eps)

@@ -31,12 +31,7 @@ from chainrule.ops.activation import relu
 from chainrule.ops.conv import conv2d_op, conv2d_shape
 from chainrule.ops.elementwise import add
 from chainrule.ops.linalg import check_linear, linear
-from chainrule.ops.norm import (
-    batch_norm_inference,
-    batch_norm_training,
-    batch_norm_vjp,
-    scale_and_shift,
-)
+from chainrule.ops.norm import batch_norm_inference, batch_norm_training, batch_norm_vjp
 from chainrule.ops.op import Op, Recorded
 
 VARIABLE = "CHAINRULE_FUSION"
@@ -174,7 +169,7 @@ def _batch_norm(op: Op, values: Sequence[Any], wanted: Sequence[int]) -> Result:
 
 def _batch_norm_inference(op: Op, values: Sequence[Any], wanted: Sequence[int]) -> Result:
     x, weight, bias, mean, var, eps = values
-    scale, shift, inverse = scale_and_shift(weight, bias, mean, var, eps)
+    scale, shift, inverse = kernels.scale_and_shift(mean, var, weight, bias, eps)
     if x.dtype not in FLOATS or not x.dtype == scale.dtype == shift.dtype:
         return _now(op, values)
     kept = (mean.copy(), inverse) if wanted else None

@@ -333,6 +333,21 @@ def batch_norm_add_relu_backward(
     return *batch_norm_backward(masked, x, weight, mean, var, eps), masked
 
 
+def scale_and_shift(
+    mean: np.ndarray,
+    var: np.ndarray,
+    weight: np.ndarray | None,
+    bias: np.ndarray | None,
+    eps: float,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    scale, shift, inverse = np.zeros((3, len(mean)))
+    for c in range(len(mean)):
+        inverse[c] = 1 / math.sqrt(float(var[c]) + eps)
+        scale[c] = inverse[c] * (1.0 if weight is None else float(weight[c]))
+        shift[c] = (0.0 if bias is None else float(bias[c])) - float(mean[c]) * scale[c]
+    return scale.astype(mean.dtype), shift.astype(mean.dtype), inverse.astype(mean.dtype)
+
+
 def scale_shift(
     x: np.ndarray,
     scale: np.ndarray,

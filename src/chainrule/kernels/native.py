@@ -76,6 +76,7 @@ __all__ = [
     "relu",
     "relu_backward",
     "relu_bias_backward",
+    "scale_and_shift",
     "scale_shift",
     "sgd_step",
     "sigmoid",
@@ -280,6 +281,17 @@ def scale_shift(
 ) -> np.ndarray:
     y = _native.scale_shift(x, scale, shift, add, relu, get_num_threads())
     return reference.scale_shift(x, scale, shift, add, relu) if y is None else y
+
+
+def scale_and_shift(
+    mean: np.ndarray,
+    var: np.ndarray,
+    weight: np.ndarray | None,
+    bias: np.ndarray | None,
+    eps: float,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    found = _native.scale_and_shift(mean, var, weight, bias, eps)
+    return reference.scale_and_shift(mean, var, weight, bias, eps) if found is None else found
 
 
 def batch_norm_backward(

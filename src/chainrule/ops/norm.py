@@ -147,18 +147,8 @@ def batch_norm_inference(
     x: Array, weight: Array, bias: Array, mean: Array, var: Array, eps: float
 ) -> tuple[Array, tuple[Array, Array]]:
     """Normalise by given statistics: one scale and one shift for each channel."""
-    scale, shift, inverse = scale_and_shift(weight, bias, mean, var, eps)
+    scale, shift, inverse = kernels.scale_and_shift(mean, var, weight, bias, eps)
     return kernels.scale_shift(x, scale, shift), (mean.copy(), inverse)
-
-
-def scale_and_shift(
-    weight: Array, bias: Array, mean: Array, var: Array, eps: float
-) -> tuple[Array, Array, Array]:
-    """s and t of y = x · s + t, the inference form; and 1/σ."""
-    inverse = np.reciprocal(np.sqrt(var + eps))
-    scale = inverse if weight is None else weight * inverse
-    level = mean * scale
-    return scale, -level if bias is None else bias - level, inverse
 
 
 def _all_but_channels(x: Array) -> tuple[int, ...]:

@@ -45,6 +45,7 @@ from chainrule.kernels.reference.norm import (
     moments,
     normalise,
     relu_bias_backward,
+    scale_and_shift,
     scale_shift,
 )
 from chainrule.kernels.reference.optimizer import adam_step, sgd_step
@@ -94,6 +95,7 @@ __all__ = [
     "relu",
     "relu_backward",
     "relu_bias_backward",
+    "scale_and_shift",
     "scale_shift",
     "sgd_step",
     "sigmoid",

@@ -15,6 +15,7 @@ __all__ = [
     "moments",
     "normalise",
     "relu_bias_backward",
+    "scale_and_shift",
     "scale_shift",
 ]
 
@@ -58,6 +59,25 @@ def normalise(
     if bias is not None:
         y += _channels(bias, x)
     return finish(y, add, relu)
+
+
+@half_in_single
+def scale_and_shift(
+    mean: np.ndarray,
+    var: np.ndarray,
+    weight: np.ndarray | None,
+    bias: np.ndarray | None,
+    eps: float,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What makes one step of normalise: y = x · scale + shift; and the inverse deviation.
+
+    inverse = 1 / sqrt(var + eps), scale = inverse · weight, shift = bias - mean · scale.
+    mean, var (C,); weight, bias (C,) or None -> (scale, shift, inverse), each (C,).
+    """
+    inverse = 1 / np.sqrt(var + var.dtype.type(eps))
+    scale = inverse.copy() if weight is None else inverse * weight
+    shift = mean * -scale
+    return scale, shift if bias is None else shift + bias, inverse
 
 
 @half_in_single
