@@ -9,6 +9,9 @@
 #ifndef _WIN32
 #include <pthread.h>
 #endif
+#ifdef __linux__
+#include <sched.h>
+#endif
 
 namespace chainrule {
 namespace {
@@ -46,6 +49,25 @@ bool spin_until(Condition condition) {
   return condition();
 }
 
+#ifdef __linux__
+int current_processor() { return sched_getcpu(); }
+
+// Linux likes to wake a thread on the processor of the one who wakes it, and if others are busy
+// it leaves both there, at half the speed each. Who finds itself there goes away, once.
+void leave_processor(int processor) {
+  if (processor < 0 || current_processor() != processor) return;
+  cpu_set_t allowed;
+  if (sched_getaffinity(0, sizeof allowed, &allowed) != 0) return;
+  cpu_set_t others = allowed;
+  CPU_CLR(processor, &others);
+  if (CPU_COUNT(&others) == 0 || sched_setaffinity(0, sizeof others, &others) != 0) return;
+  sched_setaffinity(0, sizeof allowed, &allowed);
+}
+#else
+int current_processor() { return -1; }
+void leave_processor(int) {}
+#endif
+
 // A job is open while it has places: a worker takes one, joins in, and leaves when no tasks are
 // left. The one who brought the job works too, closes it, and waits for those who joined.
 class Pool {
@@ -57,6 +79,7 @@ class Pool {
     function_ = function;
     context_ = context;
     tasks_ = tasks;
+    processor_ = current_processor();
     next_.store(0, std::memory_order_relaxed);
     places_.store(helpers, std::memory_order_release);
     lead();
@@ -90,8 +113,10 @@ class Pool {
       }
       // In this order: who closes the job must not miss one who has a place.
       joined_.fetch_add(1, std::memory_order_acq_rel);
-      if (take_place())
+      if (take_place()) {
+        leave_processor(processor_);
         while (take_task()) {}
+      }
       if (joined_.fetch_sub(1, std::memory_order_acq_rel) == 1) joined_.notify_one();
     }
   }
@@ -136,6 +161,7 @@ class Pool {
   TaskFunction function_ = nullptr;
   void* context_ = nullptr;
   std::size_t tasks_ = 0;
+  int processor_ = -1;  // on which the job was brought
   Clock::duration alone_{0};  // time of late that jobs took while others slept
   Clock::time_point last_alone_{};
   // On lines of their own: workers look at places_ all the time, and all take from next_.
