@@ -38,7 +38,7 @@ const Kernels*& in_use() {
   return table;
 }
 
-Winograd winograd_in_use{2, false};
+Winograd winograd_in_use{4, false};
 
 }  // namespace
 

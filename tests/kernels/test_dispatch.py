@@ -95,7 +95,7 @@ def test_environment_chooses_the_instruction_set():
 @needs_native
 def test_environment_chooses_winograd():
     code = "from chainrule import kernels; print(kernels.describe()['winograd'])"
-    assert python(code).stdout.strip() == "2"
+    assert python(code).stdout.strip() == "4"
     assert python(code, CHAINRULE_WINOGRAD="off").stdout.strip() == "off"
     assert (
         "unknown Winograd setting '6'; choose one of off, 2, 4 (the environment variable"

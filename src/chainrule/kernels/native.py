@@ -9,7 +9,7 @@ reason, where the compiled part is absent.
 the best that the processor has is used otherwise.
 
 ``CHAINRULE_WINOGRAD=off|2|4`` says how far 3x3 convolutions may use Winograd's algorithm: not at
-all, on squares of 2x2 outputs (as without the variable), or up to 4x4, with fewer products and
+all, on squares of 2x2 outputs, or up to 4x4 (as without the variable), with fewer products and
 larger rounding errors (docs/derivations/winograd.md); where sizes say that it is faster.
 """
 
