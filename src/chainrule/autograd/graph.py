@@ -180,13 +180,12 @@ def _apply_fusing(op: Op, args: tuple[Any, ...]) -> tuple[Any, Any]:
     values = list(args)  # arrays, or the calls that will compute them
     visible = []  # those that may change and the graph would not see it
     for i, a in enumerate(args):
-        if isinstance(a, Variable):
-            if type(a) is late and a.pending.computed is None:
-                values[i] = a.pending
-            else:
-                values[i] = a.array
-                if a.version.is_visible:
-                    visible.append(a.array)
+        if type(a) is late and a.pending.computed is None:
+            values[i] = a.pending
+        elif isinstance(a, Variable):
+            values[i] = a.array
+            if a.version.is_visible:
+                visible.append(a.array)
         elif isinstance(a, np.ndarray):
             visible.append(a)
     wanted = _wanted(op, args) if grad_mode.enabled else ()
