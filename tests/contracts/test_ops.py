@@ -1,4 +1,4 @@
-"""What every op must satisfy, run over sample calls of all of them (`op_cases`)."""
+"""What every op must satisfy, run over sample calls of all of them (`cases`)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import chainrule as cr
 from chainrule import ops
 from chainrule.autograd import gradcheck, gradgradcheck
 
-from .op_cases import CASES, Case, Fixed, outputs, torch_names
+from . import cases  # noqa: F401  fills CASES
+from .case import CASES, Case, Fixed, outputs, torch_names
 
 every_case = pytest.mark.parametrize("case", CASES, ids=str)
 pytestmark = [
