@@ -80,7 +80,8 @@ def _draw_rates(axes: Axes, rows: Sequence[Row], result: Result) -> None:
             if (rate := row.gigaflops(OURS if label == OURS else row.peer or "")) is not None
         ]
         if dots:
-            axes.scatter(*zip(*dots, strict=True), color=colour, label=label, s=14, alpha=0.7)
+            rates, places = zip(*dots, strict=True)
+            axes.scatter(rates, places, color=colour, label=label, s=14, alpha=0.7)
     peaks = result.peak.get(result.machine["kernels"]["instruction_set"], {})
     if peak := peaks.get(str(result.threads)):
         axes.axvline(peak, color="black", linestyle="--", linewidth=1, label="measured peak")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from chainrule.nn import functional as F
-from chainrule.nn.functional import Reduction
+from chainrule.nn.functional.arguments import Reduction
 from chainrule.nn.module import Module
 from chainrule.tensor import Tensor
 

@@ -8,7 +8,7 @@ from chainrule.creation import empty
 from chainrule.errors import ConfigError
 from chainrule.nn import functional as F
 from chainrule.nn import init
-from chainrule.nn.functional import Size
+from chainrule.nn.functional.arguments import Size
 from chainrule.nn.module import Module
 from chainrule.nn.parameter import Parameter
 from chainrule.ops.conv import pair

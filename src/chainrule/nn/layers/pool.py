@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from chainrule.nn import functional as F
-from chainrule.nn.functional import Size
+from chainrule.nn.functional.arguments import Size
 from chainrule.nn.module import Module
 from chainrule.tensor import Tensor
 

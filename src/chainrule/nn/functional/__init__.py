@@ -1,0 +1,23 @@
+"""PyTorch's `torch.nn.functional` by name and signature, over `chainrule.ops`.
+
+Nothing is computed here; the formulas and their gradients are in `chainrule.ops`.
+``inplace`` is accepted where PyTorch has it and changes nothing: results are new tensors.
+"""
+
+import sys
+from typing import TYPE_CHECKING, NoReturn
+
+from chainrule.errors import absent_name
+from chainrule.nn.functional.activation import *
+from chainrule.nn.functional.conv import *
+from chainrule.nn.functional.dropout import *
+from chainrule.nn.functional.linear import *
+from chainrule.nn.functional.loss import *
+from chainrule.nn.functional.norm import *
+from chainrule.nn.functional.pool import *
+from chainrule.nn.functional.shape import *
+
+if not TYPE_CHECKING:  # a type checker knows what there is
+
+    def __getattr__(name: str) -> NoReturn:
+        raise absent_name(sys.modules[__name__], name)
