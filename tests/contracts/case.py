@@ -11,6 +11,8 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
+from pkgutil import iter_modules
 from types import SimpleNamespace
 from typing import Any
 
@@ -18,6 +20,7 @@ import numpy as np
 
 import chainrule as cr
 from chainrule import ops
+from chainrule.ops.op import registry
 
 
 @dataclass(frozen=True)
@@ -77,10 +80,16 @@ def outputs(result: Any) -> tuple[Any, ...]:
     return tuple(result) if isinstance(result, tuple | list) else (result,)
 
 
+def public_names() -> set[str]:
+    """What the families of `chainrule.ops` list."""
+    families = [import_module(f"{ops.__name__}.{m.name}") for m in iter_modules(ops.__path__)]
+    return {name for family in families for name in getattr(family, "__all__", ())}
+
+
 def _names() -> SimpleNamespace:
     """Public functions of `chainrule.ops`, and internal ops from the registry beside them."""
-    public = {name: getattr(ops, name) for name in ops.__all__}
-    return SimpleNamespace(**{**ops.registry, **public})
+    public = {name: getattr(ops, name) for name in public_names()}
+    return SimpleNamespace(**{**registry, **public})
 
 
 ops_and_internals = _names()

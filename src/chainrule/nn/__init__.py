@@ -4,70 +4,15 @@ import sys
 from typing import TYPE_CHECKING, NoReturn
 
 from chainrule.errors import absent_name
-from chainrule.nn import functional, init, utils
-from chainrule.nn.container import ModuleDict, ModuleList, ParameterList, Sequential
-from chainrule.nn.layers import (
-    AdaptiveAvgPool2d,
-    AvgPool2d,
-    BatchNorm1d,
-    BatchNorm2d,
-    Conv2d,
-    Dropout,
-    Flatten,
-    GroupNorm,
-    Identity,
-    LayerNorm,
-    LeakyReLU,
-    Linear,
-    LogSoftmax,
-    MaxPool2d,
-    ReLU,
-    Sigmoid,
-    Softmax,
-    Tanh,
-    Unflatten,
-)
-from chainrule.nn.loss import CrossEntropyLoss, L1Loss, MSELoss, MultiMarginLoss, NLLLoss
-from chainrule.nn.module import Module
-from chainrule.nn.parameter import Buffer, Parameter
-
-__all__ = [
-    "AdaptiveAvgPool2d",
-    "AvgPool2d",
-    "BatchNorm1d",
-    "BatchNorm2d",
-    "Buffer",
-    "Conv2d",
-    "CrossEntropyLoss",
-    "Dropout",
-    "Flatten",
-    "GroupNorm",
-    "Identity",
-    "L1Loss",
-    "LayerNorm",
-    "LeakyReLU",
-    "Linear",
-    "LogSoftmax",
-    "MSELoss",
-    "MaxPool2d",
-    "Module",
-    "ModuleDict",
-    "ModuleList",
-    "MultiMarginLoss",
-    "NLLLoss",
-    "Parameter",
-    "ParameterList",
-    "ReLU",
-    "Sequential",
-    "Sigmoid",
-    "Softmax",
-    "Tanh",
-    "Unflatten",
-    "functional",
-    "init",
-    "utils",
-]
-
+from chainrule.nn import functional as functional
+from chainrule.nn import init as init
+from chainrule.nn import utils as utils
+from chainrule.nn.container import *
+from chainrule.nn.layers import *
+from chainrule.nn.loss import *
+from chainrule.nn.module import Module as Module
+from chainrule.nn.parameter import Buffer as Buffer
+from chainrule.nn.parameter import Parameter as Parameter
 
 if not TYPE_CHECKING:  # a type checker knows what there is
 

@@ -10,6 +10,8 @@ from chainrule.nn.module import Module
 from chainrule.nn.parameter import Parameter
 from chainrule.tensor import Tensor
 
+__all__ = ["ModuleDict", "ModuleList", "ParameterList", "Sequential"]
+
 
 class _Ordered(Module):
     """Modules registered under "0", "1", ...: what Sequential and ModuleList share."""

@@ -7,6 +7,8 @@ from chainrule.nn.functional.arguments import Reduction
 from chainrule.nn.module import Module
 from chainrule.tensor import Tensor
 
+__all__ = ["CrossEntropyLoss", "L1Loss", "MSELoss", "MultiMarginLoss", "NLLLoss"]
+
 
 class _Loss(Module):
     def __init__(self, weight: Tensor | None, reduction: Reduction) -> None:

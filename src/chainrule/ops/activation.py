@@ -11,6 +11,8 @@ from chainrule.ops.elementwise import elementwise, exp, where
 from chainrule.ops.op import op
 from chainrule.ops.reduction import check_float, sum
 
+__all__ = ["leaky_relu", "log_softmax", "relu", "sigmoid", "softmax", "tanh"]
+
 Array = Any
 
 

@@ -24,6 +24,8 @@ from chainrule.ops.op import op
 from chainrule.ops.reduction import channel_sum
 from chainrule.ops.shape import pad, squeeze, unsqueeze
 
+__all__ = ["conv2d"]
+
 Array = Any
 Pair = tuple[int, int]
 

@@ -13,6 +13,8 @@ from chainrule.ops.op import op
 from chainrule.ops.reduction import check_float
 from chainrule.random import Generator, default_generator
 
+__all__ = ["dropout"]
+
 Array = Any
 
 

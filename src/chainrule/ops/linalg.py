@@ -13,6 +13,8 @@ from chainrule.ops.op import op
 from chainrule.ops.reduction import channel_sum
 from chainrule.ops.shape import flatten, squeeze, unsqueeze
 
+__all__ = ["linear", "matmul"]
+
 Array = Any
 
 

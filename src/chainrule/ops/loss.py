@@ -15,6 +15,15 @@ from chainrule.ops.op import op
 from chainrule.ops.reduction import mean, sum
 from chainrule.ops.shape import gather, getitem, reshape, squeeze, unsqueeze
 
+__all__ = [
+    "cross_entropy",
+    "l1_loss",
+    "mse_loss",
+    "multi_margin_loss",
+    "multiclass_svm_loss",
+    "nll_loss",
+]
+
 Array = Any
 Reduction = Literal["mean", "sum", "none"]
 

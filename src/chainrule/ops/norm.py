@@ -33,6 +33,8 @@ from chainrule.ops.op import op
 from chainrule.ops.reduction import channel_sum, mean, sum
 from chainrule.ops.shape import reshape
 
+__all__ = ["batch_norm", "group_norm", "layer_norm"]
+
 Array = Any
 
 

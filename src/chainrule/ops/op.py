@@ -37,6 +37,8 @@ import numpy as np
 
 from chainrule.errors import AxisError, GraphError
 
+__all__ = ["Op", "op", "registry"]
+
 registry: dict[str, Op] = {}
 """The package's own ops by name; the contract tests run over it."""
 

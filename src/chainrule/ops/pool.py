@@ -11,6 +11,8 @@ from chainrule.ops.conv import Pair, pair
 from chainrule.ops.op import op
 from chainrule.ops.shape import squeeze, unsqueeze
 
+__all__ = ["adaptive_avg_pool2d", "avg_pool2d", "max_pool2d"]
+
 Array = Any
 
 

@@ -32,6 +32,24 @@ from chainrule.ops.elementwise import (
 from chainrule.ops.op import op
 from chainrule.ops.shape import ValuesAndIndices, flip, gather, reshape, unsqueeze
 
+__all__ = [
+    "all",
+    "allclose",
+    "amax",
+    "amin",
+    "any",
+    "argmax",
+    "argmin",
+    "cumsum",
+    "equal",
+    "logsumexp",
+    "mean",
+    "norm",
+    "std",
+    "sum",
+    "var",
+]
+
 Array = Any
 Dim = int | Sequence[int] | None
 

@@ -17,6 +17,39 @@ from chainrule.ops.dtypes import promote_types
 from chainrule.ops.elementwise import cast, expand, sum_to, where
 from chainrule.ops.op import no_such_axis, op
 
+__all__ = [
+    "argsort",
+    "broadcast_to",
+    "cat",
+    "chunk",
+    "flatten",
+    "flip",
+    "gather",
+    "getitem",
+    "index_put",
+    "index_select",
+    "masked_select",
+    "narrow",
+    "nonzero",
+    "one_hot",
+    "pad",
+    "permute",
+    "reshape",
+    "scatter",
+    "scatter_add",
+    "sort",
+    "split",
+    "squeeze",
+    "stack",
+    "tile",
+    "topk",
+    "transpose",
+    "tril",
+    "triu",
+    "unbind",
+    "unsqueeze",
+]
+
 Array = Any
 
 

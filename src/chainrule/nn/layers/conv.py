@@ -14,6 +14,8 @@ from chainrule.nn.parameter import Parameter
 from chainrule.ops.conv import pair
 from chainrule.tensor import Tensor
 
+__all__ = ["Conv2d"]
+
 
 class Conv2d(Module):
     """Cross-correlate images with learnt filters: `F.conv2d`.

@@ -7,6 +7,8 @@ from chainrule.nn import functional as F
 from chainrule.nn.module import Module
 from chainrule.tensor import Tensor
 
+__all__ = ["Dropout"]
+
 
 class Dropout(Module):
     """In training, zero each element with probability p and scale the rest: `F.dropout`."""

@@ -12,6 +12,8 @@ from chainrule.nn.module import Module
 from chainrule.nn.parameter import Parameter
 from chainrule.tensor import Tensor
 
+__all__ = ["Identity", "Linear"]
+
 
 class Identity(Module):
     """y = x; takes and ignores any arguments."""

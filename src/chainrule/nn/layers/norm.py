@@ -15,6 +15,8 @@ from chainrule.nn.module import Module
 from chainrule.nn.parameter import Parameter
 from chainrule.tensor import Tensor
 
+__all__ = ["BatchNorm1d", "BatchNorm2d", "GroupNorm", "LayerNorm"]
+
 
 class _BatchNorm(Module):
     """Normalise each channel over the batch, then scale and shift: `F.batch_norm`.

@@ -9,6 +9,8 @@ from chainrule.nn.functional.arguments import Size
 from chainrule.nn.module import Module
 from chainrule.tensor import Tensor
 
+__all__ = ["AdaptiveAvgPool2d", "AvgPool2d", "MaxPool2d"]
+
 
 class MaxPool2d(Module):
     """The largest value of each window: `F.max_pool2d`. (N, C, H, W) -> (N, C, OH, OW)."""

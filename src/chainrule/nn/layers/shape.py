@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from chainrule.nn.module import Module
 from chainrule.tensor import Tensor
 
+__all__ = ["Flatten", "Unflatten"]
+
 
 class Flatten(Module):
     """Join the axes start_dim..end_dim into one: (N, C, H, W) -> (N, C·H·W) by default."""
