@@ -8,12 +8,12 @@
 
 #include "conv_lines.hpp"
 #include "conv_phase.hpp"
+#include "register_tile.hpp"
 
 namespace chainrule::CHAINRULE_ISA {
 namespace {
 
-// Pixels of a tile when a block is V vectors wide: all accumulators, V weights and one input.
-constexpr int most_pixels(int vectors) { return smaller((registers - 1 - vectors) / vectors, 16); }
+using TileSize = RegisterTile<16>;  // a row for each pixel
 
 // Steps in floats.
 struct Tile {
@@ -50,17 +50,6 @@ void run_tile(const Tile& t) {
   }
   finish(acc, t.ends);
 }
-
-using RunTile = void (*)(const Tile&);
-
-template <int Vectors, int Pixels = most_pixels(Vectors)>
-struct Tiles {
-  static RunTile of(Index pixels) {
-    if (pixels == Pixels) return run_tile<Pixels, Vectors>;
-    if constexpr (Pixels > 1) return Tiles<Vectors, Pixels - 1>::of(pixels);
-    return nullptr;
-  }
-};
 
 // The channels of both sides, and how output channels make blocks.
 struct Blocks {
@@ -133,8 +122,8 @@ void slide_row(const Job& job, const Lines& lines_, Index row, Index block, Inde
     const float* line = lines_.line(row * axis.stride + axis.first + a * axis.step, 0);
     if (line) rows[t.row_count++] = {line + in, weights + a * cols.taps * ins * job.blocks.width()};
   }
-  const bool wide = job.blocks.vectors == 2;
-  const Index tiles = ceil_div<Index>(job.out.cols, wide ? most_pixels(2) : most_pixels(1));
+  const Index vectors = job.blocks.vectors;
+  const Index tiles = ceil_div<Index>(job.out.cols, TileSize::most_rows(vectors));
   for (Index i = 0; i < tiles; ++i) {
     const Index first = job.out.cols * i / tiles;
     const Index pixels = job.out.cols * (i + 1) / tiles - first;
@@ -144,7 +133,9 @@ void slide_row(const Job& job, const Lines& lines_, Index row, Index block, Inde
               {at(job.end.scale, start), at(job.end.shift, start), at(job.end.add, to),
                job.end.relu},
               job.out.data + to, job.out.pixel_step, job.out.channels - start};
-    (wide ? Tiles<2>::of(pixels) : Tiles<1>::of(pixels))(t);
+    const auto run = TileSize::of(
+        pixels, vectors, []<int Pixels, int Vectors>() { return run_tile<Pixels, Vectors>; });
+    run(t);
   }
 }
 

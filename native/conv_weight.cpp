@@ -10,13 +10,13 @@
 #include "conv.hpp"
 #include "conv_depthwise.hpp"
 #include "conv_weight.hpp"
+#include "register_tile.hpp"
 #include "winograd.hpp"
 
 namespace chainrule::CHAINRULE_ISA {
 namespace {
 
-// Inputs of a tile when a block is V vectors wide: all accumulators, V slopes and one input.
-constexpr int most_inputs(int vectors) { return (registers - 1 - vectors) / vectors; }
+using TileSize = RegisterTile<>;  // a row for each input channel
 
 // Pixels of a block: positions in x and g that belong together.
 struct Pixels {
@@ -74,20 +74,11 @@ void add_products(const Pixels& p, const Sums& sums) {
 
 using AddProducts = void (*)(const Pixels&, const Sums&);
 
-template <int Vectors, int Inputs = most_inputs(Vectors)>
-struct Tiles {
-  static AddProducts of(Index inputs) {
-    if (inputs == Inputs) return add_products<1, Inputs, Vectors>;
-    if constexpr (Inputs > 1) return Tiles<Vectors, Inputs - 1>::of(inputs);
-    return nullptr;
-  }
-};
-
 // The tile that holds every tap of a small filter at once, so that g is read once; null if
 // there is none. First layers: 3x3 of one and of three channels, 5x5 of one.
 AddProducts whole_filter(Index rows, Index inputs) {
   if (rows == 3 && inputs == 3) return add_products<3, 3, 1>;
-  if constexpr (most_inputs(1) >= 27) {
+  if constexpr (TileSize::most_rows(1) >= 27) {
     if (rows == 3 && inputs == 9) return add_products<3, 9, 1>;
     if (rows == 5 && inputs == 5) return add_products<5, 5, 1>;
   }
@@ -96,7 +87,7 @@ AddProducts whole_filter(Index rows, Index inputs) {
 
 // A run of input values, `channels` long, against one block of output channels.
 void add_run(Pixels p, Index channels, int vectors, Sums sums) {
-  const Index tiles = ceil_div<Index>(channels, vectors == 2 ? most_inputs(2) : most_inputs(1));
+  const Index tiles = ceil_div<Index>(channels, TileSize::most_rows(vectors));
   const float* x = p.x;
   float* data = sums.data;
   for (Index t = 0; t < tiles; ++t) {
@@ -104,7 +95,9 @@ void add_run(Pixels p, Index channels, int vectors, Sums sums) {
     const Index inputs = channels * (t + 1) / tiles - first;
     p.x = x + first;
     sums.data = data + first * sums.step;
-    const AddProducts add = vectors == 2 ? Tiles<2>::of(inputs) : Tiles<1>::of(inputs);
+    const AddProducts add = TileSize::of(inputs, vectors, []<int Inputs, int Vectors>() {
+      return add_products<1, Inputs, Vectors>;
+    });
     add(p, sums);
   }
 }

@@ -11,6 +11,8 @@
 // multiplication".
 #include "linear.hpp"
 
+#include "register_tile.hpp"
+
 namespace chainrule::CHAINRULE_ISA {
 namespace {
 
@@ -127,15 +129,6 @@ void dots(const float* a, const float* const b[group], const Depth& depth, Quad 
     sums[r] = lane_sums(acc[r][0], acc[r][1], acc[r][2], acc[r][3]);
 }
 
-using Dots = void (*)(const float*, const float* const[], const Depth&, Quad[]);
-
-template <int Rows = most_dot_rows>
-Dots dots_of(Index rows) {
-  if (rows == Rows) return dots<Rows>;
-  if constexpr (Rows > 1) return dots_of<Rows - 1>(rows);
-  return nullptr;
-}
-
 // One slice of the depth of a block; the first one starts with the bias, the last one ends
 // with relu.
 void dot_slice_of(const Block& block, Index first, Index last, float* packed) {
@@ -147,7 +140,8 @@ void dot_slice_of(const Block& block, Index first, Index last, float* packed) {
     const Index rows = part_of(block.rows, t + 1, tiles) - row;
     interleave(block.a.data + row * block.a.row_step + first, block.a.row_step,
                static_cast<int>(rows), depth, packed);
-    const Dots multiply = dots_of(rows);
+    const auto multiply =
+        instance<most_dot_rows>(rows, []<int Rows>() { return dots<Rows>; });
     for (Index col = 0; col < block.cols; col += group) {
       const Index cols = smaller(group, block.cols - col);
       const float* b[group];
@@ -188,8 +182,7 @@ void dot_block(const Block& block) {
 constexpr Index panel_slice = 384;
 constexpr Index most_strip = 256;  // columns that are packed at a time
 
-// Rows of a tile when a panel of B is V vectors wide: accumulators, V of B, one of A.
-constexpr int most_rows(int vectors) { return smaller((registers - 1 - vectors) / vectors, 14); }
+using TileSize = RegisterTile<14>;
 
 struct Addend {  // row r, column j at data[r * step + j]; null is zero
   const float* data;
@@ -237,13 +230,6 @@ void tile(const Operand& a, const float* b, Index b_step, Index depth, Addend ad
 }
 
 using Tile = void (*)(const Operand&, const float*, Index, Index, Addend, bool, float*, Index);
-
-template <int Vectors, int Rows = most_rows(Vectors)>
-Tile tile_of(Index rows) {
-  if (rows == Rows) return tile<Rows, Vectors>;
-  if constexpr (Rows > 1) return tile_of<Vectors, Rows - 1>(rows);
-  return nullptr;
-}
 
 // Columns of a panel: two vectors, one where that suffices.
 Index width_at(Index col, Index cols) { return cols - col > lanes ? 2 * lanes : lanes; }
@@ -312,7 +298,8 @@ void row_of_tiles(const Block& block, const Strip& strip, const Operand& a, Inde
   const bool relu = block.relu && strip.first + strip.depth == block.depth;
   for (Index col = 0; col < strip.cols;) {
     const Index width = width_at(col, strip.cols), cols = smaller(width, strip.cols - col);
-    const Tile multiply = width == lanes ? tile_of<1>(rows) : tile_of<2>(rows);
+    const Tile multiply = TileSize::of(
+        rows, width / lanes, []<int Rows, int Vectors>() { return tile<Rows, Vectors>; });
     const float* b = strip.b.data + (strip.packed ? col * strip.depth : col);
     const Index b_step = strip.packed ? width : strip.b.row_step;
     float* out = block.c + row * block.c_step + strip.left + col;
@@ -330,7 +317,8 @@ void row_of_tiles(const Block& block, const Strip& strip, const Operand& a, Inde
 void panel_block(const Block& block) {
   const Index slices = larger<Index>(1, ceil_div(block.depth, panel_slice));
   const Index deepest = ceil_div(block.depth, slices);
-  const Index tiles = ceil_div<Index>(block.rows, most_rows(block.cols > lanes ? 2 : 1));
+  const Index most_rows = TileSize::most_rows(width_at(0, block.cols) / lanes);
+  const Index tiles = ceil_div(block.rows, most_rows);
   const bool copy_a = collides(block);
   Scratch b_packed(deepest * ceil_div(smaller(block.cols, most_strip), lanes) * lanes);
   Scratch a_packed(copy_a ? deepest * ceil_div(block.rows, tiles) : 0);
@@ -400,7 +388,8 @@ void matrix_product(const Operand& a, const Operand& b, const float* bias, bool 
                     Index rows, Index cols, Index depth, int threads) {
   if (rows == 0 || cols == 0) return;
   const bool along = a.col_step == 1 && b.row_step == 1 && depth >= lanes;
-  const Index row_unit = along ? most_dot_rows : most_rows(2), col_unit = along ? group : 2 * lanes;
+  const Index row_unit = along ? most_dot_rows : TileSize::most_rows(2);
+  const Index col_unit = along ? group : 2 * lanes;
   const Grid grid = cut_into_blocks(rows, cols, depth, row_unit, col_unit, along);
   const Index col_units = ceil_div(cols, col_unit);
   parallel_for(threads, static_cast<std::size_t>(grid.down * grid.across), [&](std::size_t task) {

@@ -9,12 +9,13 @@
 #include "conv_pack.hpp"
 #include "moments.hpp"
 #include "norm.hpp"
+#include "register_tile.hpp"
 #include "winograd_tiles.hpp"
 
 namespace chainrule::CHAINRULE_ISA {
 namespace {
 
-constexpr int most_rows(int vectors) { return smaller((registers - 1 - vectors) / vectors, 16); }
+using TileSize = RegisterTile<16>;
 
 // c (Rows, Vectors * lanes) = a (Rows, depth) b (depth, Vectors * lanes)
 template <int Rows, int Vectors>
@@ -41,17 +42,6 @@ void product(const float* a, Index a_step, Index depth, const float* b, float* c
 #pragma GCC unroll 4
     for (int v = 0; v < Vectors; ++v) store(c + (r * Vectors + v) * lanes, acc[r][v]);
 }
-
-using Product = void (*)(const float*, Index, Index, const float*, float*);
-
-template <int Vectors, int Rows = most_rows(Vectors)>
-struct Products {
-  static Product of(Index rows) {
-    if (rows == Rows) return product<Rows, Vectors>;
-    if constexpr (Rows > 1) return Products<Vectors, Rows - 1>::of(rows);
-    return nullptr;
-  }
-};
 
 // The square of outputs that a tile of the grid has, and one block of its channels.
 struct Square {
@@ -165,7 +155,8 @@ void finish_outputs(const Job& job, const Square& square) {
 // Squares that are worked on together: their transforms stay in the second cache.
 template <int M>
 Index block_tiles(const Job& job) {
-  constexpr Index T = M + 2, rows = most_rows(2), cached_floats = (128 << 10) / sizeof(float);
+  constexpr Index T = M + 2, rows = TileSize::most_rows(2);
+  constexpr Index cached_floats = (128 << 10) / sizeof(float);
   const Index tile_floats = T * T * (whole_vectors(job.in.channels) + 2 * lanes);
   return larger<Index>(cached_floats / tile_floats / rows, 1) * rows;
 }
@@ -178,13 +169,14 @@ void multiply_block(const Job& job, const float* filter, Index block, Index firs
   constexpr int T = M + 2;
   const Index channels = job.in.channels, count = last - first;
   const Index vectors = job.block_vectors(block), width = vectors * lanes;
-  const Index pieces = ceil_div<Index>(count, vectors == 2 ? most_rows(2) : most_rows(1));
+  const Index pieces = ceil_div<Index>(count, TileSize::most_rows(vectors));
   const Lookahead lookahead(job.in, job.out, job.out_rows * job.out_cols * job.outputs);
   for (int xi = 0; xi < T * T; ++xi, filter += filter_plane(channels, vectors))
     for (Index piece = 0; piece < pieces; ++piece) {
       const Index at = count * piece / pieces;
       const Index rows = count * (piece + 1) / pieces - at;
-      const Product multiply = vectors == 2 ? Products<2>::of(rows) : Products<1>::of(rows);
+      const auto multiply = TileSize::of(
+          rows, vectors, []<int Rows, int Vectors>() { return product<Rows, Vectors>; });
       multiply(inputs.data + xi * inputs.plane + at * inputs.width, inputs.width, channels,
                filter, products.data + xi * products.plane + at * width);
     }

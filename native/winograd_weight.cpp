@@ -6,13 +6,14 @@
 // tasks. Large sums there is one of; then tasks are planes of it. Either way a chunk of squares is
 // transformed, each plane's product of x with g over the chunk is added to that plane's sum,
 // chunk after chunk, and parts are added in order: bits do not depend on the number of threads.
+#include "register_tile.hpp"
 #include "winograd.hpp"
 #include "winograd_tiles.hpp"
 
 namespace chainrule::CHAINRULE_ISA {
 namespace {
 
-constexpr int most_inputs(int vectors) { return smaller((registers - 1 - vectors) / vectors, 16); }
+using TileSize = RegisterTile<16>;
 
 // One plane: x (tiles, x_width), g (tiles, g_width), sum (channels, g_width).
 struct Plane {
@@ -50,27 +51,18 @@ void add_products(const Plane& plane, bool fresh) {
     for (int v = 0; v < Vectors; ++v) store(plane.sum + i * plane.g_width + v * lanes, acc[i][v]);
 }
 
-using AddProducts = void (*)(const Plane&, bool);
-
-template <int Vectors, int Inputs = most_inputs(Vectors)>
-struct Sums {
-  static AddProducts of(Index inputs) {
-    if (inputs == Inputs) return add_products<Inputs, Vectors>;
-    if constexpr (Inputs > 1) return Sums<Vectors, Inputs - 1>::of(inputs);
-    return nullptr;
-  }
-};
-
 // One plane and one block of outputs, which x, g and sum of `plane` point to.
 void add_plane(Plane plane, Index channels, Index vectors, bool fresh) {
-  const Index pieces = ceil_div<Index>(channels, vectors == 2 ? most_inputs(2) : most_inputs(1));
+  const Index pieces = ceil_div<Index>(channels, TileSize::most_rows(vectors));
   const Plane whole = plane;
   for (Index piece = 0; piece < pieces; ++piece) {
     const Index first = channels * piece / pieces;
     const Index inputs = channels * (piece + 1) / pieces - first;
     plane.x = whole.x + first;
     plane.sum = whole.sum + first * whole.g_width;
-    const AddProducts add = vectors == 2 ? Sums<2>::of(inputs) : Sums<1>::of(inputs);
+    const auto add = TileSize::of(inputs, vectors, []<int Inputs, int Vectors>() {
+      return add_products<Inputs, Vectors>;
+    });
     add(plane, fresh);
   }
 }
