@@ -80,6 +80,8 @@ class Array {
   std::ptrdiff_t stride(int i) const {
     return PyArray_STRIDE(array_, i) / static_cast<std::ptrdiff_t>(sizeof(T));
   }
+  // Whether this axis is the last one in memory, behind all others in C order.
+  bool is_innermost(int axis) const { return is_innermost(array_, axis); }
   PyArrayObject* array() const { return array_; }
 
  private:
@@ -103,11 +105,11 @@ class Array {
     return static_cast<int>(i + 1 < axes_ ? i + 1 : 1);
   }
 
-  static bool is_channels_last(PyArrayObject* array) {
+  static bool is_innermost(PyArrayObject* array, int innermost) {
     const int axes = PyArray_NDIM(array);
     npy_intp step = sizeof(T);
     for (int i = axes - 1; i >= 0; --i) {
-      const int axis = i == axes - 1 ? 1 : i == 0 ? 0 : i + 1;
+      const int axis = i == axes - 1 ? innermost : i < innermost ? i : i + 1;
       const npy_intp size = PyArray_DIM(array, axis);
       if (size != 1 && PyArray_STRIDE(array, axis) != step) return false;
       step *= size;
@@ -119,9 +121,9 @@ class Array {
     if (!has_dtype(array) || !PyArray_ISALIGNED(array)) return false;
     if (!std::is_const_v<T> && !PyArray_ISWRITEABLE(array)) return false;
     if (as == As::strided) return true;
-    if (as == As::channels_last) return is_channels_last(array);
+    if (as == As::channels_last) return is_innermost(array, 1);
     return PyArray_IS_C_CONTIGUOUS(array) ||
-           (as == As::gapless && PyArray_NDIM(array) == 4 && is_channels_last(array));
+           (as == As::gapless && PyArray_NDIM(array) == 4 && is_innermost(array, 1));
   }
 
   void bring_into_order() {

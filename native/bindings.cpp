@@ -1,6 +1,5 @@
-// The only file, with arrays.hpp, that knows Python. Where a function makes its result, it takes
-// arrays as the contract has them and returns None for what reference does; others fill arrays
-// that the caller made (src/chainrule/kernels/native.py) and decides about.
+// The only file, with arrays.hpp, that knows Python. Functions take arrays as the contract has
+// them, make the result, and return None for what reference does.
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/array.h>
 #include <nanobind/stl/pair.h>
@@ -25,7 +24,6 @@ using namespace chainrule;
 namespace {
 
 using Input = Array<const float, As::exact>;
-using Output = Array<float, As::exact>;
 using Gapless = Array<const float, As::gapless>;
 using Contiguous = Array<const float, As::contiguous>;
 using ChannelsLast = Array<const float, As::channels_last>;
@@ -551,84 +549,122 @@ bool accumulate(const Array<float, As::gapless>& a, const Gapless& b, int thread
   return true;
 }
 
-// Classes are the last axis; all others count as rows.
-Rows rows_of_classes(const Input& x, const Output& y) {
-  require(x.ndim() >= 1 && x.shape(x.ndim() - 1) > 0, "softmax: needs classes");
-  require(x.size() == y.size(), "softmax: sizes differ");
-  const std::size_t classes = x.shape(x.ndim() - 1);
+// Softmax along the axis that is innermost in memory; all others count as rows.
+using Scores = Array<const float, As::strided>;
+
+bool has_classes(const Scores& x, int axis) {
+  const int axes = static_cast<int>(x.ndim()), at = axis < 0 ? axis + axes : axis;
+  return 0 <= at && at < axes && x.size() > 0 && x.is_innermost(at);
+}
+
+Rows rows_of_classes(const Scores& x, int axis) {
+  const std::size_t axes = x.ndim(), classes = x.shape(axis < 0 ? axis + axes : axis);
   require(classes <= INT32_MAX, "softmax: too many classes");
   return {static_cast<std::ptrdiff_t>(x.size() / classes), static_cast<std::ptrdiff_t>(classes)};
 }
 
-void softmax(const Input& x, const Output& y, bool logarithm, int threads) {
-  const auto [rows, classes] = rows_of_classes(x, y);
-  (logarithm ? active().log_softmax : active().softmax)(x.data(), y.data(), rows, classes,
-                                                        threads);
+template <auto kernel>
+nb::object softmax(const Scores& x, int axis, int threads) {
+  if (!fit(x) || !has_classes(x, axis)) return nb::none();
+  const Rows rows = rows_of_classes(x, axis);
+  const New<float> y = like(x);
+  run([&] { (active().*kernel)(x.data(), y.data(), rows.rows, rows.channels, threads); });
+  return y.object();
 }
 
-void softmax_backward(const Input& g, const Input& y, const Output& dx, bool logarithm,
-                      int threads) {
-  const auto [rows, classes] = rows_of_classes(g, dx);
-  require(y.size() == g.size(), "softmax_backward: sizes differ");
-  (logarithm ? active().log_softmax_backward : active().softmax_backward)(
-      g.data(), y.data(), dx.data(), rows, classes, threads);
+template <auto kernel>
+nb::object softmax_backward(const Scores& g, const Scores& y, int axis, int threads) {
+  if (!fit(g, y) || !same_layout(g, y) || !has_classes(y, axis)) return nb::none();
+  const Rows rows = rows_of_classes(y, axis);
+  const New<float> dx = like(y);
+  run([&] {
+    (active().*kernel)(g.data(), y.data(), dx.data(), rows.rows, rows.channels, threads);
+  });
+  return dx.object();
 }
 
-using Target = Array<const std::int64_t, As::exact>;
+using Target = Array<const std::int64_t, As::vector>;
 
-// scores (N, C), target (N) in [0, C), and one number for each row.
-template <class Vector>
-Rows rows_of_scores(const Input& scores, const Target& target, const Vector& vector,
-                    const Output& out) {
+// scores (N, C), target (N) in [0, C).
+Rows rows_of_scores(const Gapless& scores, const Target& target) {
   require(scores.ndim() == 2, "loss: scores need two axes");
-  const Rows sizes = rows_of_classes(scores, out);
-  require(target.ndim() == 1 && target.shape(0) == scores.shape(0) &&
-              vector.size() == scores.shape(0),
-          "loss: shapes disagree");
-  for (std::size_t i = 0; i < target.shape(0); ++i)
-    require(0 <= target.data()[i] && target.data()[i] < sizes.channels,
+  const std::size_t rows = scores.shape(0), classes = scores.shape(1);
+  require(classes <= INT32_MAX, "loss: too many classes");
+  require(target.ndim() == 1 && target.size() == rows, "loss: shapes disagree");
+  for (std::size_t i = 0; i < rows; ++i)
+    require(0 <= target.data()[i] && target.data()[i] < static_cast<std::int64_t>(classes),
             "loss: a target is no class");
-  return sizes;
+  return {static_cast<std::ptrdiff_t>(rows), static_cast<std::ptrdiff_t>(classes)};
 }
 
-void cross_entropy(const Input& logits, const Target& target, const Output& loss,
-                   const Output& log_probs, int threads) {
-  const auto [rows, classes] = rows_of_scores(logits, target, loss, log_probs);
-  active().cross_entropy(logits.data(), target.data(), loss.data(), log_probs.data(), rows,
-                         classes, threads);
+nb::object cross_entropy(const Gapless& logits, const Target& target, int threads) {
+  if (!fit(logits) || logits.size() == 0) return nb::none();
+  const Rows rows = rows_of_scores(logits, target);
+  const New<float> loss = in_c_order({logits.shape(0)}), log_probs = like(logits);
+  run([&] {
+    active().cross_entropy(logits.data(), target.data(), loss.data(), log_probs.data(),
+                           rows.rows, rows.channels, threads);
+  });
+  return nb::make_tuple(loss.object(), log_probs.object());
 }
 
-void cross_entropy_backward(const Input& g, const Input& log_probs, const Target& target,
-                            const Output& dlogits, int threads) {
-  const auto [rows, classes] = rows_of_scores(log_probs, target, g, dlogits);
-  active().cross_entropy_backward(g.data(), log_probs.data(), target.data(), dlogits.data(), rows,
-                                  classes, threads);
+nb::object cross_entropy_backward(const Contiguous& g, const Gapless& log_probs,
+                                  const Target& target, int threads) {
+  if (!fit(g, log_probs) || log_probs.size() == 0) return nb::none();
+  const Rows rows = rows_of_scores(log_probs, target);
+  require(g.size() == target.size(), "loss: shapes disagree");
+  const New<float> dlogits = like(log_probs);
+  run([&] {
+    active().cross_entropy_backward(g.data(), log_probs.data(), target.data(), dlogits.data(),
+                                    rows.rows, rows.channels, threads);
+  });
+  return dlogits.object();
 }
 
-void multi_margin_loss(const Input& scores, const Target& target, bool squared, float margin,
-                       const Output& loss, int threads) {
-  require(scores.ndim() == 2 && scores.shape(1) > 0 && scores.shape(1) <= INT32_MAX &&
-              target.ndim() == 1 && target.shape(0) == scores.shape(0) &&
-              loss.size() == scores.shape(0),
-          "loss: shapes disagree");
-  for (std::size_t i = 0; i < target.shape(0); ++i)
-    require(0 <= target.data()[i] && target.data()[i] < static_cast<std::int64_t>(scores.shape(1)),
-            "loss: a target is no class");
-  active().multi_margin_loss(scores.data(), target.data(), squared, margin, loss.data(),
-                             scores.shape(0), scores.shape(1), threads);
+nb::object multi_margin_loss(const Gapless& scores, const Target& target, double p, float margin,
+                             int threads) {
+  if (!fit(scores) || scores.size() == 0 || (p != 1 && p != 2)) return nb::none();
+  const Rows rows = rows_of_scores(scores, target);
+  const New<float> loss = in_c_order({scores.shape(0)});
+  run([&] {
+    active().multi_margin_loss(scores.data(), target.data(), p == 2, margin, loss.data(),
+                               rows.rows, rows.channels, threads);
+  });
+  return loss.object();
 }
 
-void multi_margin_loss_backward(const Input& g, const Input& scores, const Target& target,
-                                bool squared, float margin, const Output& dscores, int threads) {
-  const auto [rows, classes] = rows_of_scores(scores, target, g, dscores);
-  active().multi_margin_loss_backward(g.data(), scores.data(), target.data(), squared, margin,
-                                      dscores.data(), rows, classes, threads);
+nb::object multi_margin_loss_backward(const Contiguous& g, const Gapless& scores,
+                                      const Target& target, double p, float margin, int threads) {
+  if (!fit(g, scores) || scores.size() == 0 || (p != 1 && p != 2)) return nb::none();
+  const Rows rows = rows_of_scores(scores, target);
+  require(g.size() == target.size(), "loss: shapes disagree");
+  const New<float> dscores = like(scores);
+  run([&] {
+    active().multi_margin_loss_backward(g.data(), scores.data(), target.data(), p == 2, margin,
+                                        dscores.data(), rows.rows, rows.channels, threads);
+  });
+  return dscores.object();
 }
 
-void dropout(const Input& x, const Output& y, std::uint32_t threshold, float scale,
-             std::uint64_t key, int threads) {
-  require(x.size() == y.size(), "dropout: x and y differ in size");
-  active().dropout(x.data(), y.data(), y.size(), threshold, scale, key, threads);
+template <class Array>
+nb::object drop(const Array& x, double p, std::uint64_t key, int threads) {
+  if (!fit(x)) return nb::none();
+  require(0 <= p && p < 1, "dropout: p is a probability below 1");
+  const auto threshold = static_cast<std::uint32_t>(p * 0x1p32);
+  const auto scale = static_cast<float>(1 / (1 - p));
+  const New<float> y = like(x);
+  run([&] { active().dropout(x.data(), y.data(), x.size(), threshold, scale, key, threads); });
+  return y.object();
+}
+
+// Elements are numbered as they lie in channels-last memory; of one axis, as they come.
+nb::object dropout(nb::handle x, double p, std::uint64_t key, int threads) {
+  ChannelsLast images;
+  images.take(x.ptr());
+  if (images.fits()) return drop(images, p, key, threads);
+  Contiguous line;
+  line.take(x.ptr());
+  return drop(line, p, key, threads);
 }
 
 using Edges = Array<const std::int64_t, As::exact>;
@@ -888,22 +924,20 @@ NB_MODULE(_native, m) {
         "stride"_a, "padding"_a, "dilation"_a, "threads"_a);
   m.def("add", &add, "a"_a, "b"_a, "threads"_a);
   m.def("accumulate", &accumulate, "a"_a, "b"_a, "threads"_a);
-  m.def("softmax", &softmax, "x"_a, "y"_a, "logarithm"_a, "threads"_a,
-        ReleaseGil());
-  m.def("softmax_backward", &softmax_backward, "g"_a, "y"_a,
-        "dx"_a, "logarithm"_a, "threads"_a, ReleaseGil());
-  m.def("cross_entropy", &cross_entropy, "logits"_a, "target"_a,
-        "loss"_a, "log_probs"_a, "threads"_a, ReleaseGil());
-  m.def("cross_entropy_backward", &cross_entropy_backward, "g"_a,
-        "log_probs"_a, "target"_a, "dlogits"_a, "threads"_a,
-        ReleaseGil());
-  m.def("multi_margin_loss", &multi_margin_loss, "scores"_a, "target"_a,
-        "squared"_a, "margin"_a, "loss"_a, "threads"_a, ReleaseGil());
-  m.def("multi_margin_loss_backward", &multi_margin_loss_backward, "g"_a,
-        "scores"_a, "target"_a, "squared"_a, "margin"_a,
-        "dscores"_a, "threads"_a, ReleaseGil());
-  m.def("dropout", &dropout, "x"_a, "y"_a, "threshold"_a, "scale"_a,
-        "key"_a, "threads"_a, ReleaseGil());
+  m.def("softmax", &softmax<&Kernels::softmax>, "x"_a, "axis"_a, "threads"_a);
+  m.def("softmax_backward", &softmax_backward<&Kernels::softmax_backward>, "g"_a, "y"_a, "axis"_a,
+        "threads"_a);
+  m.def("log_softmax", &softmax<&Kernels::log_softmax>, "x"_a, "axis"_a, "threads"_a);
+  m.def("log_softmax_backward", &softmax_backward<&Kernels::log_softmax_backward>, "g"_a, "y"_a,
+        "axis"_a, "threads"_a);
+  m.def("cross_entropy", &cross_entropy, "logits"_a, "target"_a, "threads"_a);
+  m.def("cross_entropy_backward", &cross_entropy_backward, "g"_a, "log_probs"_a, "target"_a,
+        "threads"_a);
+  m.def("multi_margin_loss", &multi_margin_loss, "scores"_a, "target"_a, "p"_a, "margin"_a,
+        "threads"_a);
+  m.def("multi_margin_loss_backward", &multi_margin_loss_backward, "g"_a, "scores"_a, "target"_a,
+        "p"_a, "margin"_a, "threads"_a);
+  m.def("dropout", &dropout, "x"_a, "p"_a, "key"_a, "threads"_a);
   m.def("mean_pool", &mean_pool, "x"_a, "rows"_a, "row_divisors"_a, "cols"_a, "col_divisors"_a,
         "threads"_a);
   m.def("mean_pool_backward", &mean_pool_backward, "g"_a, "x_shape"_a, "rows"_a,

@@ -127,18 +127,39 @@ def test_native_overlays_only_known_kernels_and_leaves_other_dtypes_to_reference
 
 
 @needs_native
-def test_native_refuses_arrays_it_would_have_to_copy():
-    """A silent temporary copy would swallow the result."""
+def test_native_refuses_bins_of_another_kind():
     from chainrule.kernels import _native
 
-    x, gaps = np.ones((1, 4), np.float32), np.ones((1, 8), np.float32)[:, ::2]
-    frozen = np.ones((1, 4), np.float32)
-    frozen.flags.writeable = False
-    for bad in (gaps, np.ones((1, 4)), x.astype(">f4"), frozen, [[1.0] * 4]):
+    x = np.ones((1, 1, 4, 4), np.float32)
+    edges, divisor = np.array([[0, 4]]), np.full(1, 4, np.float32)
+    assert _native.mean_pool(x, edges, divisor, edges, divisor, 1) == 1
+    gaps = np.array([[0, 9, 4, 9]])[:, ::2]
+    for bad in (gaps, edges.astype(np.int32), edges.astype(">i8"), [[0, 4]]):
         with pytest.raises(TypeError):
-            _native.softmax(x, bad, False, 1)
-    with pytest.raises(ValueError, match="sizes differ"):
-        _native.softmax(x, np.ones((1, 3), np.float32), False, 1)
+            _native.mean_pool(x, bad, divisor, edges, divisor, 1)
+    with pytest.raises(TypeError):
+        _native.mean_pool(x, edges, np.full(1, 4.0), edges, divisor, 1)
+
+
+@needs_native
+def test_softmax_leaves_memory_to_reference_that_is_not_in_rows_of_classes():
+    from chainrule.kernels import _native
+
+    x = np.random.default_rng(0).standard_normal((2, 3, 4)).astype(np.float32)
+    last = np.moveaxis(np.ascontiguousarray(np.moveaxis(x, 1, -1)), -1, 1)
+    for rows, axis in ((x, 2), (x, -1), (last, 1), (last, -2)):
+        y = _native.softmax(rows, axis, 1)
+        assert y.strides == rows.strides
+        np.testing.assert_allclose(y, reference.softmax(rows, axis), rtol=1e-6)
+        assert _native.softmax_backward(rows, y, axis, 1).strides == rows.strides
+    single = np.ones((), np.float32)
+    for other, axis in ((x, 1), (last, 2), (x[::-1], 2), (x, 3), (x, -4), (x[:0], 2), (single, 0)):
+        assert _native.softmax(other, axis, 1) is None
+    assert _native.log_softmax_backward(last, x, 2, 1) is None
+    assert _native.cross_entropy(np.asfortranarray(x[0]), [0, 1, 0], 1) is None
+    assert _native.multi_margin_loss(x[0], [0, 1, 0], 3, 1.0, 1) is None
+    with pytest.raises(ValueError, match="two axes"):
+        _native.cross_entropy(x, [0, 1], 1)
 
 
 @needs_native

@@ -30,7 +30,6 @@ from chainrule.kernels.geometry import (
     pool_output_size,
     window_counts,
 )
-from chainrule.kernels.reference.dropout import threshold
 from chainrule.threads import get_num_threads
 
 try:
@@ -416,100 +415,51 @@ def max_pool2d_backward(
 
 
 def softmax(x: np.ndarray, axis: int) -> np.ndarray:
-    rows = _class_rows(x, axis)
-    if rows is None:
-        return reference.softmax(x, axis)
-    y = _native.empty(rows.shape)
-    _native.softmax(rows, y, False, get_num_threads())
-    return y if rows is x else np.moveaxis(y, -1, axis)
-
-
-def log_softmax(x: np.ndarray, axis: int) -> np.ndarray:
-    rows = _class_rows(x, axis)
-    if rows is None:
-        return reference.log_softmax(x, axis)
-    y = _native.empty(rows.shape)
-    _native.softmax(rows, y, True, get_num_threads())
-    return y if rows is x else np.moveaxis(y, -1, axis)
+    y = _native.softmax(x, axis, get_num_threads())
+    return reference.softmax(x, axis) if y is None else y
 
 
 def softmax_backward(g: np.ndarray, y: np.ndarray, axis: int) -> np.ndarray:
-    slopes, rows = _class_rows(g, axis), _class_rows(y, axis)
-    if slopes is None or rows is None:
-        return reference.softmax_backward(g, y, axis)
-    dx = _native.empty(rows.shape)
-    _native.softmax_backward(slopes, rows, dx, False, get_num_threads())
-    return dx if rows is y else np.moveaxis(dx, -1, axis)
+    dx = _native.softmax_backward(g, y, axis, get_num_threads())
+    return reference.softmax_backward(g, y, axis) if dx is None else dx
+
+
+def log_softmax(x: np.ndarray, axis: int) -> np.ndarray:
+    y = _native.log_softmax(x, axis, get_num_threads())
+    return reference.log_softmax(x, axis) if y is None else y
 
 
 def log_softmax_backward(g: np.ndarray, y: np.ndarray, axis: int) -> np.ndarray:
-    slopes, rows = _class_rows(g, axis), _class_rows(y, axis)
-    if slopes is None or rows is None:
-        return reference.log_softmax_backward(g, y, axis)
-    dx = _native.empty(rows.shape)
-    _native.softmax_backward(slopes, rows, dx, True, get_num_threads())
-    return dx if rows is y else np.moveaxis(dx, -1, axis)
+    dx = _native.log_softmax_backward(g, y, axis, get_num_threads())
+    return reference.log_softmax_backward(g, y, axis) if dx is None else dx
 
 
 def cross_entropy(logits: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    rows = _class_rows(logits, 1)
-    if rows is None:
-        return reference.cross_entropy(logits, target)
-    loss, log_probs = np.empty(len(rows), np.float32), _native.empty(rows.shape)
-    _native.cross_entropy(rows, _labels(target), loss, log_probs, get_num_threads())
-    return loss, log_probs
+    found = _native.cross_entropy(logits, target, get_num_threads())
+    return reference.cross_entropy(logits, target) if found is None else found
 
 
 def cross_entropy_backward(g: np.ndarray, log_probs: np.ndarray, target: np.ndarray) -> np.ndarray:
-    rows = _class_rows(log_probs, 1)
-    if rows is None or not _are_float32(g):
-        return reference.cross_entropy_backward(g, log_probs, target)
-    dlogits = _native.empty(rows.shape)
-    g, labels = np.ascontiguousarray(g), _labels(target)
-    _native.cross_entropy_backward(g, rows, labels, dlogits, get_num_threads())
-    return dlogits
+    dlogits = _native.cross_entropy_backward(g, log_probs, target, get_num_threads())
+    return reference.cross_entropy_backward(g, log_probs, target) if dlogits is None else dlogits
 
 
 def multi_margin_loss(scores: np.ndarray, target: np.ndarray, p: int, margin: float) -> np.ndarray:
-    rows = _class_rows(scores, 1)
-    if rows is None or p not in (1, 2):
-        return reference.multi_margin_loss(scores, target, p, margin)
-    loss = np.empty(len(rows), np.float32)
-    _native.multi_margin_loss(rows, _labels(target), p == 2, margin, loss, get_num_threads())
-    return loss
+    loss = _native.multi_margin_loss(scores, target, p, margin, get_num_threads())
+    return reference.multi_margin_loss(scores, target, p, margin) if loss is None else loss
 
 
 def multi_margin_loss_backward(
     g: np.ndarray, scores: np.ndarray, target: np.ndarray, p: int, margin: float
 ) -> np.ndarray:
-    rows = _class_rows(scores, 1)
-    if rows is None or p not in (1, 2) or not _are_float32(g):
-        return reference.multi_margin_loss_backward(g, scores, target, p, margin)
-    dscores = _native.empty(rows.shape)
-    g, labels = np.ascontiguousarray(g), _labels(target)
-    _native.multi_margin_loss_backward(g, rows, labels, p == 2, margin, dscores, get_num_threads())
-    return dscores
-
-
-def _class_rows(x: np.ndarray, axis: int) -> np.ndarray | None:
-    """x with this axis last, if it then lies in memory row by row; None for reference."""
-    if x.dtype != np.float32 or not x.size:
-        return None
-    rows = x if axis in (-1, x.ndim - 1) else np.moveaxis(x, axis, -1)
-    return rows if rows.flags.c_contiguous else None
-
-
-def _labels(target: np.ndarray) -> np.ndarray:
-    return np.ascontiguousarray(target, np.int64)
+    arguments = (g, scores, target, p, margin)
+    dscores = _native.multi_margin_loss_backward(*arguments, get_num_threads())
+    return reference.multi_margin_loss_backward(*arguments) if dscores is None else dscores
 
 
 def dropout(x: np.ndarray, p: float, key: int) -> np.ndarray:
-    if not _are_float32(x):
-        return reference.dropout(x, p, key)
-    order = np.asarray(np.moveaxis(x, 1, -1) if x.ndim > 1 else x, order="C")
-    y = _native.empty(order.shape)
-    _native.dropout(order, y, threshold(p), 1 / (1 - p), key, get_num_threads())
-    return np.moveaxis(y, -1, 1) if x.ndim > 1 else y
+    y = _native.dropout(x, p, key, get_num_threads())
+    return reference.dropout(x, p, key) if y is None else y
 
 
 def avg_pool2d(
