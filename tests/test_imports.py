@@ -37,6 +37,7 @@ STOREYS = [
     {"random"},
     {"threads"},
     {"errors"},
+    {"absent"},
 ]
 HEIGHT = {room: -i for i, rooms in enumerate(STOREYS) for room in rooms}
 

@@ -65,9 +65,6 @@ class MissingExtraError(ChainruleError, ImportError):
 
 def absent_name(module: ModuleType, name: str) -> AttributeError:
     """The error of a module's ``__getattr__``: PyTorch may have the name, we do not."""
-    import difflib
+    from chainrule import absent  # only read when somebody asks for such a name
 
-    known = {n.lower(): n for n in dir(module) if not n.startswith("_")}
-    near = [known[n] for n in difflib.get_close_matches(name.lower(), known, n=3, cutoff=0.7)]
-    hint = f"; it has {', '.join(near)}" if near else ""
-    return AttributeError(f"{module.__name__} has no {name}{hint}", name=name, obj=module)
+    return absent.absent_name(module, module.__name__, name)

@@ -10,11 +10,12 @@ import builtins
 import operator
 import weakref
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from chainrule import ops
+from chainrule.absent import absent_name
 from chainrule.autograd import engine
 from chainrule.autograd.graph import Node, RemovableHandle, Variable, Version, grad_mode
 from chainrule.autograd.pending import Late, before_change
@@ -277,6 +278,13 @@ class Tensor(Variable):
     def is_contiguous(self) -> bool:
         """Whether the elements lie in row-major order without gaps."""
         return self.array.flags.c_contiguous
+
+    if not TYPE_CHECKING:  # a type checker knows what there is
+
+        def __getattr__(self, name: str) -> Any:
+            if name.startswith("_") or hasattr(type(self), name):
+                return object.__getattribute__(self, name)  # fails as it did
+            raise absent_name(type(self), "chainrule.Tensor", name)
 
     def __len__(self) -> int:
         if self.array.ndim == 0:

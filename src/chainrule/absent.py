@@ -1,0 +1,147 @@
+"""What PyTorch has and chainrule has not, and what to use instead: shown by the error.
+
+One table per room, keyed by the room's name as users write it. A name that is here is left
+out on purpose; a name that is neither here nor in the room is unknown, and the error then
+lists what is spelled alike.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+COMPLEX = "complex numbers are not supported; keep the real and imaginary parts in two tensors"
+SPARSE = "tensors are dense; index with integers, or use gather and scatter_add"
+ONE_DEVICE = "chainrule computes on the CPU only"
+QUANTIZED = "there are no quantized tensors; use float32, or float16 to store"
+COMPILED = "nothing needs compiling; neighbouring operations are fused by themselves"
+RECURRENT = "recurrent networks are outside a library for images; write the cell with nn.Linear"
+WINDOWS = "signal processing is left to SciPy: scipy.signal, then from_numpy"
+
+USE_INSTEAD: dict[str, dict[str, str]] = {
+    "chainrule": {
+        "amp": "float32 is what the kernels are made for; convert with .half() to store",
+        "autocast": "float32 is what the kernels are made for; convert with .half() to store",
+        "GradScaler": "float32 training needs no loss scaling",
+        "bfloat16": "NumPy has no bfloat16; use float32, or float16 to store",
+        "backends": "see set_num_threads and the environment variable CHAINRULE_KERNELS",
+        "compile": COMPILED,
+        "jit": COMPILED,
+        "fx": COMPILED,
+        "export": "save the state_dict with chainrule.save",
+        "hub": "see chainrule.models",
+        "complex": COMPLEX,
+        "complex64": COMPLEX,
+        "complex128": COMPLEX,
+        "cfloat": COMPLEX,
+        "cdouble": COMPLEX,
+        "polar": COMPLEX,
+        "view_as_complex": COMPLEX,
+        "view_as_real": COMPLEX,
+        "fft": "Fourier transforms are left to NumPy: numpy.fft, then from_numpy",
+        "stft": WINDOWS,
+        "istft": WINDOWS,
+        "bartlett_window": WINDOWS,
+        "blackman_window": WINDOWS,
+        "hamming_window": WINDOWS,
+        "hann_window": WINDOWS,
+        "kaiser_window": WINDOWS,
+        "sparse": SPARSE,
+        "sparse_coo_tensor": SPARSE,
+        "sparse_csr_tensor": SPARSE,
+        "quantization": QUANTIZED,
+        "quantize_per_tensor": QUANTIZED,
+        "quantize_per_channel": QUANTIZED,
+        "qint8": QUANTIZED,
+        "quint8": QUANTIZED,
+        "qint32": QUANTIZED,
+        "mps": ONE_DEVICE,
+        "xpu": ONE_DEVICE,
+        "accelerator": ONE_DEVICE,
+        "Stream": ONE_DEVICE,
+        "channels_last": "images take channels-last memory by themselves",
+        "contiguous_format": "every operation takes any memory layout",
+        "memory_format": "images take channels-last memory by themselves",
+        "preserve_format": "results keep the memory order of their inputs by themselves",
+        "distributed": "one process trains, with as many threads as set_num_threads says",
+        "multiprocessing": "loaders prepare batches in threads by themselves",
+        "distributions": "draw with randn, rand, bernoulli, multinomial, normal or poisson",
+        "FloatTensor": "chainrule.tensor(data, dtype=chainrule.float32)",
+        "DoubleTensor": "chainrule.tensor(data, dtype=chainrule.float64)",
+        "HalfTensor": "chainrule.tensor(data, dtype=chainrule.float16)",
+        "LongTensor": "chainrule.tensor(data, dtype=chainrule.int64)",
+        "IntTensor": "chainrule.tensor(data, dtype=chainrule.int32)",
+        "ByteTensor": "chainrule.tensor(data, dtype=chainrule.uint8)",
+        "BoolTensor": "chainrule.tensor(data, dtype=chainrule.bool)",
+        "set_default_tensor_type": "chainrule.set_default_dtype",
+        "set_default_device": ONE_DEVICE,
+        "set_float32_matmul_precision": "products are computed in full float32 always",
+        "use_deterministic_algorithms": "everything is deterministic always",
+        "lstm": RECURRENT,
+        "gru": RECURRENT,
+        "lobpcg": "chainrule.linalg.eigh",
+        "svd_lowrank": "chainrule.linalg.svd",
+        "pca_lowrank": "chainrule.linalg.svd of the centred data",
+        "symeig": "chainrule.linalg.eigh",
+        "solve": "chainrule.linalg.solve",
+        "range": "chainrule.arange, which leaves out the end",
+        "segment_reduce": "chainrule.scatter_reduce",
+        "vmap": "operations take leading batch axes; write the batch axis out",
+        "func": "see chainrule.autograd",
+    },
+    "chainrule.Tensor": {
+        "bfloat16": "NumPy has no bfloat16; use .float(), or .half() to store",
+        "cfloat": COMPLEX,
+        "cdouble": COMPLEX,
+        "chalf": COMPLEX,
+        "coalesce": SPARSE,
+        "to_sparse": SPARSE,
+        "sparse_mask": SPARSE,
+        "dequantize": QUANTIZED,
+        "xpu": ONE_DEVICE,
+        "ipu": ONE_DEVICE,
+        "record_stream": ONE_DEVICE,
+        "stft": WINDOWS,
+        "istft": WINDOWS,
+        "set_": "x.data = other shares other's memory",
+        "resize_": "x.reshape keeps the elements; chainrule.empty makes new memory",
+        "resize_as_": "x.reshape_as keeps the elements",
+        "apply_": "x.copy_ of a result, or x.numpy() and a loop",
+        "map_": "x.copy_ of a result, or x.numpy() and a loop",
+        "storage": "x.numpy() shares the memory",
+        "untyped_storage": "x.numpy() shares the memory",
+        "storage_offset": "x.numpy() shares the memory",
+        "as_strided_": "x.as_strided, which gives a view",
+        "symeig": "chainrule.linalg.eigh",
+    },
+    "chainrule.nn": {
+        "RNN": RECURRENT,
+        "LSTM": RECURRENT,
+        "GRU": RECURRENT,
+        "RNNCell": RECURRENT,
+        "LSTMCell": RECURRENT,
+        "GRUCell": RECURRENT,
+        "DataParallel": "one process trains, with as many threads as set_num_threads says",
+        "SyncBatchNorm": "chainrule.nn.BatchNorm2d: there is one process",
+        "quantized": QUANTIZED,
+    },
+    "chainrule.nn.functional": {},
+}
+"""By room, then by PyTorch's name: what a user should write instead."""
+
+
+def use_instead(room: str, name: str) -> str | None:
+    """What to use instead of PyTorch's ``name`` in ``room``; None where nothing is noted."""
+    return USE_INSTEAD.get(room, {}).get(name)
+
+
+def absent_name(owner: Any, room: str, name: str) -> AttributeError:
+    """The error for a name of PyTorch's that ``owner`` (a module or a class) has not."""
+    import difflib
+
+    instead = use_instead(room, name)
+    if instead is not None:
+        return AttributeError(f"{room} has no {name}: {instead}", name=name, obj=owner)
+    known = {n.lower(): n for n in dir(owner) if not n.startswith("_")}
+    near = [known[n] for n in difflib.get_close_matches(name.lower(), known, n=3, cutoff=0.7)]
+    hint = f"; it has {', '.join(near)}" if near else ""
+    return AttributeError(f"{room} has no {name}{hint}", name=name, obj=owner)
