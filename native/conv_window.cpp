@@ -157,7 +157,7 @@ void tile(const Source& from, const Ends& ends) {
       const float* in = from.in + row * from.in_row + run->in;
       const float* weights =
           from.weights + (row * from.weights_row + run->weights) * Vectors * lanes;
-      if (from.once)
+      if (run->skip == Skip::none && from.once)
         add_run<Pixels, Vectors, 0, Pixels, true>(acc, in, weights, run->length, from.in_pixel);
       else if (run->skip == Skip::none)
         add_run<Pixels, Vectors, 0, Pixels>(acc, in, weights, run->length, from.in_pixel);
