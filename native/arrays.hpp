@@ -1,10 +1,15 @@
 // NumPy's arrays as kernels see them, through NumPy's own C interface: a look at a few fields
 // takes nanoseconds, where nanobind's general way to arrays takes more than a small kernel.
 //
-// Only bindings.cpp includes this. An Array lives for one call and holds on to the copy, where
+// Only bindings include this. An Array lives for one call and holds on to the copy, where
 // it needed one; all here but data(), size(), axes() and shape() needs the GIL.
 #pragma once
 #define NPY_NO_DEPRECATED_API NPY_1_7_API_VERSION
+// The table of NumPy's functions, which one file fills for all.
+#define PY_ARRAY_UNIQUE_SYMBOL chainrule_numpy
+#ifndef CHAINRULE_IMPORTS_NUMPY
+#define NO_IMPORT_ARRAY
+#endif
 #include <nanobind/nanobind.h>
 #include <numpy/arrayobject.h>
 

@@ -1,0 +1,121 @@
+#include "bindings.hpp"
+
+namespace chainrule {
+namespace {
+
+// Softmax along the axis that is innermost in memory; all others count as rows.
+using Scores = Array<const float, As::strided>;
+
+bool has_classes(const Scores& x, int axis) {
+  const int axes = static_cast<int>(x.ndim()), at = axis < 0 ? axis + axes : axis;
+  return 0 <= at && at < axes && x.size() > 0 && x.is_innermost(at);
+}
+
+Rows rows_of_classes(const Scores& x, int axis) {
+  const std::size_t axes = x.ndim(), classes = x.shape(axis < 0 ? axis + axes : axis);
+  require(classes <= INT32_MAX, "softmax: too many classes");
+  return {static_cast<std::ptrdiff_t>(x.size() / classes), static_cast<std::ptrdiff_t>(classes)};
+}
+
+template <auto kernel>
+nb::object softmax(const Scores& x, int axis, int threads) {
+  if (!fit(x) || !has_classes(x, axis)) return nb::none();
+  const Rows rows = rows_of_classes(x, axis);
+  const New<float> y = like(x);
+  run([&] { (active().*kernel)(x.data(), y.data(), rows.rows, rows.channels, threads); });
+  return y.object();
+}
+
+template <auto kernel>
+nb::object softmax_backward(const Scores& g, const Scores& y, int axis, int threads) {
+  if (!fit(g, y) || !same_layout(g, y) || !has_classes(y, axis)) return nb::none();
+  const Rows rows = rows_of_classes(y, axis);
+  const New<float> dx = like(y);
+  run([&] {
+    (active().*kernel)(g.data(), y.data(), dx.data(), rows.rows, rows.channels, threads);
+  });
+  return dx.object();
+}
+
+using Target = Array<const std::int64_t, As::vector>;
+
+// scores (N, C), target (N) in [0, C).
+Rows rows_of_scores(const Gapless& scores, const Target& target) {
+  require(scores.ndim() == 2, "loss: scores need two axes");
+  const std::size_t rows = scores.shape(0), classes = scores.shape(1);
+  require(classes <= INT32_MAX, "loss: too many classes");
+  require(target.ndim() == 1 && target.size() == rows, "loss: shapes disagree");
+  for (std::size_t i = 0; i < rows; ++i)
+    require(0 <= target.data()[i] && target.data()[i] < static_cast<std::int64_t>(classes),
+            "loss: a target is no class");
+  return {static_cast<std::ptrdiff_t>(rows), static_cast<std::ptrdiff_t>(classes)};
+}
+
+nb::object cross_entropy(const Gapless& logits, const Target& target, int threads) {
+  if (!fit(logits) || logits.size() == 0) return nb::none();
+  const Rows rows = rows_of_scores(logits, target);
+  const New<float> loss = in_c_order({logits.shape(0)}), log_probs = like(logits);
+  run([&] {
+    active().cross_entropy(logits.data(), target.data(), loss.data(), log_probs.data(),
+                           rows.rows, rows.channels, threads);
+  });
+  return nb::make_tuple(loss.object(), log_probs.object());
+}
+
+nb::object cross_entropy_backward(const Contiguous& g, const Gapless& log_probs,
+                                  const Target& target, int threads) {
+  if (!fit(g, log_probs) || log_probs.size() == 0) return nb::none();
+  const Rows rows = rows_of_scores(log_probs, target);
+  require(g.size() == target.size(), "loss: shapes disagree");
+  const New<float> dlogits = like(log_probs);
+  run([&] {
+    active().cross_entropy_backward(g.data(), log_probs.data(), target.data(), dlogits.data(),
+                                    rows.rows, rows.channels, threads);
+  });
+  return dlogits.object();
+}
+
+nb::object multi_margin_loss(const Gapless& scores, const Target& target, double p, float margin,
+                             int threads) {
+  if (!fit(scores) || scores.size() == 0 || (p != 1 && p != 2)) return nb::none();
+  const Rows rows = rows_of_scores(scores, target);
+  const New<float> loss = in_c_order({scores.shape(0)});
+  run([&] {
+    active().multi_margin_loss(scores.data(), target.data(), p == 2, margin, loss.data(),
+                               rows.rows, rows.channels, threads);
+  });
+  return loss.object();
+}
+
+nb::object multi_margin_loss_backward(const Contiguous& g, const Gapless& scores,
+                                      const Target& target, double p, float margin, int threads) {
+  if (!fit(g, scores) || scores.size() == 0 || (p != 1 && p != 2)) return nb::none();
+  const Rows rows = rows_of_scores(scores, target);
+  require(g.size() == target.size(), "loss: shapes disagree");
+  const New<float> dscores = like(scores);
+  run([&] {
+    active().multi_margin_loss_backward(g.data(), scores.data(), target.data(), p == 2, margin,
+                                        dscores.data(), rows.rows, rows.channels, threads);
+  });
+  return dscores.object();
+}
+
+}  // namespace
+
+void bind_loss(nb::module_& m) {
+  m.def("softmax", &softmax<&Kernels::softmax>, "x"_a, "axis"_a, "threads"_a);
+  m.def("softmax_backward", &softmax_backward<&Kernels::softmax_backward>, "g"_a, "y"_a, "axis"_a,
+        "threads"_a);
+  m.def("log_softmax", &softmax<&Kernels::log_softmax>, "x"_a, "axis"_a, "threads"_a);
+  m.def("log_softmax_backward", &softmax_backward<&Kernels::log_softmax_backward>, "g"_a, "y"_a,
+        "axis"_a, "threads"_a);
+  m.def("cross_entropy", &cross_entropy, "logits"_a, "target"_a, "threads"_a);
+  m.def("cross_entropy_backward", &cross_entropy_backward, "g"_a, "log_probs"_a, "target"_a,
+        "threads"_a);
+  m.def("multi_margin_loss", &multi_margin_loss, "scores"_a, "target"_a, "p"_a, "margin"_a,
+        "threads"_a);
+  m.def("multi_margin_loss_backward", &multi_margin_loss_backward, "g"_a, "scores"_a, "target"_a,
+        "p"_a, "margin"_a, "threads"_a);
+}
+
+}  // namespace chainrule
