@@ -14,10 +14,10 @@ larger rounding errors (docs/derivations/winograd.md); where sizes say that it i
 """
 
 import os
-from collections.abc import Sequence
-from functools import lru_cache
+from collections.abc import Callable, Sequence
+from functools import lru_cache, wraps
 from importlib import import_module
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -147,44 +147,61 @@ if os.environ.get(WINOGRAD_VARIABLE):
     choose_winograd(os.environ[WINOGRAD_VARIABLE])
 
 
-def add(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    y = _native.add(a, b, get_num_threads())
-    return reference.add(a, b) if y is None else y
+Kernel = TypeVar("Kernel", bound=Callable[..., Any])
+
+
+def _or_reference(contract: Kernel) -> Kernel:
+    """The compiled kernel of that name, and reference's for the arrays that it leaves.
+
+    For kernels without default arguments, called by position only, as all of them are.
+    """
+    compiled = getattr(_native, contract.__name__)
+
+    @wraps(contract)
+    def kernel(*arguments: Any) -> Any:
+        # one tuple: as (*arguments, threads) they would pass through a list, at 0.04 µs a call
+        result = compiled(*(arguments + (get_num_threads(),)))  # noqa: RUF005
+        return contract(*arguments) if result is None else result
+
+    return kernel  # type: ignore[return-value]
+
+
+add = _or_reference(reference.add)
+relu = _or_reference(reference.relu)
+relu_backward = _or_reference(reference.relu_backward)
+sigmoid = _or_reference(reference.sigmoid)
+sigmoid_backward = _or_reference(reference.sigmoid_backward)
+tanh = _or_reference(reference.tanh)
+tanh_backward = _or_reference(reference.tanh_backward)
+conv2d_moments = _or_reference(reference.conv2d_moments)
+conv2d_input_grad = _or_reference(reference.conv2d_input_grad)
+conv2d_weight_grad = _or_reference(reference.conv2d_weight_grad)
+moments = _or_reference(reference.moments)
+batch_norm_backward = _or_reference(reference.batch_norm_backward)
+batch_norm_relu_backward = _or_reference(reference.batch_norm_relu_backward)
+batch_norm_add_relu_backward = _or_reference(reference.batch_norm_add_relu_backward)
+channel_sum = _or_reference(reference.channel_sum)
+relu_bias_backward = _or_reference(reference.relu_bias_backward)
+layer_norm = _or_reference(reference.layer_norm)
+layer_norm_backward = _or_reference(reference.layer_norm_backward)
+group_norm = _or_reference(reference.group_norm)
+group_norm_backward = _or_reference(reference.group_norm_backward)
+max_pool2d = _or_reference(reference.max_pool2d)
+max_pool2d_backward = _or_reference(reference.max_pool2d_backward)
+softmax = _or_reference(reference.softmax)
+softmax_backward = _or_reference(reference.softmax_backward)
+log_softmax = _or_reference(reference.log_softmax)
+log_softmax_backward = _or_reference(reference.log_softmax_backward)
+cross_entropy = _or_reference(reference.cross_entropy)
+cross_entropy_backward = _or_reference(reference.cross_entropy_backward)
+multi_margin_loss = _or_reference(reference.multi_margin_loss)
+multi_margin_loss_backward = _or_reference(reference.multi_margin_loss_backward)
+dropout = _or_reference(reference.dropout)
 
 
 def accumulate(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     done = _native.accumulate(a, b, get_num_threads())
     return a if done else reference.accumulate(a, b)
-
-
-def relu(x: np.ndarray) -> np.ndarray:
-    y = _native.relu(x, get_num_threads())
-    return reference.relu(x) if y is None else y
-
-
-def relu_backward(g: np.ndarray, y: np.ndarray) -> np.ndarray:
-    dx = _native.relu_backward(g, y, get_num_threads())
-    return reference.relu_backward(g, y) if dx is None else dx
-
-
-def sigmoid(x: np.ndarray) -> np.ndarray:
-    y = _native.sigmoid(x, get_num_threads())
-    return reference.sigmoid(x) if y is None else y
-
-
-def sigmoid_backward(g: np.ndarray, y: np.ndarray) -> np.ndarray:
-    dx = _native.sigmoid_backward(g, y, get_num_threads())
-    return reference.sigmoid_backward(g, y) if dx is None else dx
-
-
-def tanh(x: np.ndarray) -> np.ndarray:
-    y = _native.tanh(x, get_num_threads())
-    return reference.tanh(x) if y is None else y
-
-
-def tanh_backward(g: np.ndarray, y: np.ndarray) -> np.ndarray:
-    dx = _native.tanh_backward(g, y, get_num_threads())
-    return reference.tanh_backward(g, y) if dx is None else dx
 
 
 def conv2d(
@@ -203,58 +220,11 @@ def conv2d(
     return reference.conv2d(x, weight, bias, *geometry, epilogue) if y is None else y
 
 
-def conv2d_moments(
-    x: np.ndarray,
-    weight: np.ndarray,
-    bias: np.ndarray | None,
-    stride: Pair,
-    padding: Pair,
-    dilation: Pair,
-    groups: int,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    arguments = (x, weight, bias, stride, padding, dilation, groups)
-    found = _native.conv2d_moments(*arguments, get_num_threads())
-    return reference.conv2d_moments(*arguments) if found is None else found
-
-
-def conv2d_input_grad(
-    g: np.ndarray,
-    weight: np.ndarray,
-    x_shape: tuple[int, ...],
-    stride: Pair,
-    padding: Pair,
-    dilation: Pair,
-    groups: int,
-) -> np.ndarray:
-    arguments = (g, weight, x_shape, stride, padding, dilation, groups)
-    dx = _native.conv2d_input_grad(*arguments, get_num_threads())
-    return reference.conv2d_input_grad(*arguments) if dx is None else dx
-
-
-def conv2d_weight_grad(
-    g: np.ndarray,
-    x: np.ndarray,
-    weight_shape: tuple[int, ...],
-    stride: Pair,
-    padding: Pair,
-    dilation: Pair,
-    groups: int,
-) -> np.ndarray:
-    arguments = (g, x, weight_shape, stride, padding, dilation, groups)
-    dw = _native.conv2d_weight_grad(*arguments, get_num_threads())
-    return reference.conv2d_weight_grad(*arguments) if dw is None else dw
-
-
 def linear(
     x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None, relu: bool = False
 ) -> np.ndarray:
     y = _native.linear(x, weight, bias, relu, get_num_threads())
     return reference.linear(x, weight, bias, relu) if y is None else y
-
-
-def moments(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    found = _native.moments(x, get_num_threads())
-    return reference.moments(x) if found is None else found
 
 
 def normalise(
@@ -291,175 +261,6 @@ def scale_and_shift(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     found = _native.scale_and_shift(mean, var, weight, bias, eps)
     return reference.scale_and_shift(mean, var, weight, bias, eps) if found is None else found
-
-
-def batch_norm_backward(
-    g: np.ndarray,
-    x: np.ndarray,
-    weight: np.ndarray | None,
-    mean: np.ndarray,
-    var: np.ndarray,
-    eps: float,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    found = _native.batch_norm_backward(g, x, weight, mean, var, eps, get_num_threads())
-    return reference.batch_norm_backward(g, x, weight, mean, var, eps) if found is None else found
-
-
-def batch_norm_relu_backward(
-    g: np.ndarray,
-    x: np.ndarray,
-    weight: np.ndarray | None,
-    bias: np.ndarray | None,
-    mean: np.ndarray,
-    var: np.ndarray,
-    eps: float,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    found = _native.batch_norm_relu_backward(g, x, weight, bias, mean, var, eps, get_num_threads())
-    return (
-        reference.batch_norm_relu_backward(g, x, weight, bias, mean, var, eps)
-        if found is None
-        else found
-    )
-
-
-def batch_norm_add_relu_backward(
-    g: np.ndarray,
-    y: np.ndarray,
-    x: np.ndarray,
-    weight: np.ndarray | None,
-    mean: np.ndarray,
-    var: np.ndarray,
-    eps: float,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    found = _native.batch_norm_add_relu_backward(g, y, x, weight, mean, var, eps, get_num_threads())
-    return (
-        reference.batch_norm_add_relu_backward(g, y, x, weight, mean, var, eps)
-        if found is None
-        else found
-    )
-
-
-def channel_sum(g: np.ndarray) -> np.ndarray:
-    total = _native.channel_sum(g, get_num_threads())
-    return reference.channel_sum(g) if total is None else total
-
-
-def relu_bias_backward(g: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    found = _native.relu_bias_backward(g, y, get_num_threads())
-    return reference.relu_bias_backward(g, y) if found is None else found
-
-
-def layer_norm(
-    x: np.ndarray, weight: np.ndarray | None, bias: np.ndarray | None, eps: float
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    found = _native.layer_norm(x, weight, bias, eps, get_num_threads())
-    return reference.layer_norm(x, weight, bias, eps) if found is None else found
-
-
-def layer_norm_backward(
-    g: np.ndarray,
-    x: np.ndarray,
-    weight: np.ndarray | None,
-    mean: np.ndarray,
-    var: np.ndarray,
-    eps: float,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    found = _native.layer_norm_backward(g, x, weight, mean, var, eps, get_num_threads())
-    return reference.layer_norm_backward(g, x, weight, mean, var, eps) if found is None else found
-
-
-def group_norm(
-    x: np.ndarray, groups: int, weight: np.ndarray | None, bias: np.ndarray | None, eps: float
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    found = _native.group_norm(x, groups, weight, bias, eps, get_num_threads())
-    return reference.group_norm(x, groups, weight, bias, eps) if found is None else found
-
-
-def group_norm_backward(
-    g: np.ndarray,
-    x: np.ndarray,
-    weight: np.ndarray | None,
-    mean: np.ndarray,
-    var: np.ndarray,
-    eps: float,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    found = _native.group_norm_backward(g, x, weight, mean, var, eps, get_num_threads())
-    return reference.group_norm_backward(g, x, weight, mean, var, eps) if found is None else found
-
-
-def max_pool2d(
-    x: np.ndarray,
-    kernel_size: Pair,
-    stride: Pair,
-    padding: Pair,
-    dilation: Pair,
-    ceil_mode: bool,
-) -> tuple[np.ndarray, np.ndarray]:
-    arguments = (x, kernel_size, stride, padding, dilation, ceil_mode)
-    found = _native.max_pool2d(*arguments, get_num_threads())
-    return reference.max_pool2d(*arguments) if found is None else found
-
-
-def max_pool2d_backward(
-    g: np.ndarray,
-    index: np.ndarray,
-    x_shape: tuple[int, ...],
-    kernel_size: Pair,
-    stride: Pair,
-    padding: Pair,
-    dilation: Pair,
-) -> np.ndarray:
-    arguments = (g, index, x_shape, kernel_size, stride, padding, dilation)
-    dx = _native.max_pool2d_backward(*arguments, get_num_threads())
-    return reference.max_pool2d_backward(*arguments) if dx is None else dx
-
-
-def softmax(x: np.ndarray, axis: int) -> np.ndarray:
-    y = _native.softmax(x, axis, get_num_threads())
-    return reference.softmax(x, axis) if y is None else y
-
-
-def softmax_backward(g: np.ndarray, y: np.ndarray, axis: int) -> np.ndarray:
-    dx = _native.softmax_backward(g, y, axis, get_num_threads())
-    return reference.softmax_backward(g, y, axis) if dx is None else dx
-
-
-def log_softmax(x: np.ndarray, axis: int) -> np.ndarray:
-    y = _native.log_softmax(x, axis, get_num_threads())
-    return reference.log_softmax(x, axis) if y is None else y
-
-
-def log_softmax_backward(g: np.ndarray, y: np.ndarray, axis: int) -> np.ndarray:
-    dx = _native.log_softmax_backward(g, y, axis, get_num_threads())
-    return reference.log_softmax_backward(g, y, axis) if dx is None else dx
-
-
-def cross_entropy(logits: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    found = _native.cross_entropy(logits, target, get_num_threads())
-    return reference.cross_entropy(logits, target) if found is None else found
-
-
-def cross_entropy_backward(g: np.ndarray, log_probs: np.ndarray, target: np.ndarray) -> np.ndarray:
-    dlogits = _native.cross_entropy_backward(g, log_probs, target, get_num_threads())
-    return reference.cross_entropy_backward(g, log_probs, target) if dlogits is None else dlogits
-
-
-def multi_margin_loss(scores: np.ndarray, target: np.ndarray, p: int, margin: float) -> np.ndarray:
-    loss = _native.multi_margin_loss(scores, target, p, margin, get_num_threads())
-    return reference.multi_margin_loss(scores, target, p, margin) if loss is None else loss
-
-
-def multi_margin_loss_backward(
-    g: np.ndarray, scores: np.ndarray, target: np.ndarray, p: int, margin: float
-) -> np.ndarray:
-    arguments = (g, scores, target, p, margin)
-    dscores = _native.multi_margin_loss_backward(*arguments, get_num_threads())
-    return reference.multi_margin_loss_backward(*arguments) if dscores is None else dscores
-
-
-def dropout(x: np.ndarray, p: float, key: int) -> np.ndarray:
-    y = _native.dropout(x, p, key, get_num_threads())
-    return reference.dropout(x, p, key) if y is None else y
 
 
 def avg_pool2d(
