@@ -25,8 +25,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from chainrule import kernels
-from chainrule.autograd.pending import NOTHING, Array, Kind, Pending
-from chainrule.kernels.epilogue import Epilogue
+from chainrule.autograd.pending import Array, Kind, Pending
+from chainrule.kernels.epilogue import NOTHING, Epilogue
 from chainrule.ops.activation import relu
 from chainrule.ops.conv import conv2d_op, conv2d_shape
 from chainrule.ops.elementwise import add
@@ -97,7 +97,7 @@ def _kind(name: str, kernel: Callable[[Any, Epilogue], Array], **takes: bool) ->
 
 CONV2D = _kind(
     "conv2d",
-    lambda a, e: kernels.conv2d(*a, None if e is NOTHING else e),  # type: ignore[call-arg]
+    lambda a, e: kernels.conv2d(*a, e),  # type: ignore[call-arg]
     scales=True,
     adds=True,
 )

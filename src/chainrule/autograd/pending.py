@@ -22,11 +22,10 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from chainrule.kernels.epilogue import Epilogue
+from chainrule.kernels.epilogue import NOTHING, Epilogue
 
 Array = np.ndarray[Any, Any]
 
-NOTHING = Epilogue()
 CHEAP_COPY = 1 << 16  # bytes: below, a copy costs less than a pass of its own over any result
 
 

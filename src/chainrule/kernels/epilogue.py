@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-__all__ = ["Epilogue", "finish"]
+__all__ = ["NOTHING", "Epilogue", "finish"]
 
 
 class Epilogue(NamedTuple):
@@ -23,6 +23,10 @@ class Epilogue(NamedTuple):
     shift: np.ndarray[Any, Any] | None = None
     add: np.ndarray[Any, Any] | None = None
     relu: bool = False
+
+
+NOTHING = Epilogue()
+"""The one that leaves y as it is."""
 
 
 def finish(y: np.ndarray, add: np.ndarray | None, relu: bool) -> np.ndarray:

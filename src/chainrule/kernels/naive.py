@@ -11,7 +11,7 @@ from itertools import product
 
 import numpy as np
 
-from chainrule.kernels.epilogue import Epilogue
+from chainrule.kernels.epilogue import NOTHING, Epilogue
 from chainrule.kernels.geometry import (
     Pair,
     adaptive_bins,
@@ -78,9 +78,9 @@ def conv2d(
     padding: Pair,
     dilation: Pair,
     groups: int,
-    epilogue: Epilogue | None = None,
+    epilogue: Epilogue = NOTHING,
 ) -> np.ndarray:
-    scale, shift, other, rectified = epilogue or Epilogue()
+    scale, shift, other, rectified = epilogue
     shape = _conv_shape(x.shape, weight.shape, stride, padding, dilation)
     y = np.zeros(shape)
     for n, o, i, j in np.ndindex(shape):

@@ -23,7 +23,7 @@ import numpy as np
 
 from chainrule.errors import ConfigError
 from chainrule.kernels import reference
-from chainrule.kernels.epilogue import Epilogue
+from chainrule.kernels.epilogue import NOTHING, Epilogue
 from chainrule.kernels.geometry import (
     Pair,
     adaptive_bins,
@@ -90,7 +90,6 @@ ISA_VARIABLE = "CHAINRULE_ISA"
 WINOGRAD_VARIABLE = "CHAINRULE_WINOGRAD"
 WINOGRAD = {"off": 0, "2": 2, "4": 4}  # setting: most outputs of a square along each axis
 FLOAT32 = np.dtype(np.float32)
-NO_EPILOGUE = Epilogue()
 
 
 def instruction_set() -> str:
@@ -212,11 +211,10 @@ def conv2d(
     padding: Pair,
     dilation: Pair,
     groups: int,
-    epilogue: Epilogue | None = None,
+    epilogue: Epilogue = NOTHING,
 ) -> np.ndarray:
     geometry = (stride, padding, dilation, groups)
-    end = epilogue or NO_EPILOGUE
-    y = _native.conv2d(x, weight, bias, *geometry, *end, get_num_threads())
+    y = _native.conv2d(x, weight, bias, *geometry, *epilogue, get_num_threads())
     return reference.conv2d(x, weight, bias, *geometry, epilogue) if y is None else y
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from chainrule.kernels.epilogue import Epilogue, finish
+from chainrule.kernels.epilogue import NOTHING, Epilogue, finish
 from chainrule.kernels.geometry import Pair, conv_output_size, taps
 from chainrule.kernels.reference.norm import moments
 from chainrule.kernels.reference.precision import half_in_single
@@ -31,13 +31,13 @@ def conv2d(
     padding: Pair,
     dilation: Pair,
     groups: int,
-    epilogue: Epilogue | None = None,
+    epilogue: Epilogue = NOTHING,
 ) -> np.ndarray:
     """Cross-correlate images with filters: y[o] = bias[o] + sum_c,kh,kw w[o,c,kh,kw] x[c, ...].
 
     x (N, C, H, W), weight (O, C/groups, KH, KW), bias (O,) or None -> (N, O, OH, OW) in
     channels-last memory. stride, padding, dilation: (vertical, horizontal) pixels; the padding
-    is zeros, on both sides. epilogue: what becomes of y before it is stored.
+    is zeros, on both sides. epilogue: what becomes of y before it is stored, if anything.
     Source: Dumoulin & Visin 2016, arXiv:1603.07285.
     """
     windows = _Windows(x.shape, weight.shape, stride, padding, dilation, groups)
@@ -53,8 +53,6 @@ def conv2d(
     if bias is not None:
         y += bias
     y = y.transpose(0, 3, 1, 2)
-    if epilogue is None:
-        return y
     if epilogue.scale is not None and epilogue.shift is not None:
         y *= epilogue.scale[:, None, None]
         y += epilogue.shift[:, None, None]
