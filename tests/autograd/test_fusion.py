@@ -326,7 +326,9 @@ def changes_values_in_place(x: Any, conv: Any, bn: Any) -> list[Any]:
 @watcher
 def adds_with_broadcasting_and_numbers(x: Any, conv: Any, bn: Any) -> list[Any]:
     h = conv(x)
-    y = [h + 1, 2 + h, h + x[:1], cr.add(h, x, alpha=2), h + h, h + x.double()]
+    two = cr.tensor(2.0)
+    y = [h + 1, 2 + h, h + two, h + x[:1], cr.add(h, x, alpha=2), cr.add(h, x, alpha=two)]
+    y += [h + h, h + x.double()]
     for v in y:
         F.relu(v).sum().backward(retain_graph=True)
     return [*y, x.grad]

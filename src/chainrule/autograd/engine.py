@@ -201,8 +201,8 @@ def _sweep(
             if fused is None:
                 _pull(node, g, useful, arrivals, known.pop(id(node), None))
             else:
-                arrivals.add(node.edges[0], fused[0], g)
-                known.update((id(at), results) for at, results in fused[1])
+                d, ahead, known[id(ahead)] = fused
+                arrivals.add(node.edges[0], d, g)
             if not retain_graph:
                 node.saved = None
         for key, leaf in arrivals.leaves.items():

@@ -32,7 +32,7 @@ from chainrule.ops.conv import conv2d_op, conv2d_shape
 from chainrule.ops.elementwise import add
 from chainrule.ops.linalg import check_linear, linear
 from chainrule.ops.norm import batch_norm_inference, batch_norm_training, batch_norm_vjp
-from chainrule.ops.op import Op, Recorded
+from chainrule.ops.op import Op
 
 VARIABLE = "CHAINRULE_FUSION"
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))  # float16 rounds after each single op
@@ -124,14 +124,14 @@ Result = tuple[Any, Any]
 """What an op gives: a value (an array, or one that is pending) and what it kept beside it."""
 
 
+def _value(x: Any) -> Any:
+    """x, or the array that the pending x stands for."""
+    return x.value() if type(x) is Pending else x
+
+
 def _now(op: Op, values: Sequence[Any]) -> Result:
-    """Apart; here a number may be a tensor, too."""
-    return op.compute(
-        [
-            v.value() if type(v) is Pending else v.array if isinstance(v, Recorded) else v
-            for v in values
-        ]
-    )
+    """The call as it is without fusion."""
+    return op.compute([*map(_value, values)])
 
 
 def _conv2d(op: Op, values: Sequence[Any], wanted: Sequence[int]) -> Result:
@@ -139,7 +139,7 @@ def _conv2d(op: Op, values: Sequence[Any], wanted: Sequence[int]) -> Result:
     if x.dtype not in FLOATS:
         return _now(op, values)
     shape = conv2d_shape(x.shape, weight.shape, stride, padding, dilation)
-    x = x.value() if type(x) is Pending else x
+    x = _value(x)
     arguments = (x, weight, bias, stride, padding, dilation, groups)
     return Pending(CONV2D, arguments, shape, x.dtype), None
 
@@ -149,7 +149,7 @@ def _linear(op: Op, values: Sequence[Any], wanted: Sequence[int]) -> Result:
     if x.ndim != 2 or x.dtype not in FLOATS:
         return _now(op, values)
     check_linear(x, weight, bias)
-    x = x.value() if type(x) is Pending else x
+    x = _value(x)
     return Pending(LINEAR, (x, weight, bias), (len(x), len(weight)), x.dtype), None
 
 
@@ -162,8 +162,8 @@ def _batch_norm(op: Op, values: Sequence[Any], wanted: Sequence[int]) -> Result:
         x.settle(y)
         _note("conv2d+moments")
     else:
-        mean, var = kernels.moments(x.value() if type(x) is Pending else x)
-    x = x.value() if type(x) is Pending else x
+        mean, var = kernels.moments(_value(x))
+    x = _value(x)
     return Pending(NORMALISE, (x, mean, var, weight, bias, eps), x.shape, x.dtype), (mean, var)
 
 
@@ -176,7 +176,7 @@ def _batch_norm_inference(op: Op, values: Sequence[Any], wanted: Sequence[int]) 
     # the gradient of weight needs x, which then may as well be stored
     if type(x) is Pending and x.takes_scale and op.position["weight"] not in wanted:
         return x.scaled(scale, shift), kept
-    x = x.value() if type(x) is Pending else x
+    x = _value(x)
     return Pending(SCALE_SHIFT, (x, scale, shift), x.shape, x.dtype), kept
 
 
@@ -189,7 +189,7 @@ def _add(op: Op, values: Sequence[Any], wanted: Sequence[int]) -> Result:
             and isinstance(other, np.ndarray | Pending)
             and (one.shape, one.dtype, alpha) == (other.shape, other.dtype, 1)
         ):
-            return one.plus(other.value() if isinstance(other, Pending) else other), None
+            return one.plus(_value(other)), None
     return _now(op, values)
 
 
@@ -227,8 +227,9 @@ class Node(Protocol):
 Known = dict[Any, Any]
 """Results of VJPs that a fused kernel has computed, by formula."""
 
-Fused = tuple[Array, list[tuple[Node, Known]]]
-"""The gradient that goes to the next node, and what is known of that node or those after it."""
+Fused = tuple[Array, Node, Known]
+"""The gradient that goes to the next node; a node, that one or a later one, and what is known
+of it."""
 
 
 def _saved(node: Node) -> dict[str, Any]:
@@ -241,7 +242,7 @@ def _relu_of_batch_norm(g: Array, y: Array, norm: Node, is_free: Callable[..., b
     mean, var = s["aux"]
     grads = kernels.batch_norm_relu_backward(g, s["x"], s["weight"], s["bias"], mean, var, s["eps"])
     _note("relu+batch_norm backward")
-    return g, [(norm, {batch_norm_vjp: grads})]
+    return g, norm, {batch_norm_vjp: grads}
 
 
 def _relu_of_sum(g: Array, y: Array, total: Node, is_free: Callable[..., bool]) -> Fused | None:
@@ -255,7 +256,7 @@ def _relu_of_sum(g: Array, y: Array, total: Node, is_free: Callable[..., bool]) 
                 g, y, s["x"], s["weight"], mean, var, s["eps"]
             )
             _note("relu+add+batch_norm backward")
-            return masked, [(norm, {batch_norm_vjp: grads})]
+            return masked, norm, {batch_norm_vjp: grads}
     return None
 
 
@@ -265,7 +266,7 @@ def _relu_of_bias(g: Array, y: Array, layer: Node, is_free: Callable[..., bool])
         return None
     masked, dbias = kernels.relu_bias_backward(g, y)
     _note(f"relu+{layer.op.name} backward")
-    return masked, [(layer, {bias: dbias})]
+    return masked, layer, {bias: dbias}
 
 
 BEHIND_RELU: dict[Op, Callable[..., Fused | None]] = {
