@@ -273,20 +273,15 @@ def _pull(
     values = node.unpack(arrivals.as_variables)
     pick = values.__getitem__
     for function, arguments, targets in node.pullback.steps:
-        if type(targets) is int:
-            edge = edges[targets]
-            if useful is not None and id(edge) not in useful:
-                continue
-            if known and function in known:
-                d = known[function]
-            else:
-                d = function(g, *(values if arguments is None else map(pick, arguments)))
-            arrivals.add(edge, d, g)
+        if type(targets) is int and useful is not None and id(edges[targets]) not in useful:
             continue
         if known and function in known:
             grads = known[function]
         else:
             grads = function(g, *(values if arguments is None else map(pick, arguments)))
+        if type(targets) is int:
+            arrivals.add(edges[targets], grads, g)
+            continue
         if node.op.is_variadic:  # of every element; targets names those that are wanted
             grads, targets = [grads[i] for i in targets], range(len(edges))  # type: ignore
         for target, d in zip(targets, grads, strict=True):  # type: ignore[arg-type]
