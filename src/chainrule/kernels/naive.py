@@ -254,10 +254,7 @@ def adaptive_avg_pool2d_backward(g: np.ndarray, x_shape: tuple[int, ...]) -> np.
 def moments(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     mean, var = np.zeros(x.shape[1]), np.zeros(x.shape[1])
     for c in range(x.shape[1]):
-        values = [float(value) for value in x[:, c].flat]
-        count = max(len(values), 1)
-        mean[c] = math.fsum(values) / count
-        var[c] = math.fsum((value - mean[c]) ** 2 for value in values) / count
+        mean[c], var[c] = _moments([float(value) for value in x[:, c].flat])
     return mean.astype(x.dtype), var.astype(x.dtype)
 
 
@@ -597,11 +594,16 @@ def _each(function: Callable[..., float], *arrays: np.ndarray) -> np.ndarray:
     return y
 
 
-def _standardised(values: list[float], eps: float) -> tuple[list[float], float, float]:
-    """Values with mean 0 and variance (almost) 1; what mean and variance they had."""
+def _moments(values: list[float]) -> tuple[float, float]:
+    """Mean and biased variance; zeros of nothing."""
     count = max(len(values), 1)
     mean = math.fsum(values) / count
-    var = math.fsum((value - mean) ** 2 for value in values) / count
+    return mean, math.fsum((value - mean) ** 2 for value in values) / count
+
+
+def _standardised(values: list[float], eps: float) -> tuple[list[float], float, float]:
+    """Values with mean 0 and variance (almost) 1; what mean and variance they had."""
+    mean, var = _moments(values)
     return [(value - mean) / math.sqrt(var + eps) for value in values], mean, var
 
 
