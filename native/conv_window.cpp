@@ -9,12 +9,12 @@
 #include "conv_pack.hpp"
 #include "moments.hpp"
 #include "norm.hpp"
+#include "register_tile.hpp"
 
 namespace chainrule::CHAINRULE_ISA {
 namespace {
 
-// Pixels of a tile when a block is V vectors wide: all accumulators, V weights and one input.
-constexpr int most_pixels(int vectors) { return smaller((registers - 1 - vectors) / vectors, 16); }
+using TileSize = RegisterTile<16>;  // a row for each pixel
 
 // Neighbouring taps of a row and all channels, which every pixel of a tile takes, or all but one;
 // or all but two, where a block is one vector wide and a tile thus has many pixels.
@@ -179,17 +179,6 @@ void tile(const Source& from, const Ends& ends) {
   write(acc, ends);
 }
 
-using Tile = void (*)(const Source&, const Ends&);
-
-template <int Vectors, int Pixels = most_pixels(Vectors)>
-struct Tiles {
-  static Tile of(Index pixels) {
-    if (pixels == Pixels) return tile<Pixels, Vectors>;
-    if constexpr (Pixels > 1) return Tiles<Vectors, Pixels - 1>::of(pixels);
-    return nullptr;
-  }
-};
-
 // Everything a task needs to know; the same for all tasks.
 struct Job {
   const Window& window;
@@ -202,7 +191,7 @@ struct Job {
 
   Index taps() const { return window.rows.taps * window.cols.taps; }
   Index blocks() const { return ceil_div(out.channels, width); }
-  Index most() const { return width > lanes ? most_pixels(2) : most_pixels(1); }
+  Index most() const { return TileSize::most_rows(width / lanes); }
 };
 
 // The share of the output that a task computes, as half-open ranges.
@@ -355,8 +344,8 @@ void slide_block(const Job& job, const Piece& piece, const Columns& columns, con
   const Axis& cols = job.window.cols;
   const Index start = block * job.width;
   const Index channels = smaller(job.width, job.out.channels - start);
-  const bool wide = channels > lanes;
-  const Index tap = job.in.channels * (wide ? 2 * lanes : lanes);  // floats of a tap's weights
+  const Index vectors = channels > lanes ? 2 : 1;
+  const Index tap = job.in.channels * vectors * lanes;  // floats of a tap's weights
   const float* weights =
       piece.weights + (block - piece.first_block) * job.width * job.weights.taps * job.in.channels;
   Source from{};
@@ -383,7 +372,9 @@ void slide_block(const Job& job, const Piece& piece, const Columns& columns, con
       const Ends ends{at(job.init, start), at(job.end.scale, start), at(job.end.shift, start),
                       at(job.end.add, place), job.end.relu, job.out.data + place,
                       job.out.pixel_step, channels};
-      (wide ? Tiles<2>::of(pixels) : Tiles<1>::of(pixels))(from, ends);
+      const auto run = TileSize::of(
+          pixels, vectors, []<int Pixels, int Vectors>() { return tile<Pixels, Vectors>; });
+      run(from, ends);
     }
   }
 }
