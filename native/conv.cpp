@@ -87,9 +87,7 @@ void conv2d(const Convolution& c, const float* x, const float* weight, const flo
                 {weight, c.outputs, c.channels, c.kernel_height, c.kernel_width,
                  c.channels * taps, taps, false},
                 bias, epilogue,
-                {y, c.out_height, c.out_width, c.outputs, c.out_height * c.out_width * c.outputs,
-                 c.out_width * c.outputs, c.outputs},
-                threads);
+                gapless_images(y, c.out_height, c.out_width, c.outputs), threads);
 }
 
 void conv2d_input_grad(const Convolution& c, const float* g, const float* weight, float* dx,
@@ -110,26 +108,17 @@ void conv2d_input_grad(const Convolution& c, const float* g, const float* weight
     return slide_filters({{c.kernel_height, top, c.dilation_height, 1},
                           {c.kernel_width, left, c.dilation_width, 1}},
                          in, filters, nullptr, {},
-                         {dx, c.height, c.width, c.channels, c.height * c.width * c.channels,
-                          c.width * c.channels, c.channels},
-                         threads);
+                         gapless_images(dx, c.height, c.width, c.channels), threads);
   }
   const Scratch packed(packed_size(taps, c.outputs, c.channels));
   pack(filters, packed, threads);
   for (Index i = 0; i < smaller(c.stride_height, c.height); ++i) {
     for (Index j = 0; j < smaller(c.stride_width, c.width); ++j) {
-      const Phase rows =
-          phase_of(i, c.kernel_height, c.stride_height, c.padding_height, c.dilation_height);
-      const Phase cols =
-          phase_of(j, c.kernel_width, c.stride_width, c.padding_width, c.dilation_width);
+      const Phase rows = phase_of_rows(c, i), cols = phase_of_cols(c, j);
       slide({rows.axis, cols.axis}, in,
             {packed, taps, rows.first_tap * c.kernel_width + cols.first_tap,
              rows.tap_step * c.kernel_width, cols.tap_step},
-            nullptr, {},
-            {dx + (i * c.width + j) * c.channels, ceil_div(c.height - i, c.stride_height),
-             ceil_div(c.width - j, c.stride_width), c.channels, c.height * c.width * c.channels,
-             c.stride_height * c.width * c.channels, c.stride_width * c.channels},
-            threads);
+            nullptr, {}, phase_of_images(c, dx, i, j), threads);
     }
   }
 }

@@ -358,8 +358,7 @@ void depthwise_conv2d(const Convolution& c, const float* x, const float* weight,
   const Window window{{c.kernel_height, -c.padding_height, c.dilation_height, c.stride_height},
                       {c.kernel_width, -c.padding_width, c.dilation_width, c.stride_width}};
   const InImages in{x, c.images, c.height, c.width, c.channels};
-  const OutImages out{y, c.out_height, c.out_width, c.outputs,
-                      c.out_height * c.out_width * c.outputs, c.out_width * c.outputs, c.outputs};
+  const OutImages out = gapless_images(y, c.out_height, c.out_width, c.outputs);
   const PackedTaps weights{packed, 0, 1, 0, 1, c.kernel_width};
   const Job job{window, in, grouping, weights, vectors.init(), vectors.end(), out, width};
   const Cut piece = cut(window, grouping, c.images, c.out_height, c.out_width, width);
@@ -380,27 +379,15 @@ void depthwise_input_grad(const Convolution& c, const float* g, const float* wei
                        (c.kernel_height - 1 - a) * c.kernel_width + c.kernel_width - 1 - b];
        },
        packed);
-  const auto rows_of = [&](Index i) {
-    return phase_of(i, c.kernel_height, c.stride_height, c.padding_height, c.dilation_height);
-  };
-  const auto cols_of = [&](Index j) {
-    return phase_of(j, c.kernel_width, c.stride_width, c.padding_width, c.dilation_width);
-  };
-  const Cut piece = cut({rows_of(0).axis, cols_of(0).axis}, grouping, c.images,
+  const Cut piece = cut({phase_of_rows(c, 0).axis, phase_of_cols(c, 0).axis}, grouping, c.images,
                         ceil_div(c.height, c.stride_height), ceil_div(c.width, c.stride_width),
                         width);
   parallel_for(threads, c.images * piece.strips * piece.chunks, [&](std::size_t task) {
     for (Index i = 0; i < smaller(c.stride_height, c.height); ++i)
       for (Index j = 0; j < smaller(c.stride_width, c.width); ++j) {
-        const Phase rows = rows_of(i), cols = cols_of(j);
+        const Phase rows = phase_of_rows(c, i), cols = phase_of_cols(c, j);
         const Window window{rows.axis, cols.axis};
-        const OutImages out{dx + (i * c.width + j) * c.channels,
-                            ceil_div(c.height - i, c.stride_height),
-                            ceil_div(c.width - j, c.stride_width),
-                            c.channels,
-                            c.height * c.width * c.channels,
-                            c.stride_height * c.width * c.channels,
-                            c.stride_width * c.channels};
+        const OutImages out = phase_of_images(c, dx, i, j);
         const Job job{window, in, grouping,
                       {packed, rows.first_tap, rows.tap_step, cols.first_tap, cols.tap_step,
                        c.kernel_width},

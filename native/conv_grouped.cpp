@@ -204,8 +204,7 @@ void grouped_conv2d(const Convolution& c, const float* x, const float* weight, c
   const Window window{{c.kernel_height, -c.padding_height, c.dilation_height, c.stride_height},
                       {c.kernel_width, -c.padding_width, c.dilation_width, c.stride_width}};
   const InImages in{x, c.images, c.height, c.width, c.channels};
-  const OutImages out{y, c.out_height, c.out_width, c.outputs,
-                      c.out_height * c.out_width * c.outputs, c.out_width * c.outputs, c.outputs};
+  const OutImages out = gapless_images(y, c.out_height, c.out_width, c.outputs);
   slide_grouped({window, in, blocks, packed, vectors.init(), vectors.end(), out}, threads);
 }
 
@@ -217,10 +216,7 @@ void grouped_input_grad(const Convolution& c, const float* g, const float* weigh
   const InImages in{g, c.images, c.out_height, c.out_width, c.outputs};
   for (Index i = 0; i < smaller(c.stride_height, c.height); ++i)
     for (Index j = 0; j < smaller(c.stride_width, c.width); ++j) {
-      const Phase rows =
-          phase_of(i, c.kernel_height, c.stride_height, c.padding_height, c.dilation_height);
-      const Phase cols =
-          phase_of(j, c.kernel_width, c.stride_width, c.padding_width, c.dilation_width);
+      const Phase rows = phase_of_rows(c, i), cols = phase_of_cols(c, j);
       pack(blocks, rows.axis.taps, cols.axis.taps,
            [&](Index group, Index channel, Index o, Index a, Index b) {
              const Index kh = c.kernel_height - 1 - (rows.first_tap + a * rows.tap_step);
@@ -229,13 +225,7 @@ void grouped_input_grad(const Convolution& c, const float* g, const float* weigh
                            kh * c.kernel_width + kw];
            },
            packed, threads);
-      const OutImages out{dx + (i * c.width + j) * c.channels,
-                          ceil_div(c.height - i, c.stride_height),
-                          ceil_div(c.width - j, c.stride_width),
-                          c.channels,
-                          c.height * c.width * c.channels,
-                          c.stride_height * c.width * c.channels,
-                          c.stride_width * c.channels};
+      const OutImages out = phase_of_images(c, dx, i, j);
       slide_grouped({{rows.axis, cols.axis}, in, blocks, packed, nullptr, {}, out}, threads);
     }
 }

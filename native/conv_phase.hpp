@@ -23,4 +23,22 @@ inline Phase phase_of(Index phase, Index kernel, Index stride, Index padding, In
           kernel - 1 - last, tap_step};
 }
 
+// Of the input's rows, of its columns, and the pixels where they cross.
+inline Phase phase_of_rows(const Convolution& c, Index phase) {
+  return phase_of(phase, c.kernel_height, c.stride_height, c.padding_height, c.dilation_height);
+}
+inline Phase phase_of_cols(const Convolution& c, Index phase) {
+  return phase_of(phase, c.kernel_width, c.stride_width, c.padding_width, c.dilation_width);
+}
+inline OutImages phase_of_images(const Convolution& c, float* dx, Index row_phase,
+                                 Index col_phase) {
+  return {dx + (row_phase * c.width + col_phase) * c.channels,
+          ceil_div(c.height - row_phase, c.stride_height),
+          ceil_div(c.width - col_phase, c.stride_width),
+          c.channels,
+          c.height * c.width * c.channels,
+          c.stride_height * c.width * c.channels,
+          c.stride_width * c.channels};
+}
+
 }  // namespace chainrule::CHAINRULE_ISA

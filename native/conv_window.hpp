@@ -32,6 +32,11 @@ struct OutImages {
   Index group = 1;  // neighbouring pixels that are seen as one, of that many times the channels
 };
 
+// Images one behind the other in memory.
+inline OutImages gapless_images(float* data, Index rows, Index cols, Index channels) {
+  return {data, rows, cols, channels, rows * cols * channels, cols * channels, channels};
+}
+
 // Output channels in one block of packed weights.
 inline Index block_width(Index channels) { return channels > lanes ? 2 * lanes : lanes; }
 
