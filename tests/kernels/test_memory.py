@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import chainrule as cr
@@ -56,6 +57,44 @@ def test_a_steady_training_step_asks_the_system_for_no_block(one_thread):
     for _ in range(3):
         step()
     assert _native.allocations() == before
+
+
+def test_memory_serves_blocks_of_other_sizes():
+    if not keeps_blocks():
+        pytest.skip("this build keeps no blocks")
+    _native.release_kept()
+    large = _native.empty([3 << 20])  # 12 MB
+    del large
+    before = _native.allocations()
+    parts = [_native.empty([900 << 10]) for _ in range(3)]  # cut from it
+    parts.reverse()
+    del parts  # and merged again
+    _native.empty([3 << 20])
+    assert _native.allocations() == before
+
+
+def test_blocks_that_are_taken_never_overlap():
+    """And keep what is in them while others come and go, also to the system."""
+    rng = np.random.default_rng(0)
+    held = []
+    for turn in range(2000):
+        if len(held) < 30:
+            size = int(2 ** rng.uniform(0, 19))
+            block = _native.empty([size])
+            assert block.ctypes.data % 64 == 0
+            block[...] = turn
+            held.append(block)
+        else:
+            block = held.pop(int(rng.integers(len(held))))
+            first = block.flat[0]
+            assert (block == first).all()
+            del block
+            assert all(other.flat[0] != first for other in held)
+        if turn % 500 == 499:
+            _native.release_kept()
+            assert _native.kept_bytes() == 0
+    for block in held:
+        assert (block == block.flat[0]).all()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
