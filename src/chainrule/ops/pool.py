@@ -91,13 +91,15 @@ def _window(
     window = pair(kernel_size, f"{name}: kernel_size", 1)
     stride = window if stride is None or stride == () else pair(stride, f"{name}: stride", 1)
     padding = pair(padding, f"{name}: padding")
-    if any(2 * p > k for p, k in zip(padding, window, strict=True)):
+    if 2 * padding[0] > window[0] or 2 * padding[1] > window[1]:
         raise ConfigError(f"{name}: padding {padding} exceeds half the window {window}")
     return window, stride, padding
 
 
 def _check_fits(name: str, x: Array, window: Pair, padding: Pair, dilation: Pair) -> None:
-    for n, k, p, d in zip(x.shape[2:], window, padding, dilation, strict=True):
+    shape = x.shape
+    for i in (0, 1):
+        n, k, p, d = shape[2 + i], window[i], padding[i], dilation[i]
         if d * (k - 1) + 1 > n + 2 * p:
             raise ShapeError(
                 f"{name}: the window of {d * (k - 1) + 1} pixels is larger than the padded "
