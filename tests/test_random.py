@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import threading
+import time
 
 import numpy as np
+import pytest
 
 import chainrule as cr
 from chainrule.random import Generator, default_generator
@@ -52,3 +57,25 @@ def test_manual_seed_seeds_the_default() -> None:
     a = cr.randn(3).array
     cr.manual_seed(11)
     np.testing.assert_array_equal(cr.randn(3).array, a)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
+def test_a_child_forked_while_another_thread_draws_can_draw():
+    locked = threading.Event()
+
+    def draw_slowly():
+        with default_generator.rng.bit_generator.lock:
+            locked.set()
+            time.sleep(0.2)
+
+    other = threading.Thread(target=draw_slowly)
+    other.start()
+    locked.wait()
+    child = os.fork()
+    if child == 0:
+        signal.alarm(10)  # ends a child that waits for ever
+        cr.rand(3)
+        os._exit(0)
+    other.join()
+    assert os.waitpid(child, 0)[1] == 0

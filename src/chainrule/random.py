@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 from typing import Any
 
@@ -36,6 +37,27 @@ class Generator:
 
 
 default_generator = Generator()
+
+
+class _HeldOverFork:
+    """Keeps the default generator's lock while the process forks.
+
+    Another thread that draws at this moment would leave it locked in the child for ever.
+    """
+
+    def hold(self) -> None:
+        self._lock = default_generator.rng.bit_generator.lock
+        self._lock.acquire()
+
+    def let_go(self) -> None:
+        self._lock.release()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    _held = _HeldOverFork()
+    os.register_at_fork(
+        before=_held.hold, after_in_parent=_held.let_go, after_in_child=_held.let_go
+    )
 
 
 def uniform(rng: np.random.Generator, shape: tuple[int, ...], dtype: Any) -> np.ndarray[Any, Any]:
