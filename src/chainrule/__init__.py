@@ -20,6 +20,7 @@ import numpy as _np
 from chainrule import autograd, errors, kernels, ops
 from chainrule.autograd import (
     enable_grad,
+    inference_mode,
     is_fusion_enabled,
     is_grad_enabled,
     no_grad,
@@ -166,7 +167,7 @@ mm = bmm = mv = dot = matmul
 absolute, negative, subtract, multiply, divide, true_divide = abs, neg, sub, mul, div, div
 greater, greater_equal, less, less_equal = gt, ge, lt, le
 concat = concatenate = cat
-swapaxes, ravel, clip, inference_mode = transpose, flatten, clamp, no_grad
+swapaxes, ravel, clip = transpose, flatten, clamp
 inf, nan, pi, e = _np.inf, _np.nan, _np.pi, _np.e
 
 float16 = half = _np.dtype(_np.float16)

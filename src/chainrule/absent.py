@@ -113,6 +113,13 @@ USE_INSTEAD: dict[str, dict[str, str]] = {
         "as_strided_": "x.as_strided, which gives a view",
         "symeig": "chainrule.linalg.eigh",
     },
+    "chainrule.autograd": {
+        "profiler": "use cProfile, or chainrule bench for one operation at a time",
+        "profiler_util": "use cProfile, or chainrule bench for one operation at a time",
+        "forward_ad": "chainrule.autograd.functional.jvp, by reverse mode twice",
+        "NestedIOFunction": "chainrule.autograd.Function, with flat arguments",
+        "emit_nvtx": ONE_DEVICE,
+    },
     "chainrule.nn": {
         "RNN": RECURRENT,
         "LSTM": RECURRENT,

@@ -17,7 +17,8 @@ import numpy as np
 from chainrule import ops
 from chainrule.absent import absent_name
 from chainrule.autograd import engine
-from chainrule.autograd.graph import Node, RemovableHandle, Variable, Version, grad_mode
+from chainrule.autograd.graph import Node, Variable, Version, grad_mode
+from chainrule.autograd.hooks import RemovableHandle, hooks_of
 from chainrule.autograd.pending import Late, before_change
 from chainrule.errors import ConfigError, DTypeError, GraphError, ShapeError
 from chainrule.ops.dtypes import can_store, get_default_dtype
@@ -182,7 +183,7 @@ class Tensor(Variable):
         `chainrule.autograd.backward`.
         """
         gradients = None if gradient is None else [gradient]
-        engine.backward([self], gradients, retain_graph, create_graph, inputs)
+        engine.backward([self], gradients, retain_graph, create_graph, inputs=inputs)
 
     def retain_grad(self) -> None:
         """Keep ``.grad`` of this tensor too, though it is no leaf."""
@@ -191,14 +192,25 @@ class Tensor(Variable):
         if self.node is not None:
             self.node.retain = weakref.ref(self)
 
+    @property
+    def retains_grad(self) -> builtins.bool:
+        """Whether `retain_grad` was called for this result."""
+        return self.node is not None and self.node.retain is not None
+
     def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> RemovableHandle:
         """Call ``hook(gradient)`` when this tensor's gradient is known; it may replace it."""
         if not self.requires_grad:
             raise GraphError("register_hook: this tensor does not require grad")
-        holder: Any = self if self.node is None else self.node
-        if holder.hooks is None:
-            holder.hooks = {}
-        return RemovableHandle(holder.hooks, hook)
+        return RemovableHandle(hooks_of(self.edge()).gradient, hook)
+
+    def register_post_accumulate_grad_hook(self, hook: Callable[[Tensor], None]) -> RemovableHandle:
+        """Call ``hook(tensor)`` each time ``backward`` has added to this leaf's ``.grad``."""
+        if not self.requires_grad or self.node is not None:
+            raise GraphError(
+                "register_post_accumulate_grad_hook: only a leaf that requires grad accumulates "
+                "one; for a result use register_hook"
+            )
+        return RemovableHandle(hooks_of(self).accumulated, hook)
 
     def zero_grad(self) -> None:
         """Forget the gradient."""

@@ -529,4 +529,41 @@ def test_names_of_nodes() -> None:
     y = leaf(1.0) + 1
     assert y.grad_fn.name() == "AddBackward"
     assert repr(y) == "tensor([2.], dtype=float64, grad_fn=<AddBackward>)"
-    assert y.grad_fn.next_functions[0][0].shape == (1,)
+    assert y.grad_fn.next_functions[0][0].variable.shape == (1,)
+
+
+def test_grad_of_inputs_by_name() -> None:
+    a, b = leaf(2.0), leaf(3.0)
+    grads = cr.autograd.grad((a * b).sum(), {"a": a, "b": b})
+    assert {name: g.item() for name, g in grads.items()} == {"a": 3, "b": 2}
+
+
+@pytest.mark.parity
+def test_grads_batched() -> None:
+    torch = pytest.importorskip("torch")
+    results = []
+    for lib in (cr, torch):
+        a = lib.tensor([1.0, 2.0, 3.0], dtype=lib.float64, requires_grad=True)
+        b = lib.tensor([4.0, 5.0, 6.0], dtype=lib.float64, requires_grad=True)
+        c = lib.tensor([1.0], dtype=lib.float64, requires_grad=True)
+        rows = lib.eye(3, dtype=lib.float64)
+        y = a * a * b
+        results.append(
+            lib.autograd.grad(y, (a, b, c), rows, is_grads_batched=True, allow_unused=True)
+        )
+    (da, db, dc), theirs = results
+    assert dc is theirs[2] is None
+    np.testing.assert_array_equal(da.detach(), theirs[0])
+    np.testing.assert_array_equal(db.detach(), theirs[1])
+
+
+def test_variable_is_a_tensor() -> None:
+    x = cr.autograd.Variable(cr.ones(2), requires_grad=True)
+    assert isinstance(x, cr.Tensor) and isinstance(cr.ones(1), cr.autograd.Variable)
+    assert x.requires_grad and x.is_leaf
+
+
+def test_grad_variables_is_the_old_name() -> None:
+    x = leaf(2.0)
+    cr.autograd.backward([x * 3], grad_variables=[cr.tensor([2.0], dtype=cr.float64)])
+    assert x.grad.item() == 6

@@ -85,6 +85,60 @@ def test_set_grad_enabled_as_a_call_and_as_a_block() -> None:
         cr.set_grad_enabled(True)
 
 
+def test_set_grad_enabled_decorates() -> None:
+    @cr.set_grad_enabled(False)
+    def double(x: cr.Tensor) -> cr.Tensor:
+        return x * 2
+
+    assert cr.is_grad_enabled()
+    assert not double(leaf(1.0)).requires_grad
+    assert cr.is_grad_enabled()
+
+
+def test_inference_mode() -> None:
+    x = leaf(1.0)
+    with cr.inference_mode():
+        assert not (x * 2).requires_grad
+    with cr.no_grad(), cr.inference_mode(mode=False):
+        assert (x * 2).requires_grad
+    for decorate in (cr.inference_mode, cr.inference_mode(), cr.inference_mode(True)):
+        assert not decorate(lambda: x * 2)().requires_grad
+    assert cr.inference_mode(False)(lambda: x * 2)().requires_grad
+    assert cr.is_grad_enabled()
+
+
+def test_no_grad_decorates_a_generator() -> None:
+    told = []
+
+    @cr.no_grad()
+    def steps(x: cr.Tensor) -> Any:
+        try:
+            given = yield x * 2
+            told.append(cr.is_grad_enabled())
+            try:
+                yield given
+            except ValueError as error:
+                told.append(str(error))
+            yield cr.is_grad_enabled()
+            return "returned"
+        finally:
+            told.append(cr.is_grad_enabled())
+
+    run = steps(leaf(1.0))
+    assert not next(run).requires_grad
+    assert cr.is_grad_enabled()  # its user's own mode, between the steps
+    assert run.send("given") == "given"
+    assert run.throw(ValueError("thrown")) is False
+    with pytest.raises(StopIteration) as end:
+        next(run)
+    assert end.value.value == "returned"
+    run = steps(leaf(1.0))
+    next(run)
+    run.close()
+    assert told == [False, "thrown", False, False]
+    assert cr.is_grad_enabled()
+
+
 def test_each_thread_has_its_own_mode() -> None:
     seen: list[bool] = []
     with cr.no_grad():

@@ -20,6 +20,8 @@ from chainrule.errors import ConfigError, DTypeError
         (nn, "Relu", r"^chainrule\.nn has no Relu; it has ReLU"),
         (nn.functional, "max_pool3d", r"^chainrule\.nn\.functional has no .*; it has max_pool2d"),
         (nn.init, "xavier_normal", r"^chainrule\.nn\.init has no .*; it has xavier_normal_"),
+        (cr.autograd, "profiler", r"^chainrule\.autograd has no profiler: use cProfile"),
+        (cr.autograd, "grads", r"^chainrule\.autograd has no grads; it has grad"),
         (optim, "LBFGS", r"^chainrule\.optim has no LBFGS$"),
         (optim.lr_scheduler, "CosineLR", r"^chainrule\.optim\.lr_scheduler has no CosineLR"),
     ],

@@ -1,5 +1,8 @@
 """The computational graph and reverse-mode differentiation of any order."""
 
+import sys
+from typing import TYPE_CHECKING, Any
+
 from chainrule.autograd.check import (
     GradcheckError,
     gradcheck,
@@ -7,14 +10,23 @@ from chainrule.autograd.check import (
     numerical_gradient,
 )
 from chainrule.autograd.engine import backward, grad
+from chainrule.autograd.function import Function
 from chainrule.autograd.fusion import (
     fused_operations,
     is_fusion_enabled,
     set_fusion_enabled,
 )
-from chainrule.autograd.mode import enable_grad, is_grad_enabled, no_grad, set_grad_enabled
+from chainrule.autograd.mode import (
+    enable_grad,
+    inference_mode,
+    is_grad_enabled,
+    no_grad,
+    set_grad_enabled,
+)
+from chainrule.errors import absent_name
 
 __all__ = [
+    "Function",
     "GradcheckError",
     "backward",
     "enable_grad",
@@ -22,6 +34,7 @@ __all__ = [
     "grad",
     "gradcheck",
     "gradgradcheck",
+    "inference_mode",
     "is_fusion_enabled",
     "is_grad_enabled",
     "no_grad",
@@ -29,3 +42,12 @@ __all__ = [
     "set_fusion_enabled",
     "set_grad_enabled",
 ]
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        if name == "Variable":  # PyTorch's old name of Tensor
+            from chainrule.autograd.graph import Variable
+
+            return Variable.concrete
+        raise absent_name(sys.modules[__name__], name)

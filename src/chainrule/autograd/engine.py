@@ -19,10 +19,12 @@ import numpy as np
 from chainrule import kernels
 from chainrule.autograd.fusion import Known, fused_gradients, relu, switch
 from chainrule.autograd.graph import Node, Variable
+from chainrule.autograd.hooks import HookTable
 from chainrule.autograd.mode import set_grad_enabled
 from chainrule.autograd.pending import before_change
 from chainrule.errors import GraphError, ShapeError
 from chainrule.ops.elementwise import cast
+from chainrule.ops.shape import stack
 
 Edge = Node | Variable
 
@@ -32,6 +34,7 @@ def backward(
     grad_tensors: Any = None,
     retain_graph: bool | None = None,
     create_graph: bool = False,
+    grad_variables: Any = None,
     inputs: Any = None,
 ) -> None:
     """Add to ``.grad`` of every leaf the gradient of Σ ⟨grad_tensors, tensors⟩.
@@ -39,8 +42,11 @@ def backward(
     tensors: one or several; grad_tensors: dL/dtensor of each, may be left out for scalars.
     retain_graph: keep what was saved, so that the sweep can be repeated (default: as
     create_graph). create_graph: record the sweep itself. inputs: only to these tensors.
+    grad_variables: an old name of grad_tensors.
     Raises GraphError (nothing to differentiate, graph freed, array changed since).
     """
+    if grad_tensors is None:
+        grad_tensors = grad_variables
     roots, seeds = _seeds(tensors, grad_tensors, create_graph)
     targets = None if inputs is None else [v.edge() for v in _sequence(inputs)]
     found = _sweep(roots, seeds, targets, bool(retain_graph or create_graph), create_graph)
@@ -48,6 +54,8 @@ def backward(
         for v in _sequence(inputs):
             if id(v.edge()) in found:
                 _accumulate(v, found[id(v.edge())], create_graph, borrowed=True)
+                if v.node is None and v.hooks:
+                    _tell_accumulated(v)
 
 
 def grad(
@@ -57,18 +65,30 @@ def grad(
     retain_graph: bool | None = None,
     create_graph: bool = False,
     only_inputs: bool = True,
-    allow_unused: bool = False,
+    allow_unused: bool | None = None,
+    is_grads_batched: bool = False,
     materialize_grads: bool = False,
-) -> tuple[Any, ...]:
+) -> Any:
     """The gradients of Σ ⟨grad_outputs, outputs⟩ with respect to ``inputs``, as a tuple.
 
-    Leaves every ``.grad`` alone. With create_graph=True the gradients can be differentiated
-    again, to any order. An input on which the outputs do not depend is an error, unless
-    allow_unused (None is returned) or materialize_grads (zeros). only_inputs can only be
-    True; `backward` adds gradients to all leaves.
+    inputs: a tensor, several, or a dict of them, and then the result is a dict too. Leaves
+    every ``.grad`` alone. With create_graph=True the gradients can be differentiated again, to
+    any order. An input on which the outputs do not depend is an error, unless allow_unused
+    (None is returned) or materialize_grads (zeros). is_grads_batched: grad_outputs have one axis
+    more, in front, and so have the results (one sweep for each of its elements). only_inputs can
+    only be True; `backward` adds gradients to all leaves.
     """
     if not only_inputs:
         raise GraphError("grad: only_inputs=False is not supported; call backward() instead")
+    if isinstance(inputs, dict):
+        arguments = (grad_outputs, retain_graph, create_graph, only_inputs, allow_unused)
+        grads = grad(outputs, [*inputs.values()], *arguments, is_grads_batched, materialize_grads)
+        return dict(zip(inputs, grads, strict=True))
+    if is_grads_batched:
+        return _batch_of_grads(
+            _sequence(outputs), inputs, _sequence(grad_outputs), bool(retain_graph), create_graph,
+            allow_unused, materialize_grads,
+        )  # fmt: skip
     wanted = _sequence(inputs)
     for i, v in enumerate(wanted):
         if not v.requires_grad:
@@ -76,7 +96,7 @@ def grad(
     roots, seeds = _seeds(outputs, grad_outputs, create_graph)
     targets = [v.edge() for v in wanted]
     found = _sweep(roots, seeds, targets, bool(retain_graph or create_graph), create_graph)
-    grads: list[Any] = []
+    results: list[Any] = []
     for i, v in enumerate(wanted):
         g = found.get(id(v.edge()))
         if g is None and materialize_grads:
@@ -86,11 +106,29 @@ def grad(
                 f"grad: the outputs do not depend on input {i} {v.array.shape}; "
                 "pass allow_unused=True to get None for it"
             )
-        grads.append(g if g is None or isinstance(g, Variable) else Variable.of(g))
-    return tuple(grads)
+        results.append(g if g is None or isinstance(g, Variable) else Variable.of(g))
+    return tuple(results)
+
+
+def _batch_of_grads(
+    outputs: list[Any], inputs: Any, grad_outputs: list[Any], retain_graph: bool,
+    create_graph: bool, allow_unused: bool | None, materialize_grads: bool,
+) -> tuple[Any, ...]:  # fmt: skip
+    """`grad` for each element of the first axis of grad_outputs, stacked."""
+    count = len(grad_outputs[0].array)
+    rows = [
+        grad(
+            outputs, inputs, [g[k] for g in grad_outputs], retain_graph or k < count - 1,
+            create_graph, allow_unused=allow_unused, materialize_grads=materialize_grads,
+        )
+        for k in range(count)
+    ]  # fmt: skip
+    return tuple(None if column[0] is None else stack(column) for column in zip(*rows, strict=True))
 
 
 def _sequence(x: Any) -> list[Any]:
+    if isinstance(x, dict):
+        return list(x.values())
     return [x] if isinstance(x, Variable) else list(x)
 
 
@@ -176,7 +214,8 @@ def _sweep(
         return (
             type(edge) is Node
             and edge.uses == 1
-            and not (edge.hooks or edge.retain is not None)
+            and not edge.hooks
+            and edge.retain is None
             and id(edge) not in wanted
             and id(edge) not in arrivals.pending  # as a root it has a seed
             and (useful is None or id(edge) in useful)
@@ -196,9 +235,11 @@ def _sweep(
                 if not any(id(e) in useful for e in node.edges):  # type: ignore[operator]
                     continue  # it leads to no other target: leave it to a later sweep
             fused = None
-            if node.op is relu and switch.on and not create_graph:
+            if node.op is relu and switch.on and not create_graph and not node.hooks:
                 fused = fused_gradients(node, g, is_free)
-            if fused is None:
+            if node.hooks:
+                _pull_shown(node, g, useful, arrivals)
+            elif fused is None:
                 _pull(node, g, useful, arrivals, known.pop(id(node), None))
             else:
                 d, ahead, known[id(ahead)] = fused
@@ -210,13 +251,41 @@ def _sweep(
                 continue
             g = arrivals.pending.pop(key)
             if leaf.hooks:
-                g = _call_hooks(leaf.hooks, g)
+                g = _call_hooks(leaf.hooks.gradient, g)
             if targets is None:
                 private = key in arrivals.owned and not leaf.hooks  # a hook may have kept it
                 _accumulate(leaf, g, create_graph, borrowed=not private)
+                if leaf.hooks:
+                    _tell_accumulated(leaf)
             else:
                 found[key] = g
     return found
+
+
+class Bundle:
+    """Gradients of several results of one call, on their way to its node.
+
+    Each result's own node sends a bundle with one gradient; bundles that meet are joined.
+    """
+
+    __slots__ = ("grads",)
+    base, ndim = None, 0  # what `_Arrivals` asks of an array: new memory, to be added to with +=
+
+    def __init__(self, grads: Sequence[Any]) -> None:
+        self.grads = list(grads)  # None for results that have not sent one
+
+    def as_tuple(self) -> tuple[Any, ...]:
+        """The gradients of all results; None for those that got none."""
+        return tuple(self.grads)
+
+    def __iadd__(self, other: Bundle) -> Bundle:
+        for i, g in enumerate(other.grads):
+            if g is not None:
+                own = self.grads[i]
+                self.grads[i] = g if own is None else own + g
+        return self
+
+    __add__ = __iadd__
 
 
 class _Arrivals:
@@ -291,27 +360,88 @@ def _pull(
 
 def _show(node: Node, g: Any, create_graph: bool) -> Any:
     """Let hooks see (and replace) the gradient of a result; keep it where retain_grad asked."""
-    if node.hooks:
-        g = _call_hooks(node.hooks, g)
+    if node.hooks and type(g) is not Bundle:
+        g = _call_hooks(node.hooks.gradient, g)
     variable = node.retain() if node.retain is not None else None
     if variable is not None:
         _accumulate(variable, g, create_graph, borrowed=True)
-    return g
+    return _call_prehooks(node, g) if node.hooks and node.hooks.before else g
 
 
-def _call_hooks(hooks: dict[int, Any], g: Any) -> Any:
+def _call_hooks(hooks: HookTable, g: Any) -> Any:
     for hook in list(hooks.values()):
-        seen = g if isinstance(g, Variable) else Variable.of(g)
-        replaced = hook(seen)
+        replaced = hook(g if isinstance(g, Variable) else Variable.of(g))
         if replaced is not None:
-            replaced = cast(replaced, seen.array.dtype)
-            if replaced.array.shape != seen.array.shape:
-                raise ShapeError(
-                    f"hook: the gradient it returned has shape {replaced.array.shape}, "
-                    f"expected {seen.array.shape}"
-                )
-            g = replaced if isinstance(g, Variable) else replaced.array
+            g = _replacement(replaced, g)
     return g
+
+
+def _replacement(new: Any, g: Any) -> Any:
+    """What a hook gave in place of ``g``: an array for an array, a variable for a variable."""
+    like = g.array if isinstance(g, Variable) else g
+    new = cast(new, like.dtype)
+    if new.array.shape != like.shape:
+        raise ShapeError(
+            f"hook: the gradient it returned has shape {new.array.shape}, expected {like.shape}"
+        )
+    return new if isinstance(g, Variable) else new.array
+
+
+def _shown(grads: Sequence[Any]) -> tuple[Any, ...]:
+    """Gradients as hooks see them: variables, or None."""
+    return tuple([g if g is None or isinstance(g, Variable) else Variable.of(g) for g in grads])
+
+
+def _replace_all(new: Any, old: Sequence[Any], what: str) -> list[Any]:
+    """The gradients after a hook has returned ``new``, a tuple (or the one gradient) or None."""
+    if new is None:
+        return list(old)
+    new = (new,) if isinstance(new, Variable) else tuple(new)
+    if len(new) != len(old):
+        raise GraphError(f"hook: it returned {len(new)} {what}, expected {len(old)}")
+    pairs = zip(new, old, strict=True)
+    return [n if n is None or o is None else _replacement(n, o) for n, o in pairs]
+
+
+def _call_prehooks(node: Node, g: Any) -> Any:
+    for hook in list(node.hooks.before.values()):  # type: ignore[union-attr]
+        given = g.as_tuple() if type(g) is Bundle else (g,)
+        grads = _replace_all(hook(_shown(given)), given, "gradients of results")
+        g = Bundle(grads) if type(g) is Bundle else grads[0]
+    return g
+
+
+def _pull_shown(node: Node, g: Any, useful: set[int] | None, arrivals: _Arrivals) -> None:
+    """As `_pull`, and hooks of the node see the gradients before they are sent on."""
+    collected = _Collected(arrivals.as_variables)
+    _pull(node, g, useful, collected, None)  # type: ignore[arg-type]
+    grads: list[Any] = [None] * len(node.edges)
+    for edge, d in collected.grads:  # of an input that was given twice, too
+        free = (i for i, e in enumerate(node.edges) if e is edge and grads[i] is None)
+        grads[next(free)] = d
+    outputs = _shown(g.as_tuple() if type(g) is Bundle else (g,))
+    for hook in list(node.hooks.after.values()):  # type: ignore[union-attr]
+        grads = _replace_all(hook(_shown(grads), outputs), grads, "gradients of inputs")
+    for edge, d in zip(node.edges, grads, strict=True):
+        if d is not None:
+            arrivals.add(edge, d if isinstance(d, Variable | Bundle) else d.copy(order="K"), g)
+
+
+class _Collected:
+    """Takes the place of `_Arrivals` and only notes what is sent where."""
+
+    def __init__(self, as_variables: bool) -> None:
+        self.as_variables = as_variables
+        self.grads: list[tuple[Edge, Any]] = []
+
+    def add(self, edge: Edge, d: Any, g: Any) -> None:
+        """Note a gradient."""
+        self.grads.append((edge, d))
+
+
+def _tell_accumulated(leaf: Variable) -> None:
+    for hook in list(leaf.hooks.accumulated.values()):  # type: ignore[union-attr]
+        hook(leaf)
 
 
 def _accumulate(v: Variable, g: Any, create_graph: bool, borrowed: bool) -> None:

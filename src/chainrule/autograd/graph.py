@@ -11,12 +11,13 @@ from __future__ import annotations
 import itertools
 import threading
 import weakref
-from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, Self
+from collections.abc import Sequence
+from typing import Any, ClassVar
 
 import numpy as np
 
 from chainrule.autograd.fusion import switch
+from chainrule.autograd.hooks import Hook, Hooks, RemovableHandle, hooks_of
 from chainrule.autograd.pending import Pending, watch
 from chainrule.errors import DTypeError, GraphError
 from chainrule.ops.op import Op, Pullback, Recorded
@@ -71,7 +72,7 @@ class Variable(Recorded):
     wanted: bool  # whether it requires grad
     version: Version
     _grad: Variable | None
-    hooks: dict[int, Callable[[Any], Any]] | None  # of a leaf; those of a result lie in its node
+    hooks: Hooks | None  # of a leaf; those of a result lie in its node
 
     @staticmethod
     def of(array: Any, node: Node | None = None) -> Any:
@@ -240,17 +241,31 @@ class Node:
         self.saved: list[Any] | None = saved
         self.order = next(_creation_order)  # a node is always younger than its inputs
         self.uses = 0  # how many nodes were made of its result
-        self.hooks: dict[int, Callable[[Any], Any]] | None = None
+        self.hooks: Hooks | None = None
         self.retain: Any = None  # weak reference to a variable whose .grad is wanted
 
     def name(self) -> str:
         """The op's name in PyTorch's manner: ``AddBackward``."""
-        return "".join(part.capitalize() for part in self.op.name.split("_")) + "Backward"
+        parts = self.op.name.split("_")
+        return "".join(part[:1].upper() + part[1:] for part in parts) + "Backward"
 
     @property
-    def next_functions(self) -> tuple[tuple[Node | Variable, int], ...]:
-        """The nodes (and leaves) that the inputs came from."""
-        return tuple((edge, 0) for edge in self.edges)
+    def next_functions(self) -> tuple[tuple[Node | AccumulateGrad, int], ...]:
+        """Where the gradients of those inputs go that need one; of a leaf: to its ``.grad``."""
+        edges = self.edges
+        return tuple([(e if isinstance(e, Node) else AccumulateGrad(e), 0) for e in edges])
+
+    def register_hook(self, hook: Hook) -> RemovableHandle:
+        """Call ``hook(grad_inputs, grad_outputs)`` after the VJPs have run.
+
+        Both are tuples; grad_inputs has an element for each of ``next_functions`` (None where
+        nothing was computed). A tuple that the hook returns replaces grad_inputs.
+        """
+        return RemovableHandle(hooks_of(self).after, hook)
+
+    def register_prehook(self, hook: Hook) -> RemovableHandle:
+        """Call ``hook(grad_outputs)``, a tuple, before the VJPs run; a tuple replaces it."""
+        return RemovableHandle(hooks_of(self).before, hook)
 
     def __repr__(self) -> str:
         return f"<{self.name()}>"
@@ -283,6 +298,29 @@ class Node:
         )
 
 
+class AccumulateGrad:
+    """Where a leaf's gradient goes, as ``next_functions`` shows it: ``variable.grad += g``."""
+
+    __slots__ = ("variable",)
+    next_functions = ()
+
+    def __init__(self, variable: Variable) -> None:
+        self.variable = variable
+
+    def name(self) -> str:
+        """``AccumulateGrad``."""
+        return "AccumulateGrad"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, AccumulateGrad) and self.variable is other.variable
+
+    def __hash__(self) -> int:
+        return hash((AccumulateGrad, id(self.variable)))
+
+    def __repr__(self) -> str:
+        return "<AccumulateGrad>"
+
+
 def _note_shared_memory(view: Variable, base: Any) -> None:
     """A change in place of the one is a change of the other: let them count together."""
     if isinstance(base, Variable) and np.may_share_memory(view.array, base.array):
@@ -308,22 +346,3 @@ def _save(
     if op.is_variadic and i == 0:
         return tuple(getattr(a, what) for a in arrays)
     return getattr(arrays[i], what)
-
-
-class RemovableHandle:
-    """Returned by ``register_hook``; ``remove()`` takes the hook away again."""
-
-    def __init__(self, hooks: dict[int, Any], hook: Any) -> None:
-        self._hooks = hooks
-        self._key = next(_creation_order)
-        hooks[self._key] = hook
-
-    def remove(self) -> None:
-        """Take the hook away; doing so twice is harmless."""
-        self._hooks.pop(self._key, None)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.remove()

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 
 from chainrule.autograd import no_grad
-from chainrule.autograd.graph import RemovableHandle
+from chainrule.autograd.hooks import HookTable, RemovableHandle
 from chainrule.errors import CheckpointError, ConfigError, DTypeError
 from chainrule.nn.parameter import Buffer, Parameter
 from chainrule.tensor import Tensor
@@ -47,8 +47,8 @@ class Module:
             _buffers={},
             _transient_buffers=set(),
             _modules={},
-            _forward_pre_hooks={},
-            _forward_hooks={},
+            _forward_pre_hooks=HookTable(),
+            _forward_hooks=HookTable(),
         )
 
     # -- calling ---------------------------------------------------------------------------
