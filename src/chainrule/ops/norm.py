@@ -26,11 +26,11 @@ from typing import Any
 import numpy as np
 
 from chainrule import kernels
-from chainrule.errors import DTypeError, ShapeError
+from chainrule.errors import ShapeError
 from chainrule.kernels.reference.precision import half_in_single
 from chainrule.ops.elementwise import rsqrt, square
 from chainrule.ops.op import op
-from chainrule.ops.reduction import channel_sum, mean, sum
+from chainrule.ops.reduction import channel_sum, check_float, mean, sum
 from chainrule.ops.shape import reshape
 
 __all__ = ["batch_norm", "group_norm", "layer_norm"]
@@ -75,8 +75,7 @@ def _channels(x: Array) -> int:
     shape = x.shape
     if len(shape) < 2:
         raise ShapeError(f"batch_norm: x needs at least two axes\n  x {shape} = (N, C, *)")
-    if x.dtype.kind != "f":
-        raise DTypeError(f"batch_norm: expects a float tensor, got {x.dtype}; use .float()")
+    check_float("batch_norm", x)
     return int(shape[1])
 
 
@@ -186,7 +185,7 @@ def layer_norm(
     if isinstance(normalized_shape, int):
         normalized_shape = (normalized_shape,)
     shape = tuple(normalized_shape)
-    _require_floats("layer_norm", x)
+    check_float("layer_norm", x)
     if not shape or tuple(x.shape[-len(shape) :]) != shape:
         raise ShapeError(
             f"layer_norm: normalized_shape {shape} must be the sizes of x's last axes\n"
@@ -199,11 +198,6 @@ def layer_norm(
                 f"  x {x.shape}"
             )
     return layer_norm_by_rows(x, weight, bias, len(shape), eps)
-
-
-def _require_floats(name: str, x: Array) -> None:
-    if x.dtype.kind != "f":
-        raise DTypeError(f"{name}: expects a float tensor, got {x.dtype}; use .float()")
 
 
 @op(name="layer_norm", aux=True)
@@ -256,7 +250,7 @@ def group_norm(
     Raises ShapeError (groups do not divide the channels), DTypeError.
     Source: Wu & He 2018, arXiv:1803.08494.
     """
-    _require_floats("group_norm", x)
+    check_float("group_norm", x)
     if x.ndim < 2 or num_groups < 1 or x.shape[1] % num_groups:
         raise ShapeError(
             f"group_norm: {num_groups} groups must divide the channels of x\n"

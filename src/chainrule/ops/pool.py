@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from chainrule import kernels
-from chainrule.errors import ConfigError, DTypeError, ShapeError
+from chainrule.errors import ConfigError, ShapeError
 from chainrule.ops.conv import Pair, pair
 from chainrule.ops.op import op
+from chainrule.ops.reduction import check_float
 from chainrule.ops.shape import squeeze, unsqueeze
 
 __all__ = ["adaptive_avg_pool2d", "avg_pool2d", "max_pool2d"]
@@ -80,8 +81,7 @@ def adaptive_avg_pool2d(x: Array, output_size: int | Sequence[int | None] | None
 def _check_images(name: str, x: Array) -> None:
     if x.ndim != 4:
         raise ShapeError(f"{name}: x needs four axes\n  x {x.shape} = (N, C, H, W)")
-    if x.dtype.kind != "f":
-        raise DTypeError(f"{name}: expects a float tensor, got {x.dtype}; convert with .float()")
+    check_float(name, x)
 
 
 def _window(

@@ -18,7 +18,25 @@ from chainrule.tensor import Tensor
 __all__ = ["BatchNorm1d", "BatchNorm2d", "GroupNorm", "LayerNorm"]
 
 
-class _BatchNorm(Module):
+class _Norm(Module):
+    """Normalisation, then a learnt scale and shift where they are asked for."""
+
+    def _register_affine(
+        self, shape: tuple[int, ...], weight: bool, bias: bool, device: Any, dtype: Any
+    ) -> None:
+        for name, wanted, first in (("weight", weight, ones), ("bias", bias, zeros)):
+            value = Parameter(first(shape, device=device, dtype=dtype)) if wanted else None
+            self.register_parameter(name, value)
+
+    def reset_parameters(self) -> None:
+        """Start anew: weight 1, bias 0."""
+        if self.weight is not None:
+            init.ones_(self.weight)
+        if self.bias is not None:
+            init.zeros_(self.bias)
+
+
+class _BatchNorm(_Norm):
     """Normalise each channel over the batch, then scale and shift: `F.batch_norm`.
 
     Training uses the statistics of the batch and lets the running ones follow them by
@@ -49,13 +67,7 @@ class _BatchNorm(Module):
         self.affine = affine
         self.track_running_stats = track_running_stats
         n = (num_features,)
-        self.register_parameter(
-            "weight", Parameter(ones(n, device=device, dtype=dtype)) if affine else None
-        )
-        shift = affine and bias
-        self.register_parameter(
-            "bias", Parameter(zeros(n, device=device, dtype=dtype)) if shift else None
-        )
+        self._register_affine(n, affine, affine and bias, device, dtype)
         tracked = track_running_stats
         self.register_buffer(
             "running_mean", zeros(n, device=device, dtype=dtype) if tracked else None
@@ -77,10 +89,7 @@ class _BatchNorm(Module):
     def reset_parameters(self) -> None:
         """Start anew: statistics forgotten, weight 1, bias 0."""
         self.reset_running_stats()
-        if self.weight is not None:
-            init.ones_(self.weight)
-        if self.bias is not None:
-            init.zeros_(self.bias)
+        super().reset_parameters()
 
     def forward(self, input: Tensor) -> Tensor:
         if input.ndim not in self.axes:
@@ -120,25 +129,7 @@ class BatchNorm2d(_BatchNorm):
     layout = "(N, C, H, W)"
 
 
-class _OwnNorm(Module):
-    """Normalisation by a sample's own values: the same in training and evaluation."""
-
-    def _register_affine(
-        self, shape: tuple[int, ...], weight: bool, bias: bool, device: Any, dtype: Any
-    ) -> None:
-        for name, wanted, first in (("weight", weight, ones), ("bias", bias, zeros)):
-            value = Parameter(first(shape, device=device, dtype=dtype)) if wanted else None
-            self.register_parameter(name, value)
-
-    def reset_parameters(self) -> None:
-        """Start anew: weight 1, bias 0."""
-        if self.weight is not None:
-            init.ones_(self.weight)
-        if self.bias is not None:
-            init.zeros_(self.bias)
-
-
-class LayerNorm(_OwnNorm):
+class LayerNorm(_Norm):
     """Normalise each sample over its last axes, then scale and shift: `F.layer_norm`.
 
     normalized_shape: the sizes of these axes. elementwise_affine: learn a weight (starts at 1)
@@ -173,7 +164,7 @@ class LayerNorm(_OwnNorm):
         )
 
 
-class GroupNorm(_OwnNorm):
+class GroupNorm(_Norm):
     """Normalise each group of channels of each image, then scale and shift: `F.group_norm`.
 
     input (N, C, *), C = num_channels, a multiple of num_groups. affine: learn a weight (starts
