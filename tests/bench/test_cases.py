@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from chainrule import kernels
+from chainrule import kernels, nn
 from chainrule.bench import footprint, layers, memory, overhead, peak, steps
 from chainrule.bench import run as bench_run
 from chainrule.bench.case import Settings
@@ -114,6 +114,17 @@ def test_the_layers_of_a_model_are_those_it_is_built_of():
         "loss",
     ]
     assert {layer.kind for layer in layers.layers()} == set(KERNELS) == set(SMALL)
+
+
+def test_our_kernels_get_arrays_that_lie_in_memory_as_those_of_a_model(monkeypatch):
+    seen = []
+    monkeypatch.setattr(kernels, "conv2d", lambda x, weight, *_: seen.append((x, weight)))
+    conv2d, layer = KERNELS["conv2d"][0], SMALL["conv2d"]
+    sides(conv2d, layer, QUICK)[OURS]()
+    ((x, weight),) = seen
+    kept = nn.Conv2d(layer.x[1], layer.outputs, layer.kernel_size).weight.detach().numpy()
+    assert weight.strides == kept.strides
+    assert x.strides == (3 * 9 * 9 * 4, 4, 3 * 9 * 4, 3 * 4)  # channels last
 
 
 def test_operations_are_counted():

@@ -10,6 +10,8 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any
 
+import numpy as np
+
 from chainrule.bench.case import Case, Settings, Timed
 from chainrule.bench.kernel_steps import KERNELS, Arrays, Kernel, output_shape
 from chainrule.bench.layers import Layer, layers
@@ -76,8 +78,8 @@ def operations(layer: Layer) -> float | None:
 
 
 def sides(kernel: Kernel, layer: Layer, settings: Settings) -> Mapping[str, Step]:
-    """The kernel's step on each side."""
-    steps = {OURS: kernel.ours(Arrays(layer, channels_last))}
+    """The kernel's step on each side, its arrays laid out as that side's models have them."""
+    steps = {OURS: kernel.ours(Arrays(layer, channels_last, np.ascontiguousarray))}
     for name in layouts(len(layer.x))[1:]:
         steps[name] = kernel.theirs(Arrays(layer, library(name).tensor))
     return steps

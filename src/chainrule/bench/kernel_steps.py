@@ -26,12 +26,19 @@ EPS = 1e-5
 class Arrays:
     """What a layer's kernels work on: the same numbers for every side.
 
-    `of` brings an array into the side's hands: its memory layout, its tensor type.
+    `of` brings an array into the side's hands: its memory layout, its tensor type. `weight_of`
+    does so with weights, where the side's models keep them otherwise than images.
     """
 
-    def __init__(self, layer: Layer, of: Callable[[np.ndarray], Any]) -> None:
+    def __init__(
+        self,
+        layer: Layer,
+        of: Callable[[np.ndarray], Any],
+        weight_of: Callable[[np.ndarray], Any] | None = None,
+    ) -> None:
         self.layer = layer
         self.of = of
+        self.weight_of = weight_of or of
 
     def _noise(self, seed: int, *shape: int) -> Any:
         return self.of(noise(seed, shape))
@@ -47,7 +54,7 @@ class Arrays:
         if not layer.outputs:
             return self._noise(2, layer.x[1])
         window = layer.kernel_size if layer.kind == "conv2d" else ()
-        return self._noise(2, layer.outputs, layer.x[1], *window)
+        return self.weight_of(noise(2, (layer.outputs, layer.x[1], *window)))
 
     @cached_property
     def bias(self) -> Any:
