@@ -1,10 +1,14 @@
 // A small pool of worker threads: parallel_for runs tasks 0..n-1 on up to `threads` threads.
 //
-// Which thread runs a task is left to chance, so a kernel must give each task its own output,
-// and its tasks must not depend on the number of threads; then results are the same bits for
-// any number. A worker without work spins for a millisecond, which gets it through a training
-// step, and leaves its core to others in between; then it sleeps, and is woken for work that is
-// worth the waking.
+// Each thread begins with neighbouring tasks, the same ones in every job of as many: who numbers
+// tasks by place in memory finds in a processor's cache what its thread wrote there before. But
+// who is done early takes from others, so which thread runs a task is left to chance. A kernel
+// must give each task its own output, and its tasks must not depend on the number of threads;
+// then results are the same bits for any number.
+//
+// A worker without work spins for a millisecond, which gets it through a training step, and
+// leaves its core to others in between; then it sleeps, and is woken for work that is worth the
+// waking.
 #pragma once
 #include <cstddef>
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -51,3 +52,21 @@ def test_a_worker_woken_beside_its_caller_may_run_everywhere_afterwards() -> Non
             os.sched_setaffinity(caller, allowed)
     np.testing.assert_array_equal(y, expected)
     assert all(os.sched_getaffinity(worker) == allowed for worker in workers)
+
+
+MANY_THREADS = """
+import numpy as np, chainrule as cr
+from chainrule import kernels
+x = np.linspace(-1, 1, 5_000_011, dtype=np.float32)
+results = []
+for threads in (1, 2, 3, 7, 64, 65, 90, 2):
+    cr.set_num_threads(threads)
+    results.append(kernels.relu(x))
+assert kernels.tier() == "native"
+assert all(np.array_equal(y, np.maximum(x, 0)) for y in results)
+"""
+
+
+def test_every_task_is_done_by_any_number_of_threads() -> None:
+    """Also by more than share_ in threads.cpp has places; in a process of its own, to end them."""
+    subprocess.run([sys.executable, "-c", MANY_THREADS], check=True)
