@@ -17,6 +17,7 @@ __all__ = [
     "DataError",
     "DivergenceError",
     "GraphError",
+    "LabelError",
     "MissingExtraError",
     "ShapeError",
     "absent_name",
@@ -33,6 +34,10 @@ class ShapeError(ChainruleError, ValueError):
 
 class AxisError(ShapeError, IndexError):
     """An axis that a tensor does not have."""
+
+
+class LabelError(ShapeError, IndexError):
+    """A class number, or another label, that is none of those there are."""
 
 
 class DTypeError(ChainruleError, TypeError):

@@ -18,6 +18,8 @@ every_case = pytest.mark.parametrize("case", CASES, ids=str)
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*:RuntimeWarning"),
     pytest.mark.filterwarnings("ignore:Using padding='same':UserWarning"),  # PyTorch's
+    pytest.mark.filterwarnings("ignore:Using a target size:UserWarning"),
+    pytest.mark.filterwarnings("ignore:reduction. 'mean' divides:UserWarning"),
 ]
 
 PATTERN = 0.6180339887498949

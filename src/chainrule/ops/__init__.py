@@ -6,10 +6,15 @@ Tensor that knows where it came from. See `chainrule.ops.op` for how an op is wr
 
 from chainrule.ops.activation import *
 from chainrule.ops.conv import *
+from chainrule.ops.distance import *
 from chainrule.ops.dropout import *
 from chainrule.ops.elementwise import *
 from chainrule.ops.linalg import *
-from chainrule.ops.loss import *
+from chainrule.ops.loss_binary import *
+from chainrule.ops.loss_classification import *
+from chainrule.ops.loss_embedding import *
+from chainrule.ops.loss_margin import *
+from chainrule.ops.loss_regression import *
 from chainrule.ops.norm import *
 from chainrule.ops.op import *
 from chainrule.ops.pool import *

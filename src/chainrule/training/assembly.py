@@ -11,7 +11,6 @@ from chainrule import data as datasets
 from chainrule import models, optim
 from chainrule.data.transforms import Transform
 from chainrule.nn.module import Module
-from chainrule.ops.loss import multiclass_svm_loss
 from chainrule.optim.lr_scheduler import LambdaLR
 from chainrule.training.config import TrainConfig
 from chainrule.training.loop import Loss
@@ -27,7 +26,7 @@ def build_model(config: TrainConfig, classes: int, image_size: tuple[int, int]) 
 def build_loss(config: TrainConfig, training: bool) -> Loss:
     """Mean loss of (scores, labels). Label smoothing is for training: it regularises."""
     if config.loss == "multi_margin":
-        return multiclass_svm_loss
+        return F.multiclass_svm_loss
     if not training:
         return F.cross_entropy
     return partial(F.cross_entropy, label_smoothing=config.label_smoothing)

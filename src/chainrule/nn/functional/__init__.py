@@ -2,6 +2,8 @@
 
 Nothing is computed here; the formulas and their gradients are in `chainrule.ops`.
 ``inplace`` is accepted where PyTorch has it and changes nothing: results are new tensors.
+Losses take ``size_average`` and ``reduce`` as PyTorch's do, with its warning: where either is
+given it overrides ``reduction``.
 """
 
 import sys
@@ -10,9 +12,14 @@ from typing import TYPE_CHECKING, NoReturn
 from chainrule.errors import absent_name
 from chainrule.nn.functional.activation import *
 from chainrule.nn.functional.conv import *
+from chainrule.nn.functional.distance import *
 from chainrule.nn.functional.dropout import *
 from chainrule.nn.functional.linear import *
-from chainrule.nn.functional.loss import *
+from chainrule.nn.functional.loss_binary import *
+from chainrule.nn.functional.loss_classification import *
+from chainrule.nn.functional.loss_embedding import *
+from chainrule.nn.functional.loss_margin import *
+from chainrule.nn.functional.loss_regression import *
 from chainrule.nn.functional.norm import *
 from chainrule.nn.functional.pool import *
 from chainrule.nn.functional.shape import *
