@@ -31,6 +31,7 @@ STOREYS = [
     {"__init__"},  # the public names, which the rooms above may use: `import chainrule as cr`
     {"creation"},
     {"tensor"},
+    {"inplace"},
     {"autograd"},
     {"ops"},
     {"kernels"},

@@ -17,13 +17,13 @@ import numpy as np
 from chainrule import ops
 from chainrule.absent import absent_name
 from chainrule.autograd import engine
-from chainrule.autograd.graph import Node, Variable, Version, grad_mode
+from chainrule.autograd.graph import Node, Variable, Version
 from chainrule.autograd.hooks import RemovableHandle, hooks_of
 from chainrule.autograd.pending import Late, before_change
 from chainrule.errors import ConfigError, DTypeError, GraphError, ShapeError
-from chainrule.ops.dtypes import can_store, get_default_dtype
+from chainrule.inplace import InPlace, as_index, has_numbers_beside_arrays, numbers_first
+from chainrule.ops.dtypes import get_default_dtype
 from chainrule.ops.reduction import take_extremum
-from chainrule.random import Generator, default_generator, uniform
 
 
 class Size(tuple[int, ...]):
@@ -91,17 +91,6 @@ def _plain(data: Any) -> Any:
     return data.array.tolist() if isinstance(data, Variable) else data
 
 
-def _index(index: Any) -> Any:
-    """An index as NumPy takes it: tensors become arrays, sequences of tensors too."""
-    if isinstance(index, Variable):
-        return index.array
-    if isinstance(index, tuple):
-        return tuple(_index(i) for i in index)
-    if isinstance(index, list):
-        return np.asarray([_index(i) for i in index]) if index else np.zeros(0, np.int64)
-    return index
-
-
 def sizes_of(sizes: tuple[Any, ...]) -> tuple[int, ...]:
     """Sizes written apart, or as one sequence."""
     if len(sizes) == 1 and isinstance(sizes[0], tuple | list | np.ndarray):
@@ -112,7 +101,7 @@ def sizes_of(sizes: tuple[Any, ...]) -> tuple[int, ...]:
         raise DTypeError(f"sizes must be whole numbers, got {sizes}") from None
 
 
-class Tensor(Variable):
+class Tensor(InPlace):
     """An n-dimensional array that records what is computed from it.
 
     Construct with `chainrule.tensor`, `chainrule.zeros`, `chainrule.from_numpy`, ...; this
@@ -220,6 +209,7 @@ class Tensor(Variable):
         """The same memory, outside the graph."""
         v: Tensor = Variable.of(self.array)
         v.version = self.version
+        v.version.add_outside(v)
         return v
 
     def detach_(self) -> Self:
@@ -540,6 +530,9 @@ class Tensor(Variable):
     isclose = ops.isclose
     allclose = ops.allclose
     equal = ops.equal
+    masked_fill = ops.masked_fill
+    clamp_min = ops.clamp_min
+    clamp_max = ops.clamp_max
     lerp = ops.lerp
     addcmul = ops.addcmul
     addcdiv = ops.addcdiv
@@ -555,18 +548,6 @@ class Tensor(Variable):
     def where(self, condition: Tensor, other: Any) -> Tensor:
         """This tensor where the condition holds, else ``other``."""
         return ops.where(condition, self, other)
-
-    def masked_fill(self, mask: Tensor, value: builtins.float) -> Tensor:
-        """A copy with ``value`` where the mask is true."""
-        return ops.where(mask, value, self)
-
-    def clamp_min(self, min: Any) -> Tensor:
-        """max(x, min)."""
-        return ops.clamp(self, min=min)
-
-    def clamp_max(self, max: Any) -> Tensor:
-        """min(x, max)."""
-        return ops.clamp(self, max=max)
 
     # -- reductions ------------------------------------------------------------------------
 
@@ -673,189 +654,11 @@ class Tensor(Variable):
         return ops.transpose(self, -2, -1)
 
     def __getitem__(self, index: Any) -> Tensor:
-        return ops.getitem(self, _index(index))
-
-    # -- in place --------------------------------------------------------------------------
-
-    def __setitem__(self, index: Any, value: Any) -> None:
-        index = _index(index)
-        if self._records(value):
-            self._become(ops.index_put(self, index, value))
-        else:
-            self._check_writeable()
-            before_change(self.array)
-            self.array[index] = value.array if isinstance(value, Variable) else value
-            self.version.count += 1
-
-    def _check_writeable(self) -> None:
-        if not self.array.flags.writeable:
-            raise GraphError(
-                "in place: this memory is read-only (an expanded tensor, or a read-only array); "
-                "change a .clone()"
-            )
-
-    def _records(self, *others: Any) -> builtins.bool:
-        """Whether a change in place by ``others`` belongs to the graph."""
-        return grad_mode.enabled and builtins.any(
-            isinstance(v, Variable) and v.requires_grad for v in (self, *others)
-        )
-
-    def _become(self, new: Tensor) -> Self:
-        """Take over the values of ``new``, in place, and where it came from."""
-        if tuple(new.array.shape) != self.array.shape:
-            raise ShapeError(
-                f"in place: the result {new.array.shape} does not fit the tensor {self.array.shape}"
-            )
-        if not can_store(new.array.dtype, self.array.dtype):
-            raise DTypeError(
-                f"in place: a result of {new.array.dtype} cannot be stored in {self.array.dtype}"
-            )
-        self._check_writeable()
-        if self._records(new):
-            if self.requires_grad and self.node is None:
-                raise GraphError(
-                    "in place: this leaf requires grad, and the graph would lose its value; "
-                    "do it under no_grad() or on .data"
-                )
-            if self.version.is_shared_beside(self):
-                raise GraphError(
-                    "in place: other views of this memory exist, and the graph would not know "
-                    "that they changed; use an operation that makes a new tensor, or .clone() "
-                    "(for x[i] += v: x[i] = x[i] + v)"
-                )
-            self.node, self.wanted = new.node, new.wanted
-        before_change(self.array)
-        np.copyto(self.array, new.array, casting="unsafe")
-        self.version.count += 1
-        return self
-
-    def add_(self, other: Any, alpha: builtins.float = 1) -> Self:
-        """x ← x + α·other."""
-        return self._become(ops.add(self, other, alpha))
-
-    def sub_(self, other: Any, alpha: builtins.float = 1) -> Self:
-        """x ← x - α·other."""
-        return self._become(ops.sub(self, other, alpha))
-
-    def mul_(self, other: Any) -> Self:
-        """x ← x · other."""
-        return self._become(ops.mul(self, other))
-
-    def div_(self, other: Any) -> Self:
-        """x ← x / other."""
-        return self._become(ops.div(self, other))
-
-    def pow_(self, exponent: Any) -> Self:
-        """x ← x^exponent."""
-        return self._become(ops.pow(self, exponent))
-
-    def clamp_(self, min: Any = None, max: Any = None) -> Self:
-        """x ← min(max(x, min), max)."""
-        return self._become(ops.clamp(self, min, max))
-
-    def exp_(self) -> Self:
-        """x ← eˣ."""
-        return self._become(ops.exp(self))
-
-    def sqrt_(self) -> Self:
-        """x ← √x."""
-        return self._become(ops.sqrt(self))
-
-    def neg_(self) -> Self:
-        """x ← -x."""
-        return self._become(ops.neg(self))
-
-    def abs_(self) -> Self:
-        """x ← |x|."""
-        return self._become(ops.abs(self))
-
-    def relu_(self) -> Self:
-        """x ← max(x, 0)."""
-        return self._become(ops.relu(self))
-
-    def sigmoid_(self) -> Self:
-        """x ← 1 / (1 + e⁻ˣ)."""
-        return self._become(ops.sigmoid(self))
-
-    def tanh_(self) -> Self:
-        """x ← tanh x."""
-        return self._become(ops.tanh(self))
-
-    def log_(self) -> Self:
-        """x ← ln x."""
-        return self._become(ops.log(self))
-
-    def lerp_(self, end: Tensor, weight: Any) -> Self:
-        """x ← x + w·(end - x): so a running mean follows, with weight w."""
-        return self._become(ops.lerp(self, end, weight))
-
-    def addcmul_(self, a: Tensor, b: Tensor, value: builtins.float = 1) -> Self:
-        """x ← x + value·a·b."""
-        return self._become(ops.addcmul(self, a, b, value))
-
-    def addcdiv_(self, a: Tensor, b: Tensor, value: builtins.float = 1) -> Self:
-        """x ← x + value·a/b."""
-        return self._become(ops.addcdiv(self, a, b, value))
-
-    def scatter_(
-        self, dim: builtins.int, index: Tensor, src: Any = None, *, value: Any = None
-    ) -> Self:
-        """x[i, index[i, j]] ← src[i, j] (for dim 1), or one value for all."""
-        return self._become(ops.scatter(self, dim, index, value if src is None else src))
-
-    def scatter_add_(self, dim: builtins.int, index: Tensor, src: Tensor) -> Self:
-        """x[i, index[i, j]] ← x[i, index[i, j]] + src[i, j] (for dim 1)."""
-        return self._become(ops.scatter_add(self, dim, index, src))
-
-    def masked_fill_(self, mask: Tensor, value: builtins.float) -> Self:
-        """x ← value where the mask is true."""
-        return self._become(self.masked_fill(mask, value))
-
-    __iadd__ = add_
-    __isub__ = sub_
-    __imul__ = mul_
-    __itruediv__ = div_
-    __ipow__ = pow_
-
-    def copy_(self, source: Any) -> Self:
-        """x ← source, broadcast and converted to x's dtype."""
-        if not isinstance(source, Variable):
-            source = Variable.of(as_array(source))
-        new = ops.expand(source, self.array.shape)
-        return self._become(new if new.dtype == self.dtype else ops.cast(new, self.dtype))
-
-    def fill_(self, value: Any) -> Self:
-        """x ← value everywhere."""
-        if not isinstance(value, Variable):
-            value = Variable.of(np.asarray(value, self.dtype))
-        return self.copy_(value)
-
-    def zero_(self) -> Self:
-        """x ← 0."""
-        return self.fill_(0)
-
-    def uniform_(
-        self, a: builtins.float = 0, b: builtins.float = 1, generator: Generator | None = None
-    ) -> Self:
-        """x ← numbers drawn evenly from [a, b)."""
-        rng = (generator or default_generator).rng
-        values = uniform(rng, self.array.shape, self.array.dtype)
-        return self._drawn(values * (b - a) + a)
-
-    def normal_(
-        self, mean: builtins.float = 0, std: builtins.float = 1, generator: Generator | None = None
-    ) -> Self:
-        """x ← numbers drawn from the normal distribution N(mean, std²)."""
-        rng = (generator or default_generator).rng
-        return self._drawn(rng.standard_normal(self.array.shape) * std + mean)
-
-    def bernoulli_(self, p: builtins.float = 0.5, generator: Generator | None = None) -> Self:
-        """x ← 1 with probability p, else 0."""
-        rng = (generator or default_generator).rng
-        return self._drawn(rng.random(self.array.shape) < p)
-
-    def _drawn(self, values: Any) -> Self:
-        return self._become(Variable.of(np.asarray(values).astype(self.array.dtype)))
+        index = as_index(index)
+        if has_numbers_beside_arrays(index):
+            ahead, index = numbers_first(index)
+            return ops.getitem(ops.getitem(self, ahead), index)
+        return ops.getitem(self, index)
 
     # -- new tensors like this one -----------------------------------------------------------
 
@@ -916,22 +719,6 @@ class LateTensor(Late, Tensor):
 
     def _settled(self) -> Tensor:
         self.compute()
-        return self
-
-    def _become(self, new: Tensor) -> Self:
-        """Nobody has seen this tensor's memory: there is nothing to copy the new values into."""
-        if not isinstance(self, LateTensor):  # since ``new`` was computed from it
-            return self._become(new)
-        alone = new.version.sharers is None and (new.shape, new.dtype) == (self.shape, self.dtype)
-        if not alone or (self.wanted and self.node is None):
-            return self._settled()._become(new)  # type: ignore[return-value]
-        if self._records(new):
-            self.node, self.wanted = new.node, new.wanted
-        self.version.count += 1
-        if isinstance(new, LateTensor):
-            self.pending = new.pending
-        else:
-            self.settle(new.array)
         return self
 
 

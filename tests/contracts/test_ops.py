@@ -121,7 +121,7 @@ def test_dtype_is_kept(case: Case, dtype: Any) -> None:
         pytest.skip("values outside float16's range")
     wide, narrow = case.tensors(), case.tensors(dtype)
     for y, z in zip(case(*wide), case(*narrow), strict=True):
-        if y.dtype == np.float64 and case.op != "cast":
+        if y.dtype == np.float64 and case.op not in ("cast", "float_power"):
             assert z.dtype == dtype
     for t, g in zip(narrow, gradients(case, narrow), strict=True):
         if g is not None:
@@ -223,6 +223,8 @@ def test_matches_pytorch(case: Case, dtype: Any) -> None:
 
 def _close(ours: np.ndarray, theirs: np.ndarray, tolerance: float) -> None:
     if theirs.dtype.kind == "f":
+        if theirs.dtype == np.float32:  # of integers, in a run of float64
+            tolerance = max(tolerance, 4e-6)
         np.testing.assert_allclose(ours, theirs, rtol=tolerance, atol=tolerance)
     else:
         np.testing.assert_array_equal(ours, theirs)

@@ -153,10 +153,12 @@ def test_shape_layers():
     assert nn.Identity(1, a=2)(x) is x
 
 
-def test_relu_inplace_leaves_its_input_alone():
+@pytest.mark.parametrize("inplace", [False, True])
+def test_relu_in_place_changes_its_input(inplace):
     x = cr.tensor([-1.0, 2.0])
-    assert nn.ReLU(inplace=True)(x).tolist() == [0, 2]
-    assert x.tolist() == [-1, 2]
+    y = nn.ReLU(inplace)(x)
+    assert y.tolist() == [0, 2] and (y is x) == inplace
+    assert x.tolist() == ([0, 2] if inplace else [-1, 2])
     assert repr(nn.ReLU(inplace=True)) == "ReLU(inplace=True)"
 
 

@@ -39,6 +39,7 @@ class Version:
     # On the class, so that a new one, which most stay, sets nothing.
     count = 0
     sharers: list[weakref.ref[Variable]] | None = None  # of a view op: base and results
+    outside: list[weakref.ref[Variable]] | None = None  # detached ones, and views of these
     sweep_at = 16
     is_visible = False  # whether NumPy arrays outside may show the memory, and change it
 
@@ -46,14 +47,23 @@ class Version:
         """Remember that ``v`` shows this memory to the graph."""
         if self.sharers is None:
             self.sharers = []
-        elif len(self.sharers) >= self.sweep_at:  # doubling: many views cost no more than few
-            self.sharers = [r for r in self.sharers if r() is not None]
-            self.sweep_at = max(16, 2 * len(self.sharers))
-        self.sharers.append(weakref.ref(v))
+        self._remember(self.sharers, v)
 
-    def is_shared_beside(self, v: Variable) -> bool:
-        """Whether a variable other than ``v`` shows the memory too."""
-        return any(r() is not None and r() is not v for r in self.sharers or ())
+    def add_outside(self, v: Variable) -> None:
+        """Remember that ``v`` shows this memory, but left the graph."""
+        if self.outside is None:
+            self.outside = []
+        self._remember(self.outside, v)
+
+    def _remember(self, those: list[weakref.ref[Variable]], v: Variable) -> None:
+        if len(those) >= self.sweep_at:  # doubling: many views cost no more than few
+            those[:] = [r for r in those if r() is not None]
+            self.sweep_at = max(16, 2 * len(those))
+        those.append(weakref.ref(v))
+
+    def is_outside(self, v: Variable) -> bool:
+        """Whether ``v`` was detached, or is a view of one that was."""
+        return any(r() is v for r in self.outside or ())
 
 
 class Variable(Recorded):
@@ -169,6 +179,17 @@ def _record(
             edges.append(node)
     result.node = Node(op, pullback, edges, saved)
     result.wanted = True
+
+
+def record(op: Op, args: tuple[Any, ...], result: Variable) -> None:
+    """Give ``result`` the node of a call op(*args) whose values it holds already.
+
+    The op is not run: it keeps nothing (no aux), and is not variadic.
+    """
+    arrays = [a.array if isinstance(a, Variable) else a for a in args]
+    wanted = _wanted(op, args)
+    if wanted:
+        _record(op, args, args, arrays, wanted, result.array, result, None)
 
 
 def _any_late(args: tuple[Any, ...]) -> bool:
@@ -324,10 +345,13 @@ class AccumulateGrad:
 def _note_shared_memory(view: Variable, base: Any) -> None:
     """A change in place of the one is a change of the other: let them count together."""
     if isinstance(base, Variable) and np.may_share_memory(view.array, base.array):
-        view.version = base.version
-        if base.version.sharers is None:
-            base.version.add_sharer(base)
-        base.version.add_sharer(view)
+        version = view.version = base.version
+        if version.outside is not None and version.is_outside(base):
+            version.add_outside(view)
+            return
+        if version.sharers is None:
+            version.add_sharer(base)
+        version.add_sharer(view)
 
 
 def _save(

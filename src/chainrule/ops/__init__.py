@@ -9,6 +9,7 @@ from chainrule.ops.conv import *
 from chainrule.ops.distance import *
 from chainrule.ops.dropout import *
 from chainrule.ops.elementwise import *
+from chainrule.ops.indexing import *
 from chainrule.ops.linalg import *
 from chainrule.ops.loss_binary import *
 from chainrule.ops.loss_classification import *
@@ -20,3 +21,4 @@ from chainrule.ops.op import *
 from chainrule.ops.pool import *
 from chainrule.ops.reduction import *
 from chainrule.ops.shape import *
+from chainrule.ops.special import *

@@ -22,7 +22,7 @@ from chainrule import kernels
 from chainrule.errors import DTypeError, ShapeError
 from chainrule.kernels.summation import add_up
 from chainrule.ops.dtypes import NUMBERS, promote
-from chainrule.ops.op import VJP, Op, Pullback, op
+from chainrule.ops.op import VJP, Op, Pullback, op, spelled
 
 __all__ = [
     "abs",
@@ -43,6 +43,7 @@ __all__ = [
     "exp",
     "expand",
     "expm1",
+    "fill",
     "floor",
     "floor_divide",
     "ge",
@@ -371,16 +372,19 @@ where.vjp(
 )
 
 
+@spelled
 def lerp(start: Array, end: Array, weight: Array) -> Array:
     """start + w·(end - start): a way from start to end, w = ``weight``."""
     return add(start, mul(weight, sub(end, start)))
 
 
+@spelled
 def addcmul(x: Array, a: Array, b: Array, value: float = 1) -> Array:
     """x + value·a·b."""
     return add(x, mul(a, b), value)
 
 
+@spelled
 def addcdiv(x: Array, a: Array, b: Array, value: float = 1) -> Array:
     """x + value·a/b."""
     return add(x, div(a, b), value)
@@ -506,6 +510,25 @@ clone.vjp(x=lambda g: g)
 def zeros_like(x: Array) -> Array:
     """Zeros of the same shape, dtype and memory order. Constant: no gradient."""
     return np.zeros_like(x, subok=False)
+
+
+@op
+def fill(x: Array, value: Array) -> Array:
+    """``value``, broadcast and converted, in the shape and dtype of x, of which nothing stays."""
+    y = np.empty_like(x, subok=False)
+    try:
+        y[...] = value
+    except ValueError:
+        raise ShapeError(
+            f"fill: value cannot be broadcast to x\n  x {x.shape}; value {np.shape(value)}"
+        ) from None
+    return y
+
+
+fill.vjp(
+    x=lambda g: zeros_like(g),
+    value=lambda g, value_shape, value_dtype: cast(sum_to(g, value_shape), value_dtype),
+)
 
 
 # -- without gradient --------------------------------------------------------------------------

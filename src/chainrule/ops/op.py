@@ -31,11 +31,11 @@ import functools
 import inspect
 from collections.abc import Callable, Sequence
 from types import MethodType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar, cast
 
 import numpy as np
 
-from chainrule.errors import AxisError, GraphError
+from chainrule.errors import AxisError, ConfigError, GraphError
 
 __all__ = ["Op", "op", "registry"]
 
@@ -61,6 +61,52 @@ def no_such_axis(name: str, dim: Any, ndim: Any) -> AxisError:
     return AxisError(
         f"{name}: there is no dim {dim}; with {ndim} axes, dims go from {-ndim} to {ndim - 1}"
     )
+
+
+SPELLINGS = {"axis": "dim", "keepdims": "keepdim"}
+"""NumPy's names of arguments, which PyTorch takes too."""
+
+
+def respelled(name: str, parameters: Sequence[str], kwargs: dict[str, Any]) -> dict[str, Any]:
+    """The named arguments of a call of ``name`` under the names of its parameters.
+
+    ``input`` and ``other`` are PyTorch's names of the first two. Raises ConfigError for out=.
+    """
+    if "out" in kwargs and "out" not in parameters:
+        if kwargs["out"] is not None:
+            raise ConfigError(
+                f"{name}: out= is not supported; assign the result, or copy it: out.copy_(...)"
+            )
+        kwargs = {k: v for k, v in kwargs.items() if k != "out"}
+    positions = {"input": 0, "self": 0, "other": 1}
+    found = {}
+    for key, value in kwargs.items():
+        if key not in parameters:
+            key = SPELLINGS.get(key, key)
+            if key in positions and positions[key] < len(parameters):
+                key = parameters[positions[key]]
+        if key in found:
+            raise TypeError(f"{name}() got two values for argument '{key}'")
+        found[key] = value
+    return found
+
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def spelled(function: F) -> F:
+    """Let a function composed of ops be called with NumPy's and PyTorch's names of arguments."""
+    parameters = tuple(inspect.signature(function).parameters)
+    name = function.__name__
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        if kwargs and not kwargs.keys() <= known:
+            kwargs = respelled(name, parameters, kwargs)
+        return function(*args, **kwargs)
+
+    known = set(parameters)
+    return cast(F, call)
 
 
 class VJP(NamedTuple):
@@ -167,6 +213,7 @@ class Op:
                 f"{self.name}() takes {self.arity} arguments "
                 f"({', '.join(self.parameters)}), {len(args)} given"
             )
+        kwargs = respelled(self.name, self.parameters, kwargs)
         bound = list(args) + list(self.defaults[len(args) :])
         for name, value in kwargs.items():
             i = self.position.get(name)

@@ -12,12 +12,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from chainrule.errors import DTypeError, ShapeError
+from chainrule.errors import ConfigError, DTypeError, ShapeError
 from chainrule.ops.dtypes import promote_types
 from chainrule.ops.elementwise import cast, expand, sum_to, where
-from chainrule.ops.op import no_such_axis, op
+from chainrule.ops.op import no_such_axis, op, spelled
 
 __all__ = [
+    "add_at",
     "argsort",
     "broadcast_to",
     "cat",
@@ -84,6 +85,7 @@ def permute(x: Array, dims: Sequence[int]) -> Array:
 permute.vjp(x=lambda g, dims: permute(g, tuple(np.argsort([d % g.ndim for d in dims]).tolist())))
 
 
+@spelled
 def transpose(x: Array, dim0: int, dim1: int) -> Array:
     """Swap two axes."""
     if x.ndim == 0:
@@ -94,6 +96,7 @@ def transpose(x: Array, dim0: int, dim1: int) -> Array:
     return permute(x, tuple(order))
 
 
+@spelled
 def flatten(x: Array, start_dim: int = 0, end_dim: int = -1) -> Array:
     """Join the axes start_dim ... end_dim into one."""
     if x.ndim == 0:
@@ -112,6 +115,7 @@ def _axis(name: str, dim: int, ndim: int) -> int:
     return int(dim % ndim)
 
 
+@spelled
 def squeeze(x: Array, dim: int | Sequence[int] | None = None) -> Array:
     """Drop axes of length one: those in ``dim`` (others of them are left alone), or all."""
     if dim is None:
@@ -122,17 +126,20 @@ def squeeze(x: Array, dim: int | Sequence[int] | None = None) -> Array:
     return reshape(x, tuple(n for i, n in enumerate(x.shape) if n != 1 or i not in drop))
 
 
+@spelled
 def unsqueeze(x: Array, dim: int) -> Array:
     """Insert an axis of length one before axis ``dim``."""
     at = _axis("unsqueeze", dim, x.ndim + 1)
     return reshape(x, (*x.shape[:at], 1, *x.shape[at:]))
 
 
+@spelled
 def broadcast_to(x: Array, shape: Sequence[int]) -> Array:
     """As `expand`."""
     return expand(x, tuple(shape))
 
 
+@spelled
 def tile(x: Array, dims: Sequence[int]) -> Array:
     """x repeated dims[i] times along axis i, counted from the last; copies add their gradients."""
     dims = (1,) * (x.ndim - len(dims)) + tuple(dims)
@@ -154,11 +161,13 @@ flip.vjp(x=lambda g, dims: flip(g, dims))
 # -- joining and splitting ---------------------------------------------------------------------
 
 
+@spelled
 def cat(tensors: Sequence[Array], dim: int = 0) -> Array:
     """Join along an existing axis; the other lengths agree, dtypes are promoted."""
     return _cat(_one_dtype("cat", tensors), dim)
 
 
+@spelled
 def stack(tensors: Sequence[Array], dim: int = 0) -> Array:
     """Join along a new axis ``dim``; all shapes agree."""
     tensors = _one_dtype("stack", tensors)
@@ -201,6 +210,7 @@ def _cat_vjp(g: Array, tensors_shape: Sequence[tuple[int, ...]], dim: int) -> li
 _cat.vjp(tensors=_cat_vjp)
 
 
+@spelled
 def split(x: Array, split_size_or_sections: int | Sequence[int], dim: int = 0) -> tuple[Array, ...]:
     """Cut along ``dim`` into pieces of one size (the last may be shorter) or of given sizes."""
     length = x.shape[_axis("split", dim, x.ndim)]
@@ -215,6 +225,7 @@ def split(x: Array, split_size_or_sections: int | Sequence[int], dim: int = 0) -
     return tuple(narrow(x, dim, a, n) for a, n in zip(starts, sizes, strict=False))
 
 
+@spelled
 def chunk(x: Array, chunks: int, dim: int = 0) -> tuple[Array, ...]:
     """Cut along ``dim`` into at most ``chunks`` pieces of equal size (the last shorter)."""
     if chunks < 1:
@@ -223,6 +234,7 @@ def chunk(x: Array, chunks: int, dim: int = 0) -> tuple[Array, ...]:
     return split(x, -(-length // chunks) if length else [0] * chunks, dim)
 
 
+@spelled
 def unbind(x: Array, dim: int = 0) -> tuple[Array, ...]:
     """The slices along ``dim``, without that axis."""
     axis = _axis("unbind", dim, x.ndim)
@@ -230,6 +242,7 @@ def unbind(x: Array, dim: int = 0) -> tuple[Array, ...]:
     return tuple(getitem(x, (*lead, i)) for i in range(x.shape[axis]))
 
 
+@spelled
 def narrow(x: Array, dim: int, start: int, length: int) -> Array:
     """The ``length`` entries from ``start`` on along ``dim``; a negative start counts back."""
     axis = _axis("narrow", dim, x.ndim)
@@ -293,7 +306,7 @@ def getitem(x: Array, index: Index) -> Array:
 
 
 @op
-def index_add(g: Array, index: Index, shape: tuple[int, ...]) -> Array:
+def add_at(g: Array, index: Index, shape: tuple[int, ...]) -> Array:
     """Zeros of ``shape`` to which ``g`` is added at ``index``: the transpose of getitem.
 
     In g's memory order where both have the same number of axes, as after x[:, :, ::2, ::2].
@@ -307,8 +320,8 @@ def index_add(g: Array, index: Index, shape: tuple[int, ...]) -> Array:
     return out
 
 
-getitem.vjp(x=lambda g, index, x_shape: index_add(g, index, x_shape))
-index_add.vjp(g=lambda u, index: getitem(u, index))
+getitem.vjp(x=lambda g, index, x_shape: add_at(g, index, x_shape))
+add_at.vjp(g=lambda u, index: getitem(u, index))
 
 
 @op
@@ -324,7 +337,9 @@ def _put_x(g: Array, index: Index) -> Array:
 
 
 def _put_value(g: Array, index: Index, value_shape: tuple[int, ...], value_dtype: Any) -> Array:
-    return cast(sum_to(getitem(g, index), value_shape), value_dtype)
+    d = getitem(g, index)
+    lead = max(len(value_shape) - d.ndim, 0)  # axes of length one that assignment drops
+    return cast(reshape(sum_to(d, value_shape[lead:]), value_shape), value_dtype)
 
 
 index_put.vjp(x=_put_x, value=_put_value)
@@ -360,24 +375,41 @@ def _grid(dim: int, index: Array) -> tuple[Array, ...]:
     return tuple(grid)
 
 
-gather.vjp(x=lambda g, dim, index, x_shape: index_add(g, _grid(dim, index), x_shape))
+gather.vjp(x=lambda g, dim, index, x_shape: add_at(g, _grid(dim, index), x_shape))
 
 
-def scatter(x: Array, dim: int, index: Array, src: Array) -> Array:
+@spelled
+def scatter(
+    x: Array, dim: int, index: Array, src: Array = None, *, value: float | None = None,
+    reduce: str | None = None,
+) -> Array:  # fmt: skip
     """A copy of x with ``src`` written along one axis: for dim 1, y[i, index[i, j]] = src[i, j].
 
-    src: shaped like index or larger, or a number. Where index names an entry twice, either
-    value may stay.
+    src: shaped like index or larger, or a number (also ``value``). Where index names an entry
+    twice, either value may stay. reduce "add" or "multiply" joins them with x's instead, as
+    `scatter_reduce` does.
     """
-    return index_put(x, _grid(dim, index), _source(index, src))
+    if (src is None) == (value is None):
+        raise ConfigError("scatter: give either src or value")
+    source = _source(index, value if src is None else src)
+    if reduce is None:
+        return index_put(x, _grid(dim, index), source)
+    from chainrule.ops.indexing import scatter_reduce  # which stands on this family
+
+    if reduce not in ("add", "multiply"):
+        raise ConfigError(f'scatter: reduce must be "add" or "multiply", got {reduce!r}')
+    if isinstance(source, bool | int | float):
+        source = np.full(np.shape(index), source, x.dtype)
+    return scatter_reduce(x, dim, index, source, "sum" if reduce == "add" else "prod")
 
 
+@spelled
 def scatter_add(x: Array, dim: int, index: Array, src: Array) -> Array:
     """A copy of x with ``src`` added along one axis: for dim 1, y[i, index[i, j]] += src[i, j].
 
     The transpose of `gather`; an entry named twice receives both.
     """
-    return x + index_add(_source(index, src), _grid(dim, index), tuple(x.shape))
+    return x + add_at(_source(index, src), _grid(dim, index), tuple(x.shape))
 
 
 def _source(index: Array, src: Array) -> Array:
@@ -387,11 +419,13 @@ def _source(index: Array, src: Array) -> Array:
     return getitem(src, tuple(slice(n) for n in index.shape))
 
 
+@spelled
 def index_select(x: Array, dim: int, index: Array) -> Array:
     """The slices of x that the integers (I,) in ``index`` name along ``dim``."""
     return getitem(x, (*(slice(None),) * _axis("index_select", dim, x.ndim), np.asarray(index)))
 
 
+@spelled
 def masked_select(x: Array, mask: Array) -> Array:
     """The elements of x where the mask (of its shape, or broadcast) is true, in a row."""
     try:
@@ -404,6 +438,7 @@ def masked_select(x: Array, mask: Array) -> Array:
     return getitem(expand(x, shape), np.broadcast_to(np.asarray(mask), shape))
 
 
+@spelled
 def tril(x: Array, diagonal: int = 0) -> Array:
     """The lower triangle of matrices (..., N, M): entries right of the diagonal become zero.
 
@@ -412,6 +447,7 @@ def tril(x: Array, diagonal: int = 0) -> Array:
     return where(_lower("tril", x, diagonal), x, 0)
 
 
+@spelled
 def triu(x: Array, diagonal: int = 0) -> Array:
     """The upper triangle of matrices (..., N, M): entries left of the diagonal become zero."""
     return where(_lower("triu", x, diagonal - 1), 0, x)
@@ -424,9 +460,20 @@ def _lower(name: str, x: Array, diagonal: int) -> Array:
     return np.tri(x.shape[-2], x.shape[-1], diagonal, bool)
 
 
+@spelled
+def nonzero(x: Array, *, as_tuple: bool = False) -> Any:
+    """The indices of all nonzero elements: (how many, number of axes).
+
+    as_tuple: one vector for each axis instead, to index with.
+    """
+    if not as_tuple:
+        return nonzero_indices(x)
+    return unbind(nonzero_indices(x if x.ndim else reshape(x, (1,))), 1)
+
+
 @op
-def nonzero(x: Array) -> Array:
-    """The indices of all nonzero elements: (how many, number of axes)."""
+def nonzero_indices(x: Array) -> Array:
+    """Row by row, where x's nonzero elements lie."""
     return np.argwhere(x)
 
 
@@ -467,6 +514,7 @@ def argsort(x: Array, dim: int = -1, descending: bool = False, stable: bool = Tr
     return np.flip(x.shape[dim] - 1 - backwards, dim)
 
 
+@spelled
 def sort(
     x: Array, dim: int = -1, descending: bool = False, stable: bool = True
 ) -> ValuesAndIndices:
@@ -475,6 +523,7 @@ def sort(
     return ValuesAndIndices(gather(x, dim, index) if x.ndim else x, index)
 
 
+@spelled
 def topk(
     x: Array, k: int, dim: int = -1, largest: bool = True, sorted: bool = True
 ) -> ValuesAndIndices:

@@ -5,6 +5,7 @@ from . import (  # noqa: F401
     conv,
     dropout,
     elementwise,
+    indexing,
     linalg,
     loss_binary,
     loss_classification,
@@ -15,4 +16,5 @@ from . import (  # noqa: F401
     pool,
     reduction,
     shape,
+    special,
 )

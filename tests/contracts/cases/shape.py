@@ -18,18 +18,18 @@ def torch_index_put(torch: Any) -> Any:
     return index_put
 
 
-def torch_index_add(torch: Any) -> Any:
-    def index_add(g: Any, index: Any, shape: Any) -> Any:
+def torch_add_at(torch: Any) -> Any:
+    def add_at(g: Any, index: Any, shape: Any) -> Any:
         y = torch.zeros(shape, dtype=g.dtype)
         grid = torch.arange(y.numel()).reshape(shape)[index]
         return y.reshape(-1).index_add(0, grid.reshape(-1), g.reshape(-1)).reshape(shape)
 
-    return index_add
+    return add_at
 
 
 twins["getitem"] = lambda torch: lambda x, index: x[index]
 twins["index_put"] = torch_index_put
-twins["index_add"] = torch_index_add
+twins["add_at"] = torch_add_at
 
 # fmt: off
 
@@ -98,9 +98,9 @@ case("index_put", "rows", joined(normal((4, 2)), exactly([0, 3]), normal((2, 2))
      lambda o, x, i, v: o.index_put(x, i, v))
 case("index_put", "mask", joined(normal((2, 3)), exactly([[True, False, True], [False] * 3]),
      normal(())), lambda o, x, i, v: o.index_put(x, i, v))
-case("index_add", "rows twice", joined(normal((3, 2)), exactly([0, 3, 0])),
-     lambda o, g, i: o.index_add(g, i, (4, 2)))
-case("index_add", "slice", normal((2, 2)), lambda o, g: o.index_add(g, slice(1, 3), (4, 2)))
+case("add_at", "rows twice", joined(normal((3, 2)), exactly([0, 3, 0])),
+     lambda o, g, i: o.add_at(g, i, (4, 2)))
+case("add_at", "slice", normal((2, 2)), lambda o, g: o.add_at(g, slice(1, 3), (4, 2)))
 case("gather", "columns", joined(normal((2, 3)), exactly([[0, 2, 2, 1], [1, 1, 0, 2]])),
      lambda o, x, i: o.gather(x, 1, i))
 case("gather", "fewer columns", joined(normal((3, 4)), exactly([[0, 2], [1, 1]])),

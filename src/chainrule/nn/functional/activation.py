@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from chainrule import ops
+from chainrule.autograd.change import change
 from chainrule.tensor import Tensor
 
 __all__ = ["leaky_relu", "log_softmax", "relu", "sigmoid", "softmax", "tanh"]
@@ -12,11 +13,13 @@ __all__ = ["leaky_relu", "log_softmax", "relu", "sigmoid", "softmax", "tanh"]
 
 def relu(input: Tensor, inplace: bool = False) -> Tensor:
     """max(x, 0), elementwise."""
-    return ops.relu(input)
+    return input.relu_() if inplace else ops.relu(input)
 
 
 def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
     """x where x > 0, else negative_slope · x. Source: Maas et al. 2013."""
+    if inplace:
+        return change(input, ops.leaky_relu, negative_slope)
     return ops.leaky_relu(input, negative_slope)
 
 
