@@ -21,6 +21,8 @@ from chainrule import autograd, errors, kernels, ops
 from chainrule.autograd import (
     enable_grad,
     inference_mode,
+    is_anomaly_check_nan_enabled,
+    is_anomaly_enabled,
     is_fusion_enabled,
     is_grad_enabled,
     no_grad,
@@ -279,6 +281,8 @@ __all__ = [
     "int16",
     "int32",
     "int64",
+    "is_anomaly_check_nan_enabled",
+    "is_anomaly_enabled",
     "is_floating_point",
     "is_fusion_enabled",
     "is_grad_enabled",

@@ -9,6 +9,7 @@ before any detail. Each class is also the built-in exception a caller would expe
 from types import ModuleType
 
 __all__ = [
+    "AnomalyError",
     "AxisError",
     "ChainruleError",
     "CheckpointError",
@@ -62,6 +63,10 @@ class ConfigError(ChainruleError, ValueError):
 
 class DivergenceError(ChainruleError, ArithmeticError):
     """Training produced a NaN or an infinity."""
+
+
+class AnomalyError(DivergenceError, GraphError):
+    """An operation made a NaN or an infinity; the message says which, where and what of."""
 
 
 class MissingExtraError(ChainruleError, ImportError):

@@ -3,6 +3,12 @@
 import sys
 from typing import TYPE_CHECKING, Any
 
+from chainrule.autograd.anomaly import (
+    detect_anomaly,
+    is_anomaly_check_nan_enabled,
+    is_anomaly_enabled,
+    set_detect_anomaly,
+)
 from chainrule.autograd.check import (
     GradcheckError,
     gradcheck,
@@ -29,16 +35,20 @@ __all__ = [
     "Function",
     "GradcheckError",
     "backward",
+    "detect_anomaly",
     "enable_grad",
     "fused_operations",
     "grad",
     "gradcheck",
     "gradgradcheck",
     "inference_mode",
+    "is_anomaly_check_nan_enabled",
+    "is_anomaly_enabled",
     "is_fusion_enabled",
     "is_grad_enabled",
     "no_grad",
     "numerical_gradient",
+    "set_detect_anomaly",
     "set_fusion_enabled",
     "set_grad_enabled",
 ]

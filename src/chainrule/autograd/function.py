@@ -27,8 +27,10 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from chainrule.autograd.anomaly import look_at_call
 from chainrule.autograd.engine import Bundle
 from chainrule.autograd.graph import Node, Saved, Variable, grad_mode
+from chainrule.autograd.hooks import module_calls
 from chainrule.autograd.mode import no_grad
 from chainrule.errors import GraphError, ShapeError
 from chainrule.ops.elementwise import cast, sum_to
@@ -53,9 +55,13 @@ class FunctionCtx:
     _dirty: tuple[Any, ...] = ()
     _materializes = True
     _function: type[Function]
-    _node: weakref.ref[Node]  # of the call; the node holds this object
+    _node: weakref.ref[Node] | None = None  # of the call; the node holds this object
     _results: list[_Result]
     _inputs: list[tuple[Any, Any] | None]  # shape and dtype of the arguments that are tensors
+
+    def _hub(self) -> Node | None:
+        """The node of the call, while there is one."""
+        return None if self._node is None else self._node()
 
     def save_for_backward(self, *tensors: Any) -> None:
         """Keep these tensors (or None) for backward, which finds them in `saved_tensors`."""
@@ -125,7 +131,7 @@ class _Result:
         """The same later; made anew if the output itself was dropped. None: not differentiable."""
         if self.node is None:
             return None
-        hub = ctx._node()
+        hub = ctx._hub()
         assert hub is not None  # it is running
         return self.node() or self.made_node(hub)
 
@@ -138,6 +144,7 @@ class _FunctionOp(Op):
         self.is_variadic = self.is_view = False
         self.fusion, self.begins_fusion = None, False
         self.vjps = {}
+        self.parameters = ()
 
     def __repr__(self) -> str:
         return f"<function {self.name}>"
@@ -212,6 +219,8 @@ class Function:
                 output = cls.forward(ctx, *args)
         outputs = list(output) if isinstance(output, tuple) else [output]
         made = _recorded(ctx, args, outputs)
+        if module_calls.anomaly:
+            look_at_call(_op_of(cls), args, made, node=ctx._hub())
         return tuple(made) if isinstance(output, tuple) else made[0]
 
 
@@ -268,10 +277,13 @@ def _check_dirty(ctx: FunctionCtx, args: Any, outputs: list[Any], wanted: bool) 
         x.version.count += 1
 
 
+def _op_of(function: type[Function]) -> _FunctionOp:
+    if "_op" not in function.__dict__:  # not that of its base
+        function._op = _FunctionOp(function.__name__)  # type: ignore[attr-defined]
+    return function._op  # type: ignore[attr-defined]
+
+
 def _node_of_call(ctx: FunctionCtx, args: tuple[Any, ...]) -> Node:
-    own = ctx._function.__dict__
-    if "_op" not in own:
-        ctx._function._op = _FunctionOp(ctx._function.__name__)  # type: ignore[attr-defined]
     edges = [a.edge() for a, needed in zip(args, ctx.needs_input_grad, strict=True) if needed]
     for edge in edges:
         if isinstance(edge, Node):
@@ -279,7 +291,7 @@ def _node_of_call(ctx: FunctionCtx, args: tuple[Any, ...]) -> Node:
     tensors: list[Any] = [a if isinstance(a, Variable) else None for a in args]
     ctx._inputs = [None if t is None else (t.shape, t.dtype) for t in tensors]
     steps = (Step(_run_backward, None, tuple(range(len(edges)))),)
-    node = Node(ctx._function._op, Pullback((), steps), edges, [ctx])  # type: ignore[attr-defined]
+    node = Node(_op_of(ctx._function), Pullback((), steps), edges, [ctx])
     ctx._node = weakref.ref(node)
     return node
 
@@ -360,7 +372,7 @@ def once_differentiable(backward: Callable[..., Any]) -> Callable[..., Any]:
             return returned
         outputs = returned if isinstance(returned, tuple) else (returned,)
         name = ctx._function.__name__
-        hub = ctx._node()
+        hub = ctx._hub()
         edges = [] if hub is None else hub.edges  # so that who looks for these finds the refusal
         return tuple([_refusing(d, name, edges) if isinstance(d, Variable) else d for d in outputs])
 

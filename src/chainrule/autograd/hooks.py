@@ -86,3 +86,18 @@ def hooks_of(holder: Any) -> Hooks:
 
 
 Hook = Callable[..., Any]
+
+
+class _ModuleCalls:
+    """Who wants to see every call of every module. One flag, so that it costs nothing else."""
+
+    watched = False
+    anomaly = False  # set while anomalies are looked for: which modules are being called matters
+    hooks: Callable[[], bool] = staticmethod(lambda: False)  # whether hooks of all modules exist
+
+    def look(self) -> None:
+        """Set the flag anew."""
+        self.watched = self.anomaly or self.hooks()
+
+
+module_calls = _ModuleCalls()

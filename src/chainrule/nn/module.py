@@ -13,8 +13,28 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 
 from chainrule.autograd import no_grad
-from chainrule.autograd.hooks import HookTable, RemovableHandle
+from chainrule.autograd.hooks import HookTable, RemovableHandle, module_calls
 from chainrule.errors import CheckpointError, ConfigError, DTypeError
+from chainrule.nn.hooks import (
+    NONE,
+    Call,
+    ModuleHooks,
+    before_loading,
+    hooks_after_loading,
+    marks_of,
+)
+from chainrule.nn.hooks import (
+    register_module_forward_hook as register_module_forward_hook,
+)
+from chainrule.nn.hooks import (
+    register_module_forward_pre_hook as register_module_forward_pre_hook,
+)
+from chainrule.nn.hooks import (
+    register_module_full_backward_hook as register_module_full_backward_hook,
+)
+from chainrule.nn.hooks import (
+    register_module_full_backward_pre_hook as register_module_full_backward_pre_hook,
+)
 from chainrule.nn.parameter import Buffer, Parameter
 from chainrule.tensor import Tensor
 from chainrule.tensor import device as Device
@@ -47,8 +67,7 @@ class Module:
             _buffers={},
             _transient_buffers=set(),
             _modules={},
-            _forward_pre_hooks=HookTable(),
-            _forward_hooks=HookTable(),
+            _hooks=None,  # until there is one: see chainrule.nn.hooks
         )
 
     # -- calling ---------------------------------------------------------------------------
@@ -60,30 +79,109 @@ class Module:
     forward: Callable[..., Any] = _forward_is_missing
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        state = self.__dict__
-        if state["_forward_pre_hooks"] or state["_forward_hooks"]:
-            return self._call_with_hooks(args, kwargs)
+        if self.__dict__["_hooks"] is not None or module_calls.watched:
+            return Call(self, args, kwargs).run()
         return self.forward(*args, **kwargs)
 
-    def _call_with_hooks(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        for hook in tuple(self._forward_pre_hooks.values()):
-            changed = hook(self, args)
-            if changed is not None:
-                args = changed if isinstance(changed, tuple) else (changed,)
-        output = self.forward(*args, **kwargs)
-        for hook in tuple(self._forward_hooks.values()):
-            changed = hook(self, args, output)
-            if changed is not None:
-                output = changed
-        return output
+    # -- hooks -----------------------------------------------------------------------------
 
-    def register_forward_pre_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
-        """Call ``hook(module, args)`` before forward; what it returns replaces args (None: not)."""
-        return RemovableHandle(self._forward_pre_hooks, hook)
+    def _own_hooks(self) -> ModuleHooks:
+        """This module's hooks; it has some from now on."""
+        state = self.__dict__
+        if state["_hooks"] is None:
+            state["_hooks"] = ModuleHooks()
+        return state["_hooks"]
 
-    def register_forward_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
-        """Call ``hook(module, args, output)`` after forward; what it returns replaces output."""
-        return RemovableHandle(self._forward_hooks, hook)
+    def register_forward_pre_hook(
+        self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False
+    ) -> RemovableHandle:
+        """Call ``hook(module, args)`` before forward; what it returns replaces args (None: not).
+
+        with_kwargs: call ``hook(module, args, kwargs)``, which may return (args, kwargs).
+        prepend: before the hooks registered so far.
+        """
+        marks = marks_of(with_kwargs)
+        return self._own_hooks().add("forward_pre", hook, *marks, prepend=prepend)
+
+    def register_forward_hook(
+        self,
+        hook: Callable[..., Any],
+        *,
+        prepend: bool = False,
+        with_kwargs: bool = False,
+        always_call: bool = False,
+    ) -> RemovableHandle:
+        """Call ``hook(module, args, output)`` after forward; what it returns replaces output.
+
+        with_kwargs: call ``hook(module, args, kwargs, output)``. prepend: before the hooks
+        registered so far. always_call: after an error too, with what output there is.
+        """
+        marks = marks_of(with_kwargs, always_call)
+        return self._own_hooks().add("forward", hook, *marks, prepend=prepend)
+
+    def register_full_backward_pre_hook(
+        self, hook: Callable[..., Any], prepend: bool = False
+    ) -> RemovableHandle:
+        """Call ``hook(module, grad_output)`` when dL/d(output) is known; it may replace it.
+
+        grad_output: a tuple, None for what is no tensor; so is what the hook returns.
+        """
+        return self._own_hooks().add("backward_pre", hook, prepend=prepend)
+
+    def register_full_backward_hook(
+        self, hook: Callable[..., Any], prepend: bool = False
+    ) -> RemovableHandle:
+        """Call ``hook(module, grad_input, grad_output)`` when dL/d(inputs) is known.
+
+        Both are tuples, with None for what is no tensor or needs no gradient. A tuple that the
+        hook returns replaces grad_input. Where no input needs a gradient, it is called when
+        grad_output is known.
+        """
+        return self._own_hooks().add("backward", hook, prepend=prepend)
+
+    def register_backward_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
+        """PyTorch's old name; the same as `register_full_backward_hook`."""
+        return self.register_full_backward_hook(hook)
+
+    def register_state_dict_pre_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
+        """Call ``hook(module, prefix, keep_vars)`` before the module's state is collected."""
+        return self._own_hooks().add("state_dict_pre", hook)
+
+    def register_state_dict_post_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
+        """Call ``hook(module, state_dict, prefix, local_metadata)`` after; it may change the dict.
+
+        local_metadata is an empty dict: no versions are kept.
+        """
+        return self._own_hooks().add("state_dict", hook)
+
+    _register_state_dict_hook = register_state_dict_post_hook
+
+    def register_load_state_dict_pre_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
+        """Call ``hook(module, state_dict, prefix, local_metadata, strict, missing_keys,
+        unexpected_keys, error_msgs)`` before loading; it may change the dict and the lists."""
+        return self._own_hooks().add("load_state_dict_pre", hook)
+
+    def _register_load_state_dict_pre_hook(
+        self, hook: Callable[..., Any], with_module: bool = False
+    ) -> RemovableHandle:
+        marks = () if with_module else ("bare",)
+        return self._own_hooks().add("load_state_dict_pre", hook, *marks)
+
+    def register_load_state_dict_post_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
+        """Call ``hook(module, incompatible_keys)`` after loading; it may change the two lists."""
+        return self._own_hooks().add("load_state_dict_post", hook)
+
+    @property
+    def _forward_hooks(self) -> HookTable:
+        return self._own_hooks().forward
+
+    @property
+    def _forward_pre_hooks(self) -> HookTable:
+        return self._own_hooks().forward_pre
+
+    @property
+    def _backward_hooks(self) -> HookTable:
+        return self._own_hooks().backward
 
     # -- registering -----------------------------------------------------------------------
 
@@ -356,16 +454,37 @@ class Module:
 
         keep_vars: the parameters themselves; otherwise detached from the graph.
         """
-        members = self._named_state(prefix)
-        return {name: member if keep_vars else member.detach() for name, member in members}
+        state: dict[str, Tensor] = {}
+        returned = self._collect_state(state, prefix, keep_vars)
+        return state if returned is None else returned
 
-    def _named_state(self, prefix: str = "") -> Iterator[tuple[str, Tensor]]:
+    def _collect_state(self, state: dict[str, Tensor], prefix: str, keep_vars: bool) -> Any:
+        """Add this module's state and that of all below; returns what a hook put in its place."""
+        hooks = self.__dict__["_hooks"] or NONE
+        for hook in tuple(hooks.state_dict_pre.values()):
+            hook(self, prefix, keep_vars)
+        for name, member in self._own_state():
+            state[prefix + name] = member if keep_vars else member.detach()
+        for name, module in self._modules.items():
+            if module is not None:
+                module._collect_state(state, f"{prefix}{name}.", keep_vars)
+        returned = None
+        for hook in tuple(hooks.state_dict.values()):
+            returned = hook(self, state, prefix, {})
+        return returned
+
+    def _own_state(self) -> Iterator[tuple[str, Tensor]]:
+        """The parameters and persistent buffers of this module alone."""
         for name, parameter in self._parameters.items():
             if parameter is not None:
-                yield prefix + name, parameter
+                yield name, parameter
         for name, buffer in self._buffers.items():
             if buffer is not None and name not in self._transient_buffers:
-                yield prefix + name, buffer
+                yield name, buffer
+
+    def _named_state(self, prefix: str = "") -> Iterator[tuple[str, Tensor]]:
+        for name, member in self._own_state():
+            yield prefix + name, member
         for name, module in self._modules.items():
             if module is not None:
                 yield from module._named_state(f"{prefix}{name}.")
@@ -378,30 +497,40 @@ class Module:
         strict: every name must be there and known. With False the others are left alone;
         both kinds are returned either way. The values are cast to each parameter's dtype.
         Raises CheckpointError listing missing and unexpected names and shapes that differ,
-        before anything is changed.
+        before anything is changed (but where a load_state_dict post-hook, which may alter what
+        is missing, has to see the values first).
         """
         own = dict(self._named_state())
-        missing = [name for name in own if name not in state_dict]
-        unexpected = [name for name in state_dict if name not in own]
+        state_dict = dict(state_dict)  # which the hooks may change
+        missing, unexpected, errors = before_loading(self, state_dict, strict)
+        missing += [name for name in own if name not in state_dict]
+        unexpected += [name for name in state_dict if name not in own]
         values = {n: _as_array(n, state_dict[n]) for n in own if n in state_dict}
         misfits = [n for n, v in values.items() if v.shape != own[n].shape]
-        problems = []
-        if strict and missing:
-            problems.append(f"missing {len(missing)}: {_listed(missing)}")
-        if strict and unexpected:
-            problems.append(f"unexpected {len(unexpected)}: {_listed(unexpected)}")
         if misfits:
             shapes = [f"{n} {values[n].shape} for {own[n].array.shape}" for n in misfits]
-            problems.append(f"wrong shape {len(misfits)}: {_listed(shapes)}")
-        if problems:
-            raise CheckpointError(
-                f"load_state_dict: the weights do not fit {type(self).__name__}\n  "
-                + "\n  ".join(problems)
-            )
+            errors.append(f"wrong shape {len(misfits)}: {_listed(shapes)}")
+        keys = IncompatibleKeys(missing, unexpected)
+        hooks = hooks_after_loading(self)
+        if errors or not hooks:
+            self._complain_of_misfits(keys if strict else IncompatibleKeys([], []), errors)
         with no_grad():
             for name, value in values.items():
                 own[name].copy_(Tensor(value))
-        return IncompatibleKeys(missing, unexpected)
+        for module, hook in hooks:
+            hook(module, keys)
+        if strict:
+            self._complain_of_misfits(keys, [])
+        return keys
+
+    def _complain_of_misfits(self, keys: IncompatibleKeys, errors: list[str]) -> None:
+        kinds = zip(("missing", "unexpected"), keys, strict=True)
+        problems = [f"{kind} {len(names)}: {_listed(names)}" for kind, names in kinds if names]
+        if problems or errors:
+            raise CheckpointError(
+                f"load_state_dict: the weights do not fit {type(self).__name__}\n  "
+                + "\n  ".join([*problems, *errors])
+            )
 
     # -- printing --------------------------------------------------------------------------
 
