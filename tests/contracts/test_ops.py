@@ -106,7 +106,7 @@ def test_arrays_in_arrays_out(case: Case) -> None:
 
 @every_case
 def test_inputs_are_not_changed(case: Case) -> None:
-    moves = case.op == "batch_norm" and "training" in case.label  # running statistics do
+    moves = case.op in ("batch_norm", "instance_norm") and "training" in case.label  # statistics
     tensors, before = case.tensors(), case.arrays()
     gradients(case, tensors)
     for t, b in zip(tensors, before, strict=True):

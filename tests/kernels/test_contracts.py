@@ -356,6 +356,7 @@ def cases() -> Iterator[Case]:
         yield from own_norm_cases("group_norm", x, x[1], (x[0], groups), groups)
     for x in ROWS:
         yield from own_norm_cases("layer_norm", x, x[1], (x[0],))
+        yield from rms_norm_cases(x)
 
     for shape in [*NORMS, (5,)]:
         for name in ("sigmoid", "tanh"):
@@ -493,6 +494,25 @@ def norm_cases(x: tuple[int, ...], affine: bool) -> Iterator[Case]:
             *vectors(rng, 1), mean, var, eps,
         ),
     )  # fmt: skip
+
+
+def rms_norm_cases(x: tuple[int, int]) -> Iterator[Case]:
+    for affine in (False, True):
+
+        def weight(rng: np.random.Generator, a: bool = affine) -> Any:
+            return rng.normal(size=x[1]) if a else None
+
+        label = f"{x} affine={affine}"
+        yield Case(
+            "rms_norm", label, lambda rng, w=weight: (rng.normal(size=x) * 3 + 5, w(rng), 1e-5)
+        )
+
+        def backward(rng: np.random.Generator, w: Any = weight) -> Any:
+            values = rng.normal(size=x) * 3 + 5
+            squares = (values**2).sum(axis=1) / max(x[1], 1)
+            return rng.normal(size=x), values, w(rng), squares, 1e-5
+
+        yield Case("rms_norm_backward", label, backward)
 
 
 def own_norm_cases(
@@ -651,6 +671,14 @@ def torch_answer(torch: Any, name: str, a: Arguments) -> Any:
         return torch_own_norm(torch, name, a)
     if name in ("layer_norm_backward", "group_norm_backward"):
         return torch_own_norm_backward(torch, name, a)
+    if name == "rms_norm":
+        x, weight, eps = a
+        return functional.rms_norm(x, x.shape[1:], weight, eps), x.square().mean(1)
+    if name == "rms_norm_backward":
+        g, x, weight, _, eps = a
+        wanted = [x.requires_grad_(), torch.ones_like(x[0]) if weight is None else weight]
+        y = functional.rms_norm(x, x.shape[1:], wanted[1].requires_grad_(), eps)
+        return torch.autograd.grad(y, wanted, g)
     if name == "batch_norm_backward":
         g, x, weight, mean, var, eps = a
         weight = torch.ones_like(mean) if weight is None else weight
@@ -778,7 +806,7 @@ def beyond_torch(case: Case) -> str | None:
         return "has no such kernel"
     if case.kernel == "max_pool2d_backward" and not in_image(*a[1:]):
         return "takes no tap in the padding"
-    own = ("layer_norm", "group_norm")
+    own = ("layer_norm", "rms_norm", "group_norm")
     if case.kernel.startswith(("batch_norm", "moments", "conv2d_moments", *own)) and a[0].size == 0:
         return "refuses an empty batch"
     if case.kernel == "group_norm" and a[0].size == 1:

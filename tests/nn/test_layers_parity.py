@@ -50,6 +50,32 @@ LAYERS = {
     "group norm": (lambda m: m.GroupNorm(2, 6), (3, 6, 4, 5)),
     "group norm, plain": (lambda m: m.GroupNorm(6, 6, 1e-3, False), (3, 6, 4)),
     "batch norm, no bias": (lambda m: m.BatchNorm2d(3, bias=False), (4, 3, 5, 5)),
+    "batch norm 3d": (lambda m: m.BatchNorm3d(3, momentum=0.2), (2, 3, 2, 3, 4)),
+    "batch norm 3d, average": (lambda m: m.BatchNorm3d(3, momentum=None), (2, 3, 2, 1, 3)),
+    "batch norm 1d, statistics only": (lambda m: m.BatchNorm1d(4, affine=False), (5, 4)),
+    "batch norm, of the batch alone": (
+        lambda m: m.BatchNorm2d(3, track_running_stats=False), (4, 3, 2, 5)
+    ),
+    "instance norm 1d": (lambda m: m.InstanceNorm1d(3), (2, 3, 5)),
+    "instance norm 1d, one signal": (lambda m: m.InstanceNorm1d(3, affine=True), (3, 5)),
+    "instance norm 2d": (lambda m: m.InstanceNorm2d(3, eps=0.1), (2, 3, 4, 5)),
+    "instance norm 2d, one image": (
+        lambda m: m.InstanceNorm2d(3, affine=True, track_running_stats=True), (3, 4, 5)
+    ),
+    "instance norm 2d, all settings": (
+        lambda m: m.InstanceNorm2d(3, 1e-3, 0.3, True, True, bias=False), (2, 3, 4, 5)
+    ),
+    "instance norm 2d, momentum none": (
+        lambda m: m.InstanceNorm2d(3, momentum=None, track_running_stats=True), (2, 3, 4, 5)
+    ),
+    "instance norm 3d": (
+        lambda m: m.InstanceNorm3d(2, affine=True, track_running_stats=True), (3, 2, 2, 3, 2)
+    ),
+    "rms norm": (lambda m: m.RMSNorm(5), (4, 3, 5)),
+    "rms norm, axes": (lambda m: m.RMSNorm((3, 5), eps=1e-2), (4, 3, 5)),
+    "rms norm, plain": (lambda m: m.RMSNorm([5], elementwise_affine=False), (4, 5)),
+    "local response norm": (lambda m: m.LocalResponseNorm(5, 0.3, k=2.0), (2, 7, 3, 2)),
+    "local response norm, even": (lambda m: m.LocalResponseNorm(2, 1, 0.5), (2, 3, 4)),
     "max pool": (lambda m: m.MaxPool2d(2), (2, 3, 7, 7)),
     "max pool, all settings": (
         lambda m: m.MaxPool2d((3, 2), 2, 1, (1, 2), ceil_mode=True),

@@ -402,6 +402,32 @@ def layer_norm_backward(
     return dx.astype(x.dtype), dweight.astype(x.dtype), dbias.astype(x.dtype)
 
 
+def rms_norm(x: np.ndarray, weight: np.ndarray | None, eps: float) -> tuple[np.ndarray, np.ndarray]:
+    y, square = np.zeros(x.shape), np.zeros(len(x))
+    for n, row in enumerate(x):
+        square[n] = math.fsum(float(value) ** 2 for value in row) / max(len(row), 1)
+        for i in range(x.shape[1]):
+            scale = 1.0 if weight is None else float(weight[i])
+            y[n, i] = float(row[i]) / math.sqrt(square[n] + eps) * scale
+    return y.astype(x.dtype), square.astype(x.dtype)
+
+
+def rms_norm_backward(
+    g: np.ndarray, x: np.ndarray, weight: np.ndarray | None, square: np.ndarray, eps: float
+) -> tuple[np.ndarray, np.ndarray]:
+    dx, dweight = np.zeros(x.shape), np.zeros(x.shape[1])
+    for n in range(len(x)):
+        inverse = 1 / math.sqrt(float(square[n]) + eps)
+        normal = [float(value) * inverse for value in x[n]]
+        scales = [1.0] * x.shape[1] if weight is None else [float(w) for w in weight]
+        slopes = [float(slope) * w for slope, w in zip(g[n], scales, strict=True)]
+        products = [s * z for s, z in zip(slopes, normal, strict=True)]
+        projection = math.fsum(products) / max(len(products), 1)
+        dx[n] = [inverse * (s - z * projection) for s, z in zip(slopes, normal, strict=True)]
+        dweight += [float(slope) * z for slope, z in zip(g[n], normal, strict=True)]
+    return dx.astype(x.dtype), dweight.astype(x.dtype)
+
+
 def group_norm(
     x: np.ndarray, groups: int, weight: np.ndarray | None, bias: np.ndarray | None, eps: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

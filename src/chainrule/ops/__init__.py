@@ -10,6 +10,7 @@ from chainrule.ops.distance import *
 from chainrule.ops.dropout import *
 from chainrule.ops.elementwise import *
 from chainrule.ops.indexing import *
+from chainrule.ops.group_norm import *
 from chainrule.ops.linalg import *
 from chainrule.ops.loss_binary import *
 from chainrule.ops.loss_classification import *
@@ -20,5 +21,7 @@ from chainrule.ops.norm import *
 from chainrule.ops.op import *
 from chainrule.ops.pool import *
 from chainrule.ops.reduction import *
+from chainrule.ops.response_norm import *
 from chainrule.ops.shape import *
 from chainrule.ops.special import *
+from chainrule.ops.weight_norm import *

@@ -25,6 +25,8 @@ from chainrule.kernels.reference.group_norm import (
     group_norm_backward,
     layer_norm,
     layer_norm_backward,
+    rms_norm,
+    rms_norm_backward,
 )
 from chainrule.kernels.reference.linear import linear
 from chainrule.kernels.reference.loss import (
@@ -95,6 +97,8 @@ __all__ = [
     "relu",
     "relu_backward",
     "relu_bias_backward",
+    "rms_norm",
+    "rms_norm_backward",
     "scale_and_shift",
     "scale_shift",
     "sgd_step",

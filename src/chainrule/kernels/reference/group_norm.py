@@ -4,7 +4,14 @@ import numpy as np
 
 from chainrule.kernels.reference.precision import half_in_single
 
-__all__ = ["group_norm", "group_norm_backward", "layer_norm", "layer_norm_backward"]
+__all__ = [
+    "group_norm",
+    "group_norm_backward",
+    "layer_norm",
+    "layer_norm_backward",
+    "rms_norm",
+    "rms_norm_backward",
+]
 
 Affine = np.ndarray | None
 Three = tuple[np.ndarray, np.ndarray, np.ndarray]
@@ -36,6 +43,34 @@ def layer_norm_backward(
     x_hat = (x - mean[:, None]) * inverse
     dx = _through_moments(g if weight is None else g * weight, x_hat, inverse, (1,))
     return dx, (g * x_hat).sum(axis=0), g.sum(axis=0)
+
+
+@half_in_single
+def rms_norm(x: np.ndarray, weight: Affine, eps: float) -> tuple[np.ndarray, np.ndarray]:
+    """Each row by its root mean square: x / sqrt(mean(x²) + eps) · weight.
+
+    x (M, D); weight (D,) or None. Returns y like x, and the mean squares (M,).
+    Source: Zhang & Sennrich 2019, arXiv:1910.07467.
+    """
+    square = np.square(x).sum(axis=1, keepdims=True) / _count(x, (1,))
+    y = x * _inverse_std(square, eps)
+    return y if weight is None else y * weight, square[:, 0]
+
+
+@half_in_single
+def rms_norm_backward(
+    g: np.ndarray, x: np.ndarray, weight: Affine, square: np.ndarray, eps: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Gradients of rms_norm, with the mean squares (M,) as it returned them.
+
+    dx = (s - x_hat · mean(s · x_hat)) / rms of the slopes s = weight · g, like x;
+    dweight = sum(g · x_hat) over the rows, (D,).
+    """
+    inverse = _inverse_std(square[:, None], eps)
+    x_hat = x * inverse
+    slopes = g if weight is None else g * weight
+    projection = (slopes * x_hat).sum(axis=1, keepdims=True) / _count(x, (1,))
+    return inverse * (slopes - x_hat * projection), (g * x_hat).sum(axis=0)
 
 
 @half_in_single

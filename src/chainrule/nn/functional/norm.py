@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from chainrule import ops
+from chainrule.autograd import no_grad
 from chainrule.errors import ConfigError
 from chainrule.tensor import Tensor
 
-__all__ = ["batch_norm", "group_norm", "layer_norm"]
+__all__ = [
+    "batch_norm",
+    "group_norm",
+    "instance_norm",
+    "layer_norm",
+    "local_response_norm",
+    "normalize",
+    "rms_norm",
+]
 
 
 def batch_norm(
@@ -34,12 +44,39 @@ def batch_norm(
             "batch_norm: evaluation needs running statistics; pass running_mean and "
             "running_var, or training=True to use the batch's"
         )
-    mean = var = None
+    mean, var = _statistics(running_mean, running_var)
+    return ops.batch_norm(input, mean, var, weight, bias, training, momentum, eps)
+
+
+def _statistics(running_mean: Tensor | None, running_var: Tensor | None) -> tuple[Any, Any]:
+    """Their arrays, which the op moves in place."""
     if running_mean is not None and running_var is not None:
-        mean, var = running_mean.array, running_var.array
         # moved by every batch, which the graph is not told
         running_mean.version.is_visible = running_var.version.is_visible = True
-    return ops.batch_norm(input, mean, var, weight, bias, training, momentum, eps)
+        return running_mean.array, running_var.array
+    return running_mean, running_var
+
+
+def instance_norm(
+    input: Tensor,
+    running_mean: Tensor | None = None,
+    running_var: Tensor | None = None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    use_input_stats: bool = True,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Tensor:
+    """Normalise each channel of each image by itself: y = (x - μ) / √(σ² + ε) · w + b.
+
+    input x (N, C, *); the others (C,) or None. The running statistics, if given, move in place
+    by ``momentum`` towards the mean over the images of μ and of the unbiased variance; without
+    use_input_stats they take the place of μ and σ².
+    Raises ShapeError (one value per channel of an image), DTypeError, ConfigError (no statistics
+    to use). Source: Ulyanov, Vedaldi & Lempitsky 2016, arXiv:1607.08022.
+    """
+    mean, var = _statistics(running_mean, running_var)
+    return ops.instance_norm(input, mean, var, weight, bias, use_input_stats, momentum, eps)
 
 
 def layer_norm(
@@ -70,3 +107,49 @@ def group_norm(
     Raises ShapeError, DTypeError. Source: Wu & He 2018, arXiv:1803.08494.
     """
     return ops.group_norm(input, num_groups, weight, bias, eps)
+
+
+def rms_norm(
+    input: Tensor,
+    normalized_shape: int | Sequence[int],
+    weight: Tensor | None = None,
+    eps: float | None = None,
+) -> Tensor:
+    """Divide each sample by the root mean square of its last axes: y = x / √(mean(x²) + ε) · w.
+
+    normalized_shape: the sizes of these axes; weight has that shape, or None. eps None: the
+    machine epsilon of the type computed in, float32 for float16.
+    Raises ShapeError, DTypeError. Source: Zhang & Sennrich 2019, arXiv:1910.07467.
+    """
+    return ops.rms_norm(input, normalized_shape, weight, eps)
+
+
+def local_response_norm(
+    input: Tensor, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0
+) -> Tensor:
+    """Damp each value by its neighbours in channel: y = x / (k + α·mean(x²))^β.
+
+    input x (N, C, *), with at least one position axis; the mean is over a window of ``size``
+    channels, those outside counting as 0. The paper has the sum in place of the mean: its
+    α = 10⁻⁴ with size 5 is ``alpha=5e-4`` here.
+    Raises ShapeError, DTypeError, ConfigError. Source: Krizhevsky, Sutskever & Hinton 2012, §3.3.
+    """
+    return ops.local_response_norm(input, size, alpha, beta, k)
+
+
+def normalize(
+    input: Tensor,
+    p: float = 2.0,
+    dim: int | Sequence[int] = 1,
+    eps: float = 1e-12,
+    out: Tensor | None = None,
+) -> Tensor:
+    """Divide vectors by their length: y = x / max(‖x‖_p, eps), p-norms over ``dim``.
+
+    out: a tensor to write the result into, without a gradient.
+    Raises DTypeError (no floats), AxisError.
+    """
+    if out is None:
+        return ops.normalize(input, p, dim, eps)
+    with no_grad():
+        return out.copy_(ops.normalize(input, p, dim, eps))

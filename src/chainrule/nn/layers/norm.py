@@ -1,7 +1,8 @@
-"""Batch, layer and group normalisation layers."""
+"""Normalisation layers: by the batch, and by a sample's own values."""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -15,7 +16,18 @@ from chainrule.nn.module import Module
 from chainrule.nn.parameter import Parameter
 from chainrule.tensor import Tensor
 
-__all__ = ["BatchNorm1d", "BatchNorm2d", "GroupNorm", "LayerNorm"]
+__all__ = [
+    "BatchNorm1d",
+    "BatchNorm2d",
+    "BatchNorm3d",
+    "GroupNorm",
+    "InstanceNorm1d",
+    "InstanceNorm2d",
+    "InstanceNorm3d",
+    "LayerNorm",
+    "LocalResponseNorm",
+    "RMSNorm",
+]
 
 
 class _Norm(Module):
@@ -36,14 +48,8 @@ class _Norm(Module):
             init.zeros_(self.bias)
 
 
-class _BatchNorm(_Norm):
-    """Normalise each channel over the batch, then scale and shift: `F.batch_norm`.
-
-    Training uses the statistics of the batch and lets the running ones follow them by
-    ``momentum`` (None: their plain average over all batches); evaluation uses the running
-    ones. affine: learn a weight (starts at 1) and, with ``bias``, a bias (starts at 0) per
-    channel.
-    """
+class _ChannelNorm(_Norm):
+    """Base of batch and instance norm: a scale and shift, and running statistics, per channel."""
 
     axes: ClassVar[tuple[int, ...]]
     layout: ClassVar[str]
@@ -91,6 +97,23 @@ class _BatchNorm(_Norm):
         self.reset_running_stats()
         super().reset_parameters()
 
+    def extra_repr(self) -> str:
+        return (
+            f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, "
+            f"affine={self.affine}, bias={self.bias is not None}, "
+            f"track_running_stats={self.track_running_stats}"
+        )
+
+
+class _BatchNorm(_ChannelNorm):
+    """Normalise each channel over the batch, then scale and shift: `F.batch_norm`.
+
+    Training uses the statistics of the batch and lets the running ones follow them by
+    ``momentum`` (None: their plain average over all batches); evaluation uses the running
+    ones. affine: learn a weight (starts at 1) and, with ``bias``, a bias (starts at 0) per
+    channel.
+    """
+
     def forward(self, input: Tensor) -> Tensor:
         if input.ndim not in self.axes:
             raise ShapeError(
@@ -109,13 +132,6 @@ class _BatchNorm(_Norm):
                 momentum = 1 / batches
         return F.batch_norm(input, mean, var, weight, bias, training, momentum or 0.0, self.eps)
 
-    def extra_repr(self) -> str:
-        return (
-            f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, "
-            f"affine={self.affine}, bias={self.bias is not None}, "
-            f"track_running_stats={self.track_running_stats}"
-        )
-
 
 class BatchNorm1d(_BatchNorm):
     __doc__ = f"{_BatchNorm.__doc__}\n    input (N, C) or (N, C, L), C = num_features.\n    "
@@ -127,6 +143,86 @@ class BatchNorm2d(_BatchNorm):
     __doc__ = f"{_BatchNorm.__doc__}\n    input (N, C, H, W), C = num_features.\n    "
     axes = (4,)
     layout = "(N, C, H, W)"
+
+
+class BatchNorm3d(_BatchNorm):
+    __doc__ = f"{_BatchNorm.__doc__}\n    input (N, C, D, H, W), C = num_features.\n    "
+    axes = (5,)
+    layout = "(N, C, D, H, W)"
+
+
+class _InstanceNorm(_ChannelNorm):
+    """Normalise each channel of each image by itself, then scale and shift: `F.instance_norm`.
+
+    affine: learn a weight (starts at 1) and, with ``bias``, a bias (starts at 0) per channel.
+    track_running_stats: let running statistics follow, by ``momentum``, the mean over the images
+    of their means and variances, and use these in evaluation; without, training and evaluation
+    are the same.
+    """
+
+    def __init__(
+        self,
+        num_features: int,
+        eps: float = 1e-5,
+        momentum: float | None = 0.1,
+        affine: bool = False,
+        track_running_stats: bool = False,
+        device: Any = None,
+        dtype: Any = None,
+        *,
+        bias: bool = True,
+    ) -> None:
+        super().__init__(
+            num_features, eps, momentum, affine, track_running_stats, device, dtype, bias=bias
+        )
+
+    def forward(self, input: Tensor) -> Tensor:
+        if input.ndim not in self.axes:
+            raise ShapeError(
+                f"{type(self).__name__}: expects {self.layout}, x is {tuple(input.shape)}"
+            )
+        one_image = input.ndim == self.axes[0]
+        channels = input.shape[0 if one_image else 1]
+        if channels != self.num_features:
+            self._complain_of_channels(channels)
+        images = input.unsqueeze(0) if one_image else input
+        normal = F.instance_norm(
+            images,
+            self.running_mean,
+            self.running_var,
+            self.weight,
+            self.bias,
+            self.training or not self.track_running_stats,
+            self.momentum or 0.0,
+            self.eps,
+        )
+        return normal.squeeze(0) if one_image else normal
+
+    def _complain_of_channels(self, channels: int) -> None:
+        message = (
+            f"{type(self).__name__}: x has {channels} channels, num_features is {self.num_features}"
+        )
+        if self.affine or self.track_running_stats:
+            raise ShapeError(message)
+        warnings.warn(f"{message}, which nothing uses as affine=False", stacklevel=3)
+
+
+class InstanceNorm1d(_InstanceNorm):
+    __doc__ = f"{_InstanceNorm.__doc__}\n    input (N, C, L) or (C, L), C = num_features.\n    "
+    axes = (2, 3)
+    layout = "(N, C, L) or (C, L)"
+
+
+class InstanceNorm2d(_InstanceNorm):
+    __doc__ = f"{_InstanceNorm.__doc__}\n    input (N, C, H, W) or (C, H, W).\n    "
+    axes = (3, 4)
+    layout = "(N, C, H, W) or (C, H, W)"
+
+
+class InstanceNorm3d(_InstanceNorm):
+    __doc__ = f"{_InstanceNorm.__doc__}\n    input (N, C, D, H, W) or (C, D, H, W).\n    "
+    axes = (4, 5)
+    layout = "(N, C, D, H, W) or (C, D, H, W)"
 
 
 class LayerNorm(_Norm):
@@ -201,3 +297,62 @@ class GroupNorm(_Norm):
             f"{self.num_groups}, {self.num_channels}, eps={self.eps}, affine={self.affine}, "
             f"bias={self.bias is not None}"
         )
+
+
+class RMSNorm(Module):
+    """Divide each sample by the root mean square of its last axes, then scale: `F.rms_norm`.
+
+    normalized_shape: the sizes of these axes. eps None: the machine epsilon. elementwise_affine:
+    learn a weight (starts at 1) of that shape.
+    """
+
+    def __init__(
+        self,
+        normalized_shape: int | Sequence[int],
+        eps: float | None = None,
+        elementwise_affine: bool = True,
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__()
+        if isinstance(normalized_shape, int):
+            normalized_shape = (normalized_shape,)
+        self.normalized_shape = tuple(normalized_shape)
+        self.eps = eps
+        self.elementwise_affine = elementwise_affine
+        first = ones(self.normalized_shape, device=device, dtype=dtype)
+        self.register_parameter("weight", Parameter(first) if elementwise_affine else None)
+
+    def reset_parameters(self) -> None:
+        """Start anew: weight 1."""
+        if self.weight is not None:
+            init.ones_(self.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.rms_norm(x, self.normalized_shape, self.weight, self.eps)
+
+    def extra_repr(self) -> str:
+        return (
+            f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}"
+        )
+
+
+class LocalResponseNorm(Module):
+    """Damp each value by its neighbours in channel: `F.local_response_norm`, as in AlexNet.
+
+    size: channels of a window. As in PyTorch, ``alpha`` multiplies the mean of squares over the
+    window; the paper's multiplies their sum.
+    """
+
+    def __init__(self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> None:
+        super().__init__()
+        self.size = size
+        self.alpha = alpha
+        self.beta = beta
+        self.k = k
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.local_response_norm(input, self.size, self.alpha, self.beta, self.k)
+
+    def extra_repr(self) -> str:
+        return f"{self.size}, alpha={self.alpha}, beta={self.beta}, k={self.k}"
