@@ -168,24 +168,6 @@ def test_pad_knows_the_constant_mode_only():
         F.pad(cr.ones(1, 1), (1, 0), mode="reflect")
 
 
-def test_losses_start_where_theory_says():
-    scores, target = cr.zeros(6, 10), cr.arange(6)
-    assert nn.CrossEntropyLoss()(scores, target).item() == pytest.approx(np.log(10))
-    assert F.multiclass_svm_loss(scores, target, margin=2.0).item() == pytest.approx(18)
-    assert nn.MultiMarginLoss()(scores, target).item() == pytest.approx(0.9)
-
-
-def test_class_weights_are_a_buffer():
-    loss = nn.CrossEntropyLoss(weight=cr.ones(3))
-    assert list(loss.state_dict()) == ["weight"]
-    assert list(nn.CrossEntropyLoss().state_dict()) == []
-
-
-def test_unknown_reduction():
-    with pytest.raises(ConfigError, match=r'reduction must be "mean", "sum" or "none"'):
-        nn.MSELoss(reduction="max")(cr.ones(1), cr.ones(1))
-
-
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [

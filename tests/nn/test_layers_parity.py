@@ -1,4 +1,4 @@
-"""Layers, losses and module trees beside PyTorch's: names, printed form, values, gradients."""
+"""Layers and module trees beside PyTorch's: names, printed form, values, gradients."""
 
 import numpy as np
 import pytest
@@ -141,62 +141,6 @@ def test_values_gradients_and_state_in_training_and_evaluation(case, dtype):
 def test_printed_form(case):
     build, _ = LAYERS[case]
     assert repr(build(nn)) == repr(build(torch.nn))
-
-
-WEIGHT = np.array([1.0, 0.5, 2.0, 0.1])
-
-
-def losses(module, as_tensor):
-    weight = as_tensor(WEIGHT)
-    return {
-        "cross entropy": module.CrossEntropyLoss(),
-        "cross entropy, sum": module.CrossEntropyLoss(reduction="sum"),
-        "cross entropy, none": module.CrossEntropyLoss(reduction="none"),
-        "cross entropy, weights": module.CrossEntropyLoss(weight),
-        "cross entropy, smooth": module.CrossEntropyLoss(label_smoothing=0.1),
-        "cross entropy, weights, smooth, ignored": module.CrossEntropyLoss(
-            weight, label_smoothing=0.1, ignore_index=2
-        ),
-        "multi margin": module.MultiMarginLoss(),
-        "multi margin, squared, weights": module.MultiMarginLoss(2, 0.7, weight),
-    }
-
-
-@pytest.mark.parametrize("case", losses(torch.nn, torch.tensor))
-def test_classification_losses(case):
-    ours, theirs = losses(nn, cr.tensor)[case], losses(torch.nn, torch.tensor)[case]
-    x, t = tensors(np.random.default_rng(1).standard_normal((5, 4)) * 3)
-    target = np.array([0, 3, 2, 1, 3])
-    loss, twin = ours(x, cr.tensor(target)), theirs(t, torch.tensor(target))
-    loss.sum().backward()
-    twin.sum().backward()
-    np.testing.assert_allclose(loss.detach().array, twin.detach().numpy(), rtol=1e-11)
-    np.testing.assert_allclose(x.grad.array, t.grad.numpy(), rtol=1e-9, atol=1e-12)
-    assert list(ours.state_dict()) == list(theirs.state_dict())
-
-
-def test_nll_loss_on_log_probabilities_of_images():
-    x, t = tensors(np.random.default_rng(2).standard_normal((2, 4, 3, 3)))
-    target = np.random.default_rng(3).integers(0, 4, (2, 3, 3))
-    target[0, 0] = -100
-    ours = nn.NLLLoss(cr.tensor(WEIGHT))(nn.LogSoftmax(1)(x), cr.tensor(target))
-    theirs = torch.nn.NLLLoss(torch.tensor(WEIGHT))(torch.nn.LogSoftmax(1)(t), torch.tensor(target))
-    ours.backward()
-    theirs.backward()
-    assert ours.item() == pytest.approx(theirs.item(), rel=1e-12)
-    np.testing.assert_allclose(x.grad.array, t.grad.numpy(), rtol=1e-9, atol=1e-12)
-
-
-@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
-def test_mse_loss(reduction):
-    x, t = tensors(np.random.default_rng(4).standard_normal((3, 2)))
-    target = np.random.default_rng(5).standard_normal((3, 2))
-    ours = nn.MSELoss(reduction=reduction)(x, cr.tensor(target))
-    theirs = torch.nn.MSELoss(reduction=reduction)(t, torch.tensor(target))
-    ours.sum().backward()
-    theirs.sum().backward()
-    np.testing.assert_allclose(ours.detach().array, theirs.detach().numpy(), rtol=1e-12)
-    np.testing.assert_allclose(x.grad.array, t.grad.numpy(), rtol=1e-12)
 
 
 def test_shared_modules_and_names_in_containers():

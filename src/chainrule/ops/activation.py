@@ -49,7 +49,7 @@ leaky_relu.vjp(x=lambda g, x, negative_slope: where(x > 0, g, g * negative_slope
 
 @elementwise(to_float=True)
 def sigmoid(x: Array) -> Array:
-    """1 / (1 + e⁻ˣ), computed as (1 + tanh(x/2)) / 2, which cannot overflow. dx = g·y·(1 - y)."""
+    """1 / (1 + e⁻ˣ), for x < 0 as eˣ / (1 + eˣ), which cannot overflow. dx = g·y·(1 - y)."""
     return kernels.sigmoid(x)
 
 

@@ -32,8 +32,8 @@ def warn_of_broadcasting(name: str, input: Tensor, target: Tensor) -> None:
     """Warn where a target of another shape broadcasts: (N,) against (N, 1) gives (N, N)."""
     if input.shape != target.shape:
         warnings.warn(
-            f"Using a target size ({tuple(target.shape)}) that is different to the input size "
-            f"({tuple(input.shape)}) in {name}: they broadcast, which is likely to give "
+            f"Using a target size {tuple(target.shape)} that is different to the input size "
+            f"{tuple(input.shape)} in {name}: they broadcast, which is likely to give "
             "incorrect results. Please ensure they have the same size.",
             stacklevel=3,
         )
