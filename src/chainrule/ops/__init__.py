@@ -22,6 +22,7 @@ from chainrule.ops.op import *
 from chainrule.ops.pool import *
 from chainrule.ops.reduction import *
 from chainrule.ops.response_norm import *
+from chainrule.ops.regularization import *
 from chainrule.ops.shape import *
 from chainrule.ops.special import *
 from chainrule.ops.weight_norm import *

@@ -18,7 +18,7 @@ def cosine_similarity(x1: Array, x2: Array, dim: int = 1, eps: float = 1e-8) -> 
     With u_i = x_i/‖x_i‖: dx₁ = g·(u₂ - cos φ·u₁)/‖x₁‖, at a right angle to x₁, since its
     length counts for nothing. Shapes broadcast; the result lacks ``dim``.
     """
-    x1, x2 = paired("cosine_similarity", x1, x2)
+    x1, x2 = paired("cosine_similarity", x1, x2, "x1 and x2")
     u1 = x1 / at_least(norm(x1, 2, dim, keepdim=True), eps)
     u2 = x2 / at_least(norm(x2, 2, dim, keepdim=True), eps)
     return sum(u1 * u2, dim)
@@ -32,5 +32,5 @@ def pairwise_distance(
     eps keeps the difference away from 0, where the norm has no gradient. Shapes broadcast;
     x1, x2 (N, D) or (D,) -> (N,) or (); keepdim leaves the last axis, of length one.
     """
-    x1, x2 = paired("pairwise_distance", x1, x2)
+    x1, x2 = paired("pairwise_distance", x1, x2, "x1 and x2")
     return norm(x1 - x2 + eps, p, -1, keepdim)

@@ -82,7 +82,9 @@ def values_of(a: Array) -> Any:
     return a.array if isinstance(a, Recorded) else a
 
 
-def paired(name: str, input: Array, target: Array) -> tuple[Array, Array]:
+def paired(
+    name: str, input: Array, target: Array, roles: str = "input and target"
+) -> tuple[Array, Array]:
     """Input and target in one float dtype and one shape, to which both broadcast."""
     if input.dtype != target.dtype or input.dtype.kind != "f":
         dtype = result_type([values_of(input), values_of(target)])
@@ -95,8 +97,8 @@ def paired(name: str, input: Array, target: Array) -> tuple[Array, Array]:
         shape = np.broadcast_shapes(tuple(input.shape), tuple(target.shape))
     except ValueError:
         raise ShapeError(
-            f"{name}: input and target need one shape, or shapes that broadcast\n"
-            f"  input {tuple(input.shape)}; target {tuple(target.shape)}"
+            f"{name}: {roles} need one shape, or shapes that broadcast\n"
+            f"  {tuple(input.shape)}; {tuple(target.shape)}"
         ) from None
     return expand(input, shape), expand(target, shape)
 

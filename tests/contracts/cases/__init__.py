@@ -15,6 +15,7 @@ from . import (  # noqa: F401
     norm,
     pool,
     reduction,
+    regularization,
     shape,
     special,
 )
