@@ -28,6 +28,7 @@ STOREYS = [
     {"data"},
     {"optim"},
     {"nn"},
+    {"func"},
     {"__init__"},  # the public names, which the rooms above may use: `import chainrule as cr`
     {"creation"},
     {"tensor"},

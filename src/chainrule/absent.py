@@ -86,7 +86,6 @@ USE_INSTEAD: dict[str, dict[str, str]] = {
         "range": "chainrule.arange, which leaves out the end",
         "segment_reduce": "chainrule.scatter_reduce",
         "vmap": "operations take leading batch axes; write the batch axis out",
-        "func": "see chainrule.autograd",
     },
     "chainrule.Tensor": {
         "bfloat16": "NumPy has no bfloat16; use .float(), or .half() to store",
@@ -112,6 +111,12 @@ USE_INSTEAD: dict[str, dict[str, str]] = {
         "storage_offset": "x.numpy() shares the memory",
         "as_strided_": "x.as_strided, which gives a view",
         "symeig": "chainrule.linalg.eigh",
+    },
+    "chainrule.func": {
+        "vmap": "give the function a batch axis, or loop and join with chainrule.stack",
+        "linearize": "chainrule.func.jvp for each tangent",
+        "stack_module_state": "chainrule.stack over the models' parameters, name by name",
+        "functionalize": "functions may change their own tensors in place as they are",
     },
     "chainrule.autograd": {
         "profiler": "use cProfile, or chainrule bench for one operation at a time",

@@ -3,6 +3,8 @@
 import sys
 from typing import TYPE_CHECKING, Any
 
+from chainrule.autograd import functional as functional
+from chainrule.autograd import graph as graph
 from chainrule.autograd.anomaly import (
     detect_anomaly,
     is_anomaly_check_nan_enabled,
