@@ -136,6 +136,19 @@ USE_INSTEAD: dict[str, dict[str, str]] = {
         "SyncBatchNorm": "chainrule.nn.BatchNorm2d: there is one process",
         "quantized": QUANTIZED,
     },
+    "chainrule.nn.Module": {
+        "bfloat16": "NumPy has no bfloat16; use .float(), or .half() to store",
+        "compile": COMPILED,
+        "xpu": ONE_DEVICE,
+        "ipu": ONE_DEVICE,
+        "mtia": ONE_DEVICE,
+        "share_memory": "threads of a process share all memory; processes cannot share a model",
+        "to_empty": "chainrule.nn.Module.to: there is no device without memory",
+        "get_extra_state": "register_buffer puts a tensor into the state_dict",
+        "set_extra_state": "register_buffer puts a tensor into the state_dict",
+        "_load_from_state_dict": "register_load_state_dict_pre_hook sees the names first",
+        "_save_to_state_dict": "register_state_dict_post_hook sees the collected names",
+    },
     "chainrule.nn.functional": {},
 }
 """By room, then by PyTorch's name: what a user should write instead."""

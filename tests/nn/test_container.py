@@ -1,4 +1,4 @@
-"""Sequential, ModuleList, ModuleDict, ParameterList."""
+"""Sequential, ModuleList, ModuleDict, ParameterList, ParameterDict."""
 
 from collections import OrderedDict
 
@@ -72,6 +72,21 @@ def test_parameter_list():
     assert list(values.state_dict()) == ["0", "1", "2"]
     values[0] = cr.zeros(4)
     assert values[0].shape == (4,) and len(values[1:]) == 2
-    assert "(1): Parameter of shape (3,), float32" in repr(values)
+    assert "(1): Parameter containing: [float32 of size 3]" in repr(values)
     with pytest.raises(ConfigError, match=r"expects tensors, got int"):
         values.append(3)
+
+
+def test_parameter_dict():
+    values = nn.ParameterDict({"scale": cr.ones(2), "shift": nn.Parameter(cr.zeros(3))})
+    assert [type(p) for p in values.values()] == [nn.Parameter] * 2
+    assert "(scale): Parameter containing: [float32 of size 2]" in repr(values)
+    with pytest.raises(ConfigError, match=r"ParameterDict: expects tensors, got str"):
+        values["shift"] = "3"
+    with pytest.raises(ConfigError, match=r"name is a non-empty string without '\.'"):
+        values["a.b"] = cr.ones(1)
+
+
+def test_a_sequential_is_repeated_at_least_once():
+    with pytest.raises(ConfigError, match=r"once or more, not 0 times"):
+        sequence() * 0

@@ -232,7 +232,8 @@ def test_loading_loosely_returns_what_did_not_match():
     net = Net()
     result = net.load_state_dict({"scale": [3.0], "extra": 0}, strict=False)
     assert net.scale.item() == 3
-    assert result.missing_keys == KEYS[1:] and result.unexpected_keys == ["extra"]
+    assert result.missing_keys == [k for k in KEYS[1:] if "num_batches" not in k]
+    assert result.unexpected_keys == ["extra"]
     with pytest.raises(CheckpointError, match=r"wrong shape 1: scale \(2,\) for \(1,\)"):
         net.load_state_dict({"scale": np.zeros(2)}, strict=False)
     with pytest.raises(CheckpointError, match=r"'scale' holds <U1, not numbers"):
@@ -291,3 +292,92 @@ def test_printed_form_is_a_tree():
         "  (empty): Sequential()\n"
         ")"
     )
+
+
+# -- what people do with modules -------------------------------------------------------------------
+
+
+class Frozen(nn.Module):
+    """Batch norm that stays in evaluation mode."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(1, 2, 1)
+        self.bn = nn.BatchNorm2d(2)
+
+    def train(self, mode=True):
+        super().train(mode)
+        self.bn.eval()
+        return self
+
+
+def test_train_respects_what_submodules_make_of_it():
+    net = nn.Sequential(Frozen(), nn.ReLU())
+    assert not net.eval()[0].conv.training
+    assert net.train() is net and net[0].conv.training and not net[0].bn.training
+
+
+def test_state_dict_into_a_dict_that_is_there():
+    state = {"epoch": 3}
+    assert nn.Linear(1, 1).state_dict(destination=state, prefix="fc.") is state
+    assert list(state) == ["epoch", "fc.weight", "fc.bias"]
+
+
+def test_loading_by_assignment_puts_the_values_themselves_in_place():
+    net = nn.Sequential(nn.Linear(2, 1), nn.BatchNorm1d(1))
+    net[0].weight.requires_grad_(False)
+    state = {k: v.detach().clone() for k, v in net.double().state_dict().items()}
+    state["0.bias"] = nn.Parameter(state["0.bias"])
+    net = net.float()
+    net.load_state_dict(state, assign=True)
+    assert net[0].bias is state["0.bias"] and net[0].weight.dtype == cr.float64
+    assert not net[0].weight.requires_grad and net[1].weight.requires_grad
+    assert isinstance(net[1].weight, nn.Parameter) and net[1].running_var is state["1.running_var"]
+    state["0.weight"].fill_(7)
+    assert net[0].weight.tolist() == [[7, 7]]  # the same memory
+
+
+def test_old_checkpoints_count_no_batches():
+    net = nn.Sequential(nn.BatchNorm2d(2))
+    net[0].num_batches_tracked.fill_(5)
+    state = net.state_dict()
+    del state["0.num_batches_tracked"]
+    assert net.load_state_dict(state).missing_keys == [] and net[0].num_batches_tracked == 5
+    del state["0.weight"]
+    with pytest.raises(CheckpointError, match=r"missing 1: 0\.weight$"):
+        net.load_state_dict(state)
+
+
+def test_conversion_by_type_and_like_a_tensor():
+    net = nn.Sequential(nn.Linear(1, 1), nn.BatchNorm1d(1))
+    assert net.type(cr.float64) is net and net[0].weight.dtype == cr.float64
+    assert net[1].num_batches_tracked.dtype == cr.int64
+    net.to(cr.ones(1), non_blocking=True)
+    assert net[0].weight.dtype == cr.float32
+    net.to("cpu", dtype=cr.float64)
+    assert net[1].running_mean.dtype == cr.float64
+
+
+def test_setting_a_submodule():
+    net = nn.Sequential(nn.Sequential(nn.ReLU()))
+    net.set_submodule("0.0", nn.Tanh())
+    net.set_submodule("0.1", nn.Identity())
+    assert [type(m).__name__ for m in net[0]] == ["Tanh", "Identity"]
+    with pytest.raises(AttributeError, match=r"no sub-module '0\.7'"):
+        net.set_submodule("0.7", nn.ReLU(), strict=True)
+
+
+def test_what_a_module_has_not_says_what_to_do():
+    with pytest.raises(AttributeError, match=r"no attribute 'compile': nothing needs compiling"):
+        nn.ReLU().compile()
+    with pytest.raises(AttributeError, match=r"'ReLU' object has no attribute 'weights'$"):
+        nn.ReLU().weights  # noqa: B018
+
+
+def test_copies_are_apart():
+    net = nn.Sequential(nn.Conv2d(1, 2, 1), nn.BatchNorm2d(2))
+    for twin in (copy.deepcopy(net), pickle.loads(pickle.dumps(net))):
+        assert repr(twin) == repr(net)
+        twin[0].weight.data.zero_()
+        twin[1](cr.ones(2, 2, 1, 1))
+    assert net[0].weight.abs().sum() > 0 and net[1].num_batches_tracked == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Self
 
@@ -10,7 +11,7 @@ from chainrule.nn.module import Module
 from chainrule.nn.parameter import Parameter
 from chainrule.tensor import Tensor
 
-__all__ = ["ModuleDict", "ModuleList", "ParameterList", "Sequential"]
+__all__ = ["ModuleDict", "ModuleList", "ParameterDict", "ParameterList", "Sequential"]
 
 
 class _Ordered(Module):
@@ -63,7 +64,7 @@ class _Ordered(Module):
 
     def extend(self, modules: Iterable[Module]) -> Self:
         """Add modules at the end."""
-        for module in modules:
+        for module in list(modules):
             self.append(module)
         return self
 
@@ -74,12 +75,22 @@ class _Ordered(Module):
         self._replace(modules)
         return self
 
+    def pop(self, key: int | slice) -> Any:
+        """Take a module, or a slice of them, out; the others are numbered anew."""
+        taken = self[key]
+        del self[key]
+        return taken
+
+    def __iadd__(self, modules: Iterable[Module]) -> Self:
+        return self.extend(modules)
+
 
 class Sequential(_Ordered):
     """Modules applied one after the other: y = f_n(... f_2(f_1(x))).
 
     ``Sequential(a, b)`` or ``Sequential(OrderedDict(conv=a, act=b))``. Indexing gives a
-    module, a slice gives a Sequential that shares the modules.
+    module, a slice gives a Sequential that shares the modules. ``a + b`` joins two, ``2 * a``
+    repeats one (the same modules again).
     """
 
     def __init__(self, *modules: Module | Mapping[str, Module]) -> None:
@@ -90,10 +101,29 @@ class Sequential(_Ordered):
         else:
             self._replace(modules)  # type: ignore[arg-type]
 
-    def forward(self, x: Any) -> Any:
+    def __add__(self, other: Sequential) -> Sequential:
+        if not isinstance(other, Sequential):
+            return NotImplemented
+        return Sequential(*self, *other)
+
+    def __mul__(self, times: int) -> Sequential:
+        return Sequential(*self._repeated(times))
+
+    __rmul__ = __mul__
+
+    def __imul__(self, times: int) -> Self:
+        self._replace(self._repeated(times))
+        return self
+
+    def _repeated(self, times: int) -> list[Module]:
+        if operator.index(times) < 1:
+            raise ConfigError(f"Sequential: can be repeated once or more, not {times} times")
+        return list(self) * times
+
+    def forward(self, input: Any) -> Any:
         for module in self._modules.values():
-            x = module(x)  # type: ignore[misc]
-        return x
+            input = module(input)  # type: ignore[misc]
+        return input
 
 
 class ModuleList(_Ordered):
@@ -101,36 +131,57 @@ class ModuleList(_Ordered):
 
     def __init__(self, modules: Iterable[Module] | None = None) -> None:
         super().__init__()
-        self._replace(modules or ())
+        self._replace(() if modules is None else modules)
 
     def __getitem__(self, index: int | slice) -> Any:
         if isinstance(index, slice):
-            return ModuleList(list(self)[index])  # numbered from 0 again
+            return type(self)(list(self)[index])  # numbered from 0 again
         return super().__getitem__(index)
+
+    def __add__(self, other: Iterable[Module]) -> ModuleList:
+        return ModuleList([*self, *other])
+
+    def __repr__(self) -> str:
+        """Neighbours that look alike are shown once, as ``(0-2): 3 x Linear(...)``."""
+        runs: list[tuple[int, int, str]] = []
+        for i, module in enumerate(self):
+            if runs and runs[-1][2] == repr(module):
+                runs[-1] = (runs[-1][0], i, runs[-1][2])
+            else:
+                runs.append((i, i, repr(module)))
+        if not runs:
+            return f"{type(self).__name__}()"
+        lines = []
+        for first, last, text in runs:
+            number = f"({first})" if first == last else f"({first}-{last})"
+            times = "" if first == last else f"{last - first + 1} x "
+            lines.append(f"  {number}: {times}{text}".replace("\n", "\n  "))
+        return "\n".join([f"{type(self).__name__}(", *lines, ")"])
+
+
+Pairs = Iterable[tuple[str, Any]]
 
 
 class ModuleDict(Module):
     """Modules by name, in the order they were added."""
 
-    def __init__(
-        self, modules: Mapping[str, Module] | Iterable[tuple[str, Module]] | None = None
-    ) -> None:
+    def __init__(self, modules: Mapping[str, Module] | Pairs | None = None) -> None:
         super().__init__()
         self.update(modules or {})
 
-    def update(self, modules: Mapping[str, Module] | Iterable[tuple[str, Module]]) -> None:
+    def update(self, modules: Mapping[str, Module] | Pairs) -> None:
         """Add or replace modules."""
         for name, module in dict(modules).items():
             self[name] = module
 
-    def __getitem__(self, name: str) -> Any:
-        return self._modules[name]
+    def __getitem__(self, key: str) -> Any:
+        return self._modules[key]
 
-    def __setitem__(self, name: str, module: Module) -> None:
-        self.add_module(name, module)
+    def __setitem__(self, key: str, module: Module) -> None:
+        self.add_module(key, module)
 
-    def __delitem__(self, name: str) -> None:
-        del self._modules[name]
+    def __delitem__(self, key: str) -> None:
+        del self._modules[key]
 
     def __len__(self) -> int:
         return len(self._modules)
@@ -138,8 +189,16 @@ class ModuleDict(Module):
     def __iter__(self) -> Iterator[str]:
         return iter(self._modules)
 
-    def __contains__(self, name: object) -> bool:
-        return name in self._modules
+    def __contains__(self, key: object) -> bool:
+        return key in self._modules
+
+    def clear(self) -> None:
+        """Remove all modules."""
+        self._modules.clear()
+
+    def pop(self, key: str) -> Any:
+        """Take the module of this name out."""
+        return self._modules.pop(key)
 
     def keys(self) -> Iterable[str]:
         """The names."""
@@ -154,45 +213,136 @@ class ModuleDict(Module):
         return self._modules.items()
 
 
-class ParameterList(Module):
-    """A list of parameters; plain tensors become parameters."""
-
-    def __init__(self, values: Iterable[Tensor] | None = None) -> None:
-        super().__init__()
-        self.extend(values or ())
+class _Parameters(Module):
+    """What ParameterList and ParameterDict share: tensors become parameters."""
 
     def __len__(self) -> int:
         return len(self._parameters)
 
+    def _put(self, name: str, value: Tensor | None) -> None:
+        if not isinstance(value, Tensor | None):
+            raise ConfigError(f"{type(self).__name__}: expects tensors, got {type(value).__name__}")
+        if value is not None and not isinstance(value, Parameter):
+            value = Parameter(value)
+        self.register_parameter(name, value)
+
+    def extra_repr(self) -> str:
+        return "\n".join(
+            f"  ({name}): Parameter containing: [{p.dtype} of size {'x'.join(map(str, p.shape))}]"
+            for name, p in self._parameters.items()
+            if p is not None
+        )
+
+
+class ParameterList(_Parameters):
+    """A list of parameters; plain tensors become parameters."""
+
+    def __init__(self, values: Iterable[Tensor] | None = None) -> None:
+        super().__init__()
+        self.extend(() if values is None else values)
+
     def __iter__(self) -> Iterator[Parameter]:
         return iter(self._parameters.values())  # type: ignore[arg-type]
 
-    def __getitem__(self, index: int | slice) -> Any:
-        values = list(self)[index]
-        return ParameterList(values) if isinstance(values, list) else values
+    def __getitem__(self, idx: int | slice) -> Any:
+        values = list(self)[idx]
+        return type(self)(values) if isinstance(values, list) else values
 
-    def __setitem__(self, index: int, value: Tensor) -> None:
-        self.register_parameter(list(self._parameters)[index], _as_parameter(value))
+    def __setitem__(self, idx: int, param: Tensor) -> None:
+        self._put(list(self._parameters)[idx], param)
 
     def append(self, value: Tensor) -> Self:
         """Add a parameter at the end."""
-        self.register_parameter(str(len(self)), _as_parameter(value))
+        self._put(str(len(self)), value)
         return self
 
     def extend(self, values: Iterable[Tensor]) -> Self:
         """Add parameters at the end."""
-        for value in values:
+        for value in list(values):
             self.append(value)
         return self
 
-    def extra_repr(self) -> str:
-        return "\n".join(
-            f"({name}): Parameter of shape {tuple(p.shape)}, {p.dtype}"  # type: ignore[union-attr]
-            for name, p in self._parameters.items()
-        )
+    def __iadd__(self, values: Iterable[Tensor]) -> Self:
+        return self.extend(values)
 
 
-def _as_parameter(value: Tensor) -> Parameter:
-    if not isinstance(value, Tensor):
-        raise ConfigError(f"ParameterList: expects tensors, got {type(value).__name__}")
-    return value if isinstance(value, Parameter) else Parameter(value)
+class ParameterDict(_Parameters):
+    """Parameters by name, in the order they were added; plain tensors become parameters."""
+
+    def __init__(self, parameters: Mapping[str, Tensor] | Pairs | None = None) -> None:
+        super().__init__()
+        self.update(parameters or {})
+
+    def update(self, parameters: Mapping[str, Tensor] | Pairs) -> None:
+        """Add or replace parameters."""
+        for name, value in dict(parameters).items():
+            self[name] = value
+
+    def __getitem__(self, key: str) -> Any:
+        return self._parameters[key]
+
+    def __setitem__(self, key: str, value: Tensor | None) -> None:
+        self._put(key, value)
+
+    def __delitem__(self, key: str) -> None:
+        del self._parameters[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._parameters)
+
+    def __reversed__(self) -> Iterator[str]:
+        return reversed(self._parameters)
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._parameters
+
+    def __or__(self, other: ParameterDict) -> ParameterDict:
+        joined = self.copy()
+        joined.update(other)
+        return joined
+
+    def __ior__(self, other: Mapping[str, Tensor]) -> Self:
+        self.update(other)
+        return self
+
+    def copy(self) -> ParameterDict:
+        """Another dict of the same parameters."""
+        return ParameterDict(self._parameters)  # type: ignore[arg-type]
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """The parameter of this name, or ``default``."""
+        return self._parameters.get(key, default)
+
+    def setdefault(self, key: str, default: Tensor | None = None) -> Any:
+        """The parameter of this name; ``default`` becomes it if there is none."""
+        if key not in self:
+            self[key] = default
+        return self[key]
+
+    def fromkeys(self, keys: Iterable[str], default: Tensor | None = None) -> ParameterDict:
+        """A dict with these names, each holding ``default``."""
+        return ParameterDict([(key, default) for key in keys])
+
+    def clear(self) -> None:
+        """Remove all parameters."""
+        self._parameters.clear()
+
+    def pop(self, key: str) -> Any:
+        """Take the parameter of this name out."""
+        return self._parameters.pop(key)
+
+    def popitem(self) -> tuple[str, Any]:
+        """Take the (name, parameter) added last out."""
+        return self._parameters.popitem()
+
+    def keys(self) -> Iterable[str]:
+        """The names."""
+        return self._parameters.keys()
+
+    def values(self) -> Iterable[Any]:
+        """The parameters."""
+        return self._parameters.values()
+
+    def items(self) -> Iterable[tuple[str, Any]]:
+        """(name, parameter) pairs."""
+        return self._parameters.items()

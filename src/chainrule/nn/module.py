@@ -7,11 +7,13 @@ runs when its imports change, and weights load by name. The mathematics lives in
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 
+from chainrule.absent import use_instead
 from chainrule.autograd import no_grad
 from chainrule.autograd.hooks import HookTable, RemovableHandle, module_calls
 from chainrule.errors import CheckpointError, ConfigError, DTypeError
@@ -55,6 +57,7 @@ class Module:
     """
 
     training: bool
+    _newer_state: ClassVar[tuple[str, ...]] = ()  # what old checkpoints of this kind have not
     _parameters: dict[str, Parameter | None]
     _buffers: dict[str, Tensor | None]
     _modules: dict[str, Module | None]
@@ -219,7 +222,9 @@ class Module:
             raise AttributeError(
                 f"{type(self).__name__}: call super().__init__() before using attributes"
             )
-        raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
+        message = f"'{type(self).__name__}' object has no attribute '{name}'"
+        instead = use_instead("chainrule.nn.Module", name)
+        raise AttributeError(message if instead is None else f"{message}: {instead}")
 
     def _weight_and_bias(self) -> tuple[Any, Any]:
         """The attributes of these names; Python is slow to fall back on __getattr__."""
@@ -293,7 +298,7 @@ class Module:
     # -- looking around --------------------------------------------------------------------
 
     def named_modules(
-        self, prefix: str = "", remove_duplicate: bool = True, memo: set[Module] | None = None
+        self, memo: set[Module] | None = None, prefix: str = "", remove_duplicate: bool = True
     ) -> Iterator[tuple[str, Module]]:
         """(dotted name, module) of this module and all below it, each once."""
         memo = set() if memo is None else memo
@@ -305,7 +310,7 @@ class Module:
         for name, module in self._modules.items():
             if module is not None:
                 below = f"{prefix}.{name}" if prefix else name
-                yield from module.named_modules(below, remove_duplicate, memo)
+                yield from module.named_modules(memo, below, remove_duplicate)
 
     def modules(self) -> Iterator[Module]:
         """This module and all below it, each once."""
@@ -344,7 +349,7 @@ class Module:
     def _named(
         self, registry: str, prefix: str, recurse: bool, remove_duplicate: bool
     ) -> Iterator[tuple[str, Any]]:
-        owners = self.named_modules(prefix, remove_duplicate) if recurse else [(prefix, self)]
+        owners = self.named_modules(None, prefix, remove_duplicate) if recurse else [(prefix, self)]
         for path, module in owners:
             for name, member in module.__dict__[registry].items():
                 if member is not None:
@@ -362,6 +367,13 @@ class Module:
                 )
             module = below
         return module
+
+    def set_submodule(self, target: str, module: Module, strict: bool = False) -> None:
+        """Put ``module`` in the place with a dotted name; strict: where there is one already."""
+        path, _, name = target.rpartition(".")
+        if strict:
+            self.get_submodule(target)
+        self.get_submodule(path).add_module(name, module)
 
     def get_parameter(self, target: str) -> Parameter:
         """The parameter with a dotted name, such as "layer1.0.conv1.weight"."""
@@ -389,8 +401,9 @@ class Module:
 
     def train(self, mode: bool = True) -> Self:
         """Choose training (True) or evaluation behaviour of dropout, batch norm and the like."""
-        for module in self.modules():
-            module.training = mode
+        self.training = mode
+        for module in self.children():
+            module.train(mode)  # which it may define in its own way
         return self
 
     def eval(self) -> Self:
@@ -408,14 +421,31 @@ class Module:
         for parameter in self.parameters():
             clear_grad(parameter, set_to_none)
 
-    def to(self, *targets: Any, dtype: Any = None, device: Any = None) -> Self:
-        """Convert float parameters and buffers to a float dtype. The only device is "cpu"."""
+    def to(
+        self,
+        *targets: Any,
+        dtype: Any = None,
+        device: Any = None,
+        non_blocking: bool = False,
+        memory_format: Any = None,
+    ) -> Self:
+        """Convert float parameters and buffers to a float dtype, or to that of a tensor.
+
+        The only device is "cpu"; non_blocking and memory_format change nothing: images take
+        channels-last memory by themselves.
+        """
         for target in (*targets, dtype, device):
             if isinstance(target, str) and target.split(":")[0] in ("cpu", "cuda", "mps"):
                 Device(target)  # raises ConfigError for any but the CPU
+            elif isinstance(target, Tensor):
+                self._convert(target.dtype)
             elif target is not None and not isinstance(target, bool):
                 self._convert(np.dtype(target))
         return self
+
+    def type(self, dst_type: Any) -> Self:
+        """Convert float parameters and buffers to ``dst_type``."""
+        return self.to(dtype=dst_type)
 
     def _convert(self, dtype: np.dtype[Any]) -> None:
         if dtype.kind != "f":
@@ -449,12 +479,16 @@ class Module:
 
     # -- saving and loading ----------------------------------------------------------------
 
-    def state_dict(self, *, prefix: str = "", keep_vars: bool = False) -> dict[str, Tensor]:
+    def state_dict(
+        self, *, destination: dict[str, Any] | None = None, prefix: str = "",
+        keep_vars: bool = False,
+    ) -> dict[str, Any]:  # fmt: skip
         """Parameters and persistent buffers by dotted name, sharing memory with the module.
 
         keep_vars: the parameters themselves; otherwise detached from the graph.
+        destination: a dict to add them to.
         """
-        state: dict[str, Tensor] = {}
+        state: dict[str, Any] = OrderedDict() if destination is None else destination
         returned = self._collect_state(state, prefix, keep_vars)
         return state if returned is None else returned
 
@@ -490,12 +524,13 @@ class Module:
                 yield from module._named_state(f"{prefix}{name}.")
 
     def load_state_dict(
-        self, state_dict: Mapping[str, Any], strict: bool = True
+        self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
     ) -> IncompatibleKeys:
         """Copy values into parameters and buffers by name; arrays and tensors alike.
 
         strict: every name must be there and known. With False the others are left alone;
         both kinds are returned either way. The values are cast to each parameter's dtype.
+        assign: put the values themselves in their place, in their own dtypes.
         Raises CheckpointError listing missing and unexpected names and shapes that differ,
         before anything is changed (but where a load_state_dict post-hook, which may alter what
         is missing, has to see the values first).
@@ -503,7 +538,8 @@ class Module:
         own = dict(self._named_state())
         state_dict = dict(state_dict)  # which the hooks may change
         missing, unexpected, errors = before_loading(self, state_dict, strict)
-        missing += [name for name in own if name not in state_dict]
+        forgiven = self._forgiven()
+        missing += [name for name in own if name not in state_dict and name not in forgiven]
         unexpected += [name for name in state_dict if name not in own]
         values = {n: _as_array(n, state_dict[n]) for n in own if n in state_dict}
         misfits = [n for n, v in values.items() if v.shape != own[n].shape]
@@ -516,12 +552,29 @@ class Module:
             self._complain_of_misfits(keys if strict else IncompatibleKeys([], []), errors)
         with no_grad():
             for name, value in values.items():
-                own[name].copy_(Tensor(value))
+                if assign:
+                    self._replace_state(name, state_dict[name])
+                else:
+                    own[name].copy_(Tensor(value))
         for module, hook in hooks:
             hook(module, keys)
         if strict:
             self._complain_of_misfits(keys, [])
         return keys
+
+    def _forgiven(self) -> set[str]:
+        """Dotted names of state that old checkpoints do not have."""
+        paths = self.named_modules(remove_duplicate=False)
+        return {f"{p}.{name}" if p else name for p, m in paths for name in m._newer_state}
+
+    def _replace_state(self, target: str, value: Any) -> None:
+        path, _, name = target.rpartition(".")
+        owner = self.get_submodule(path)
+        tensor = value if isinstance(value, Tensor) else Tensor(np.asarray(value))
+        old = owner._parameters.get(name)
+        if old is not None and not isinstance(tensor, Parameter):
+            tensor = Parameter(tensor, requires_grad=old.requires_grad)
+        setattr(owner, name, tensor)
 
     def _complain_of_misfits(self, keys: IncompatibleKeys, errors: list[str]) -> None:
         kinds = zip(("missing", "unexpected"), keys, strict=True)
@@ -538,16 +591,19 @@ class Module:
         """What the printed form says between the parentheses."""
         return ""
 
+    def _get_name(self) -> str:
+        return type(self).__name__
+
     def __repr__(self) -> str:
         extra = self.extra_repr()
         children = [
             f"  ({name}): " + repr(module).replace("\n", "\n  ")
             for name, module in self._modules.items()
         ]
-        if not children:
-            return f"{type(self).__name__}({extra})"
+        if not children and "\n" not in extra:
+            return f"{self._get_name()}({extra})"
         lines = [f"  {line}" for line in extra.split("\n")] if extra else []
-        return "\n".join([f"{type(self).__name__}(", *lines, *children, ")"])
+        return "\n".join([f"{self._get_name()}(", *lines, *children, ")"])
 
 
 def clear_grad(tensor: Tensor, set_to_none: bool = True) -> None:

@@ -51,6 +51,7 @@ class _Norm(Module):
 class _ChannelNorm(_Norm):
     """Base of batch and instance norm: a scale and shift, and running statistics, per channel."""
 
+    _newer_state = ("num_batches_tracked",)
     axes: ClassVar[tuple[int, ...]]
     layout: ClassVar[str]
 
