@@ -195,6 +195,9 @@ class New {
   }
 
   T* data() const { return data_; }
+  bool is_empty() const {
+    return PyArray_SIZE(reinterpret_cast<PyArrayObject*>(object_.ptr())) == 0;
+  }
   const nb::object& object() const { return object_; }
 
  private:

@@ -8,6 +8,10 @@ std::ptrdiff_t positions(std::size_t pixels, std::size_t kernel, std::ptrdiff_t 
                          std::ptrdiff_t padding, std::ptrdiff_t dilation) {
   require(stride > 0 && dilation > 0 && padding >= 0,
           "conv2d: stride and dilation are at least 1, padding at least 0");
+  constexpr std::ptrdiff_t most = std::ptrdiff_t{1} << 30;  // sums and products do not overflow
+  require(pixels <= most && kernel <= most && stride <= most && padding <= most &&
+              dilation <= most,
+          "conv2d: sizes, strides, paddings and dilations go up to 2^30");
   const std::ptrdiff_t span = static_cast<std::ptrdiff_t>(pixels) + 2 * padding -
                               dilation * (static_cast<std::ptrdiff_t>(kernel) - 1) - 1;
   return span < 0 ? 0 : span / stride + 1;
@@ -45,6 +49,12 @@ void require_result(const Convolution& c, const Shape& g) {
           "conv2d: shapes disagree");
 }
 
+// An empty result needs no kernel: kernels have at least one channel on both sides.
+template <class Kernel>
+void fill(const New<float>& result, Kernel kernel) {
+  if (!result.is_empty()) run(kernel);
+}
+
 // The result, as images (N, C, H, W).
 New<float> convolve(const Convolution& c, const ChannelsLast& x, const Contiguous& weight,
                     const Vector& bias, const Epilogue& epilogue, int threads) {
@@ -52,7 +62,7 @@ New<float> convolve(const Convolution& c, const ChannelsLast& x, const Contiguou
   const float* shifts = data_or_null(bias, outputs, "conv2d: bias and weight disagree");
   const New<float> y = images(x.shape(0), static_cast<std::size_t>(c.out_height),
                               static_cast<std::size_t>(c.out_width), outputs);
-  run([&] {
+  fill(y, [&] {
     active().conv2d(c, x.data(), weight.data(), shifts, epilogue, y.data(), threads);
   });
   return y;
@@ -77,9 +87,11 @@ nb::object conv2d(const ChannelsLast& x, const Contiguous& weight, const Vector&
 nb::object conv2d_moments(const ChannelsLast& x, const Contiguous& weight, const Vector& bias,
                           Pair stride, Pair padding, Pair dilation, std::ptrdiff_t groups,
                           int threads) {
-  if (!fit(x, weight) || x.size() == 0) return nb::none();
+  if (!fit(x, weight)) return nb::none();
   const Convolution c =
       convolution_of(shape_of(x), shape_of(weight), stride, padding, dilation, groups);
+  if (x.size() == 0 || c.outputs == 0 || c.out_height == 0 || c.out_width == 0)
+    return nb::none();
   const New<float> mean = in_c_order({weight.shape(0)}), var = in_c_order({weight.shape(0)});
   const Epilogue epilogue{nullptr, nullptr, nullptr, false, mean.data(), var.data()};
   const New<float> y = convolve(c, x, weight, bias, epilogue, threads);
@@ -94,7 +106,7 @@ nb::object conv2d_input_grad(const ChannelsLast& g, const Contiguous& weight,
   const Convolution c = convolution_of(x, shape_of(weight), stride, padding, dilation, groups);
   require_result(c, shape_of(g));
   const New<float> dx = images(x[0], x[1], x[2], x[3]);
-  run([&] { active().conv2d_input_grad(c, g.data(), weight.data(), dx.data(), threads); });
+  fill(dx, [&] { active().conv2d_input_grad(c, g.data(), weight.data(), dx.data(), threads); });
   return dx.object();
 }
 
@@ -107,7 +119,7 @@ nb::object conv2d_weight_grad(const ChannelsLast& g, const ChannelsLast& x,
   require_result(c, shape_of(g));
   const New<float> dw =
       in_c_order({weight_shape[0], weight_shape[1], weight_shape[2], weight_shape[3]});
-  run([&] { active().conv2d_weight_grad(c, g.data(), x.data(), dw.data(), threads); });
+  fill(dw, [&] { active().conv2d_weight_grad(c, g.data(), x.data(), dw.data(), threads); });
   return dw.object();
 }
 

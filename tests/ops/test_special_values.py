@@ -228,3 +228,10 @@ def test_channels_last_memory_flows_through() -> None:
               ops.avg_pool2d(y, 2), ops.batch_norm(y, None, None, training=True),
               ops.pad(y, (1, 1, 1, 1)), cr.cat([y, y], 1), y.clone()):  # fmt: skip
         assert is_channels_last(z)
+
+
+def test_losses_of_no_scores_at_all():
+    scores, target = cr.zeros(0, 0), cr.zeros(0, dtype=cr.int64)
+    smooth = ops.cross_entropy(scores, target, reduction="sum", label_smoothing=0.1)
+    margin = ops.multi_margin_loss(scores, target, reduction="sum")
+    assert smooth.item() == margin.item() == 0

@@ -73,7 +73,7 @@ def cross_entropy(
     if not label_smoothing:
         return hard
     even = _smoothing_loss(log_p, labels, weight, ignore_index, reduction)
-    return hard * (1 - label_smoothing) + even * (label_smoothing / class_count(input))
+    return hard * (1 - label_smoothing) + even * (label_smoothing / max(class_count(input), 1))
 
 
 def _weights_of_classes(weight: Array, ndim: int) -> Array:

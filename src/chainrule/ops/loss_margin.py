@@ -105,7 +105,7 @@ def multi_margin_loss(
     name = "multi_margin_loss"
     scores, labels = _scores_and_labels(name, input, target, p)
     check_class_weights(name, scores, weight)
-    loss = _multi_margin_loss(scores, labels, p, margin) * (1 / scores.shape[1])
+    loss = _multi_margin_loss(scores, labels, p, margin) * (1 / max(scores.shape[1], 1))
     if weight is not None:
         loss = loss * getitem(weight, labels)
     return reduce(squeeze(loss, 0) if input.ndim == 1 else loss, reduction)

@@ -7,6 +7,7 @@ Source: Chellapilla, Puri & Simard 2006, "High performance convolutional neural 
 document processing".
 """
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -47,7 +48,7 @@ def conv2d(
         out = y[place]
         if groups == 1:
             # A block is whole images, or whole rows of one: contiguous, so this is a view.
-            np.matmul(rows[0], filters[0], out=out.reshape(rows.shape[1], -1))
+            np.matmul(rows[0], filters[0], out=out.reshape(rows.shape[1], out.shape[-1]))
         else:
             _ungroup(out, groups)[...] = rows @ filters
     if bias is not None:
@@ -174,7 +175,7 @@ class _Windows:
         images = max(BLOCK_BYTES // max(x[:1].nbytes, 1), 1)
         for first in range(0, self.batch, images):
             block = x[first : first + images]
-            rows = block.reshape(1, -1, self.channels) if block.size else block[:0]
+            rows = block.reshape(1, math.prod(block.shape[:3]), self.channels)
             yield (slice(first, first + len(block)), every_row), rows
 
     def _pad(self, x: np.ndarray) -> np.ndarray:
@@ -232,7 +233,8 @@ def _transpose_filters(weight: np.ndarray, groups: int) -> np.ndarray:
 
 def _ungroup(images: np.ndarray, groups: int) -> np.ndarray:
     """(n, h, w, O) -> (groups, n*h*w, O/groups), a view where memory allows."""
-    return images.reshape(-1, groups, images.shape[-1] // groups).swapaxes(0, 1)
+    *rows, channels = images.shape
+    return images.reshape(math.prod(rows), groups, channels // groups).swapaxes(0, 1)
 
 
 def _scatter_windows(
@@ -248,8 +250,8 @@ def _scatter_windows(
     batch, channels, height, width = x_shape
     g = g.transpose(0, 2, 3, 1)
     dx = np.zeros((batch, height, width, channels), g.dtype)
-    outputs, in_group = weight.shape[:2]
-    grouped = weight.reshape(groups, outputs // groups, in_group, -1)
+    outputs, in_group, *kernel_size = weight.shape
+    grouped = weight.reshape(groups, outputs // groups, in_group, math.prod(kernel_size))
     filters = np.ascontiguousarray(grouped.transpose(3, 0, 1, 2))  # tap, group, O/g, C/g
     for tap, (rows, cols), pixels in taps(
         (height, width), g.shape[1:3], weight.shape[2:], stride, padding, dilation
