@@ -297,12 +297,10 @@ class ParameterDict(_Parameters):
         return key in self._parameters
 
     def __or__(self, other: ParameterDict) -> ParameterDict:
-        joined = self.copy()
-        joined.update(other)
-        return joined
+        return ParameterDict([*self.items(), *other.items()])
 
-    def __ior__(self, other: Mapping[str, Tensor]) -> Self:
-        self.update(other)
+    def __ior__(self, other: ParameterDict) -> Self:
+        self.update(other.items())
         return self
 
     def copy(self) -> ParameterDict:

@@ -9,8 +9,8 @@ from chainrule.ops.conv import *
 from chainrule.ops.distance import *
 from chainrule.ops.dropout import *
 from chainrule.ops.elementwise import *
-from chainrule.ops.indexing import *
 from chainrule.ops.group_norm import *
+from chainrule.ops.indexing import *
 from chainrule.ops.linalg import *
 from chainrule.ops.loss_binary import *
 from chainrule.ops.loss_classification import *
@@ -21,8 +21,8 @@ from chainrule.ops.norm import *
 from chainrule.ops.op import *
 from chainrule.ops.pool import *
 from chainrule.ops.reduction import *
-from chainrule.ops.response_norm import *
 from chainrule.ops.regularization import *
+from chainrule.ops.response_norm import *
 from chainrule.ops.shape import *
 from chainrule.ops.special import *
 from chainrule.ops.weight_norm import *
