@@ -7,6 +7,10 @@
 #include <new>
 #include <vector>
 
+#ifndef _WIN32
+#include <pthread.h>
+#endif
+
 #include "heap.hpp"
 
 namespace chainrule {
@@ -80,7 +84,14 @@ struct Kept {
 };
 
 Kept& kept() {
-  static Kept* blocks = new Kept;  // never destroyed: arrays may outlive static objects
+  static Kept* blocks = [] {
+#ifndef _WIN32
+    // A child of fork has one thread: whatever another one was doing here must be complete.
+    pthread_atfork([] { kept().mutex.lock(); }, [] { kept().mutex.unlock(); },
+                   [] { kept().mutex.unlock(); });
+#endif
+    return new Kept;  // never destroyed: arrays may outlive static objects
+  }();
   return *blocks;
 }
 

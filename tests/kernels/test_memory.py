@@ -1,6 +1,9 @@
 """Memory of arrays comes back: a step that repeats asks the system for none."""
 
+import os
+import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -8,7 +11,7 @@ import numpy as np
 import pytest
 
 import chainrule as cr
-from chainrule import models, optim
+from chainrule import kernels, models, optim
 from chainrule.nn import functional
 
 try:
@@ -95,6 +98,34 @@ def test_blocks_that_are_taken_never_overlap():
             assert _native.kept_bytes() == 0
     for block in held:
         assert (block == block.flat[0]).all()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_children_forked_while_another_thread_takes_blocks_can_take_some(one_thread):
+    """A kernel lets other threads run, so one may fork while it holds the memory's lock."""
+    x, weight = cr.ones(64, 16, 2, 2).numpy(), cr.ones(16, 16, 3, 3).numpy()
+    done = threading.Event()
+
+    def keep_taking() -> None:
+        while not done.is_set():
+            kernels.conv2d_weight_grad(x, x, weight.shape, (1, 1), (1, 1), (1, 1), 1)
+
+    threads = [threading.Thread(target=keep_taking) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    try:
+        for _ in range(60):
+            child = os.fork()
+            if child == 0:
+                signal.alarm(20)  # ends the child if it waits for ever
+                _native.empty([1000])
+                os._exit(0)
+            assert os.waitpid(child, 0)[1] == 0
+    finally:
+        done.set()
+        for thread in threads:
+            thread.join()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
