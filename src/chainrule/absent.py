@@ -126,6 +126,12 @@ USE_INSTEAD: dict[str, dict[str, str]] = {
         "emit_nvtx": ONE_DEVICE,
     },
     "chainrule.nn": {
+        "LazyConv1d": "chainrule.nn.Conv1d, with its in_channels written out",
+        "LazyConv2d": "chainrule.nn.Conv2d, with its in_channels written out",
+        "LazyConv3d": "chainrule.nn.Conv3d, with its in_channels written out",
+        "LazyConvTranspose1d": "chainrule.nn.ConvTranspose1d, with its in_channels written out",
+        "LazyConvTranspose2d": "chainrule.nn.ConvTranspose2d, with its in_channels written out",
+        "LazyConvTranspose3d": "chainrule.nn.ConvTranspose3d, with its in_channels written out",
         "RNN": RECURRENT,
         "LSTM": RECURRENT,
         "GRU": RECURRENT,
@@ -149,7 +155,9 @@ USE_INSTEAD: dict[str, dict[str, str]] = {
         "_load_from_state_dict": "register_load_state_dict_pre_hook sees the names first",
         "_save_to_state_dict": "register_state_dict_post_hook sees the collected names",
     },
-    "chainrule.nn.functional": {},
+    "chainrule.nn.functional": {
+        "conv_tbc": "conv1d, with the axes in the order (N, C, L)",
+    },
 }
 """By room, then by PyTorch's name: what a user should write instead."""
 

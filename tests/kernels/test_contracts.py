@@ -57,9 +57,9 @@ def contiguous(value: Any) -> Any:
 
 
 def channels_last(value: Any) -> Any:
-    if not isinstance(value, np.ndarray) or value.ndim != 4:
+    if not isinstance(value, np.ndarray) or value.ndim not in (4, 5):
         return value
-    return np.ascontiguousarray(value.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
+    return np.moveaxis(np.ascontiguousarray(np.moveaxis(value, 1, -1)), -1, 1)
 
 
 def backwards(value: Any) -> Any:
@@ -135,6 +135,18 @@ CONVOLUTIONS = [  # x, (O, KH, KW), stride, padding, dilation, groups
     ((2, 0, 6, 5), (4, 3, 3), (1, 1), (1, 1), (1, 1), 1),
     ((2, 0, 6, 5), (4, 2, 2), (2, 2), (0, 0), (1, 1), 2),
     ((2, 0, 6, 5), (4, 1, 1), (1, 1), (0, 0), (1, 1), 1),
+]
+
+FRAMES = [  # x (N, C, D, H, W); taps, stride, padding and dilation along depth; groups
+    ((2, 3, 5, 2, 3), 3, 1, 1, 1, 1),
+    ((1, 16, 4, 3, 3), 2, 1, 0, 1, 1),
+    ((2, 6, 7, 2, 2), 3, 2, 1, 1, 2),
+    ((1, 4, 6, 2, 1), 2, 3, 0, 2, 4),
+    ((1, 5, 3, 2, 2), 3, 1, 4, 2, 1),
+    ((3, 2, 4, 2, 2), 1, 1, 0, 1, 1),
+    ((2, 2, 5, 1, 2), 1, 2, 1, 1, 2),
+    ((2, 40, 3, 3, 2), 3, 1, 1, 1, 1),
+    ((0, 3, 4, 2, 2), 3, 1, 1, 1, 1),
 ]
 
 POOLS = [  # x, kernel, stride, padding, dilation, ceil_mode
@@ -234,6 +246,14 @@ def random_convolutions(count: int) -> Iterator[tuple[Any, ...]]:
 
 
 def cases() -> Iterator[Case]:
+    for x, taps, *rest in FRAMES:
+        places = conv_output_size(x[2], taps, *rest[:3])
+        label, settings = f"{x} {taps} {rest}", (taps, *rest)
+        g = (x[0] * places, taps * x[1], *x[3:])
+        yield Case("gather_frames", label, lambda rng, x=x, s=settings: (rng.normal(size=x), *s))
+        yield Case(
+            "add_frames", label, lambda rng, g=g, x=x, s=settings: (rng.normal(size=g), x, *s)
+        )
     convolutions = [*CONVOLUTIONS, *random_convolutions(25)]
     for number, (x, (outputs, *kernel), *rest) in enumerate(convolutions):
         geometry = tuple(rest)
@@ -810,7 +830,7 @@ def image_index(
 def beyond_torch(case: Case) -> str | None:
     """Why PyTorch has no answer to this case."""
     a = case.arguments("float64")
-    if case.kernel in ("max_pool2d_gather", "dropout"):
+    if case.kernel in ("max_pool2d_gather", "dropout", "gather_frames", "add_frames"):
         return "has no such kernel"
     if case.kernel == "max_pool2d_backward" and not in_image(*a[1:]):
         return "takes no tap in the padding"

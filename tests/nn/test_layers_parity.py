@@ -9,7 +9,10 @@ from chainrule import nn
 torch = pytest.importorskip(
     "torch", reason="parity with PyTorch needs the extra: pip install 'chainrule[parity]'"
 )
-pytestmark = pytest.mark.parity
+pytestmark = [
+    pytest.mark.parity,
+    pytest.mark.filterwarnings("ignore:Using padding='same':UserWarning"),  # PyTorch's
+]
 
 
 def twins(build, dtype=np.float64):
@@ -36,6 +39,63 @@ LAYERS = {
     "conv same": (lambda m: m.Conv2d(3, 4, (3, 5), padding="same", dilation=2), (2, 3, 9, 9)),
     "conv valid": (lambda m: m.Conv2d(3, 4, 3, padding="valid"), (2, 3, 7, 6)),
     "depthwise": (lambda m: m.Conv2d(4, 8, 3, padding=1, groups=4), (2, 4, 5, 5)),
+    "conv reflect": (lambda m: m.Conv2d(3, 4, 3, 2, 1, padding_mode="reflect"), (2, 3, 6, 7)),
+    "conv replicate": (
+        lambda m: m.Conv2d(2, 4, 3, padding=(3, 1), dilation=(1, 2), padding_mode="replicate"),
+        (2, 2, 4, 7),
+    ),
+    "conv circular same": (
+        lambda m: m.Conv2d(2, 3, (4, 3), padding="same", padding_mode="circular"),
+        (2, 2, 5, 6),
+    ),
+    "conv valid reflect": (
+        lambda m: m.Conv2d(2, 3, 2, padding="valid", padding_mode="reflect"),
+        (2, 2, 4, 4),
+    ),
+    "conv 1d": (lambda m: m.Conv1d(3, 4, 3), (2, 3, 8)),
+    "conv 1d, all settings": (
+        lambda m: m.Conv1d(4, 6, 3, 2, 2, 2, 2, False, "replicate"),
+        (2, 4, 9),
+    ),
+    "conv 1d, same, unbatched": (lambda m: m.Conv1d(2, 3, (4,), padding="same"), (2, 6)),
+    "conv 3d": (lambda m: m.Conv3d(2, 3, 3, padding=1), (2, 2, 4, 5, 3)),
+    "conv 3d, all settings": (
+        lambda m: m.Conv3d(
+            4, 6, (3, 2, 1), (1, 2, 2), (1, 0, 1), (2, 1, 1), 2, padding_mode="circular"
+        ),
+        (2, 4, 6, 5, 5),
+    ),
+    "conv 3d, depthwise, same": (
+        lambda m: m.Conv3d(3, 3, (2, 3, 3), groups=3, padding="same"),
+        (1, 3, 3, 4, 4),
+    ),
+    "conv transpose 1d": (
+        lambda m: m.ConvTranspose1d(4, 6, 3, 2, 1, 1, 2, True, 2),
+        (2, 4, 5),
+    ),
+    "conv transpose": (lambda m: m.ConvTranspose2d(3, 4, 2, stride=2), (2, 3, 4, 5)),
+    "conv transpose, all settings": (
+        lambda m: m.ConvTranspose2d(4, 6, (3, 4), (2, 3), (1, 0), (1, 2), 2, False, (1, 2)),
+        (2, 4, 3, 4),
+    ),
+    "conv transpose, unbatched": (lambda m: m.ConvTranspose2d(2, 2, 3, dilation=2), (2, 3, 3)),
+    "conv transpose 3d": (
+        lambda m: m.ConvTranspose3d(2, 4, (2, 3, 3), (2, 1, 2), 1, (1, 0, 1), groups=2),
+        (2, 2, 3, 4, 3),
+    ),
+    "unfold": (lambda m: m.Unfold((2, 3), 1, (1, 0), 2), (2, 3, 5, 6)),
+    "fold": (lambda m: m.Fold((4, 5), 2, padding=1, stride=(1, 2)), (2, 8, 15)),
+    **{
+        f"{kind} pad {axes}d": (
+            lambda m, kind=kind, axes=axes, p=padding: getattr(m, f"{kind}Pad{axes}d")(p),
+            (2, 3, 4, 5, 6)[: 2 + axes],
+        )
+        for kind in ("Reflection", "Replication", "Circular", "Zero")
+        for axes, padding in ((1, 3), (2, (1, 2, 3, -1)), (3, (1, 0, 2, 1, 0, 2)))
+    },
+    "constant pad 1d": (lambda m: m.ConstantPad1d((1, 2), 0.5), (2, 4)),
+    "constant pad 2d": (lambda m: m.ConstantPad2d(2, -1), (2, 3, 4, 5)),
+    "constant pad 3d": (lambda m: m.ConstantPad3d((1, -1, 0, 2, 1, 1), 3.5), (2, 1, 3, 3, 3)),
     "batch norm 1d": (lambda m: m.BatchNorm1d(5), (6, 5)),
     "batch norm 1d, length": (lambda m: m.BatchNorm1d(5, eps=1e-3, momentum=0.3), (6, 5, 4)),
     "batch norm 2d": (lambda m: m.BatchNorm2d(3), (4, 3, 5, 5)),

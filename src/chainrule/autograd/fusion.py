@@ -28,7 +28,8 @@ from chainrule import kernels
 from chainrule.autograd.pending import Array, Kind, Pending
 from chainrule.kernels.epilogue import NOTHING, Epilogue
 from chainrule.ops.activation import relu
-from chainrule.ops.conv import conv2d_op, conv2d_shape
+from chainrule.ops.conv import conv_shape
+from chainrule.ops.conv_ops import conv2d_op
 from chainrule.ops.elementwise import add
 from chainrule.ops.linalg import check_linear, linear
 from chainrule.ops.norm import batch_norm_inference, batch_norm_training, batch_norm_vjp
@@ -138,7 +139,7 @@ def _conv2d(op: Op, values: Sequence[Any], wanted: Sequence[int]) -> Result:
     x, weight, bias, stride, padding, dilation, groups = values
     if x.dtype not in FLOATS:
         return _now(op, values)
-    shape = conv2d_shape(x.shape, weight.shape, stride, padding, dilation)
+    shape = conv_shape(x.shape, weight.shape, stride, padding, dilation)
     x = _value(x)
     arguments = (x, weight, bias, stride, padding, dilation, groups)
     return Pending(CONV2D, arguments, shape, x.dtype), None

@@ -6,7 +6,14 @@ quantities are pixels along one axis; a *tap* is one position inside the window.
 
 from collections.abc import Iterator, Sequence
 
-__all__ = ["adaptive_bins", "conv_output_size", "pool_output_size", "taps", "window_counts"]
+__all__ = [
+    "adaptive_bins",
+    "conv_output_size",
+    "pool_output_size",
+    "tap_slices",
+    "taps",
+    "window_counts",
+]
 
 Pair = tuple[int, int]
 
@@ -45,7 +52,7 @@ def taps(
     """
     geometry = zip(size, output_size, stride, padding, dilation, strict=True)
     along_height, along_width = (
-        [_tap_slices(*axis, tap) for tap in range(kernel)]
+        [tap_slices(*axis, tap) for tap in range(kernel)]
         for kernel, axis in zip(kernel_size, geometry, strict=True)
     )
     for kh, (out_rows, in_rows) in enumerate(along_height):
@@ -54,7 +61,7 @@ def taps(
             yield tap, (out_rows, out_cols), (in_rows, in_cols)
 
 
-def _tap_slices(
+def tap_slices(
     size: int, output_size: int, stride: int, padding: int, dilation: int, tap: int
 ) -> tuple[slice, slice]:
     """Outputs o with 0 <= o*stride + offset < size, and those pixels."""

@@ -146,6 +146,44 @@ def conv2d_weight_grad(
     return dw.astype(g.dtype)
 
 
+def gather_frames(
+    x: np.ndarray, taps: int, stride: int, padding: int, dilation: int, groups: int
+) -> np.ndarray:
+    images, channels, depth, height, width = x.shape
+    places = conv_output_size(depth, taps, stride, padding, dilation)
+    y = np.zeros((images * places, taps * channels, height, width), x.dtype)
+    for n, c, i, tap in np.ndindex(images, channels, places, taps):
+        frame = i * stride + tap * dilation - padding
+        if 0 <= frame < depth:
+            y[n * places + i, _gathered(c, tap, channels, taps, groups)] = x[n, c, frame]
+    return y
+
+
+def add_frames(
+    g: np.ndarray,
+    x_shape: tuple[int, ...],
+    taps: int,
+    stride: int,
+    padding: int,
+    dilation: int,
+    groups: int,
+) -> np.ndarray:
+    images, channels, depth, _, _ = x_shape
+    places = conv_output_size(depth, taps, stride, padding, dilation)
+    dx = np.zeros(x_shape)
+    for n, c, i, tap in np.ndindex(images, channels, places, taps):
+        frame = i * stride + tap * dilation - padding
+        if 0 <= frame < depth:
+            dx[n, c, frame] += g[n * places + i, _gathered(c, tap, channels, taps, groups)]
+    return dx.astype(g.dtype)
+
+
+def _gathered(channel: int, tap: int, channels: int, taps: int, groups: int) -> int:
+    """Which channel of a gathered image this tap's channel is."""
+    group, within = divmod(channel, channels // groups)
+    return (group * taps + tap) * (channels // groups) + within
+
+
 def max_pool2d(
     x: np.ndarray,
     kernel_size: Pair,

@@ -1,12 +1,6 @@
-"""2-d convolution (cross-correlation) and its two gradients.
+"""Convolution (cross-correlation) in one, two and three dimensions: arguments and their checks.
 
-The three are each other's vector-Jacobian products. Write y = x ⋆ W. Being linear in x and
-in W, it is characterised by the trilinear form
-
-    ⟨g, x ⋆ W⟩ = ⟨input_grad(g, W), x⟩ = ⟨weight_grad(g, x), W⟩,
-
-so the gradient of any one of them with respect to either of its arguments is another one
-of them. Convolution closes under differentiation, and gradients of any order follow.
+The ops and their VJPs are in `chainrule.ops.conv_ops`.
 """
 
 from __future__ import annotations
@@ -17,20 +11,19 @@ from typing import Any, Literal
 
 import numpy as np
 
-from chainrule import kernels
 from chainrule.errors import ConfigError, DTypeError, ShapeError
 from chainrule.kernels.geometry import conv_output_size
-from chainrule.ops.op import op
-from chainrule.ops.reduction import channel_sum
-from chainrule.ops.shape import pad, squeeze, unsqueeze
+from chainrule.ops.conv_ops import Array, Pair, conv1d_op, conv2d_op, conv3d_op
+from chainrule.ops.padding import pad
+from chainrule.ops.shape import reshape, squeeze, unsqueeze
 
-__all__ = ["conv2d"]
+__all__ = ["conv1d", "conv2d", "conv3d"]
 
-Array = Any
-Pair = tuple[int, int]
+Size = int | Sequence[int]
+Named = Literal["same", "valid"]
 
 
-def pair(value: int | Sequence[int], name: str, least: int = 0) -> Pair:
+def pair(value: Size, name: str, least: int = 0) -> Pair:
     """An int for both axes, or (vertical, horizontal); each at least ``least``."""
     if type(value) is int and value >= least:
         return value, value
@@ -38,23 +31,57 @@ def pair(value: int | Sequence[int], name: str, least: int = 0) -> Pair:
         vertical, horizontal = value
         if type(vertical) is type(horizontal) is int and least <= vertical and least <= horizontal:
             return value
-    two = (value, value) if isinstance(value, int | np.integer) else tuple(value)
-    if len(two) == 1:
-        two = two * 2
-    if len(two) != 2 or not all(isinstance(v, int | np.integer) and v >= least for v in two):
+    vertical, horizontal = per_axis(value, 2, name, least)
+    return vertical, horizontal
+
+
+def per_axis(value: Size, axes: int, name: str, least: int = 0) -> tuple[int, ...]:
+    """An int for all axes, or one for each; each at least ``least``."""
+    one = isinstance(value, int | np.integer)
+    each = tuple(value) if isinstance(value, Sequence) else (value,) if one else ()
+    if len(each) == 1:
+        each = each * axes
+    if len(each) != axes or not all(isinstance(v, int | np.integer) and v >= least for v in each):
+        several = {1: "one in a sequence", 2: "a pair of them"}.get(axes, f"{axes} of them")
         raise ConfigError(
-            f"{name} must be a whole number of at least {least} or a pair of them, got {value}"
+            f"{name} must be a whole number of at least {least} or {several}, got {value}"
         )
-    return int(two[0]), int(two[1])
+    return tuple(int(v) for v in each)
+
+
+# -- the functions ------------------------------------------------------------------------------
+
+
+def conv1d(
+    x: Array,
+    weight: Array,
+    bias: Array = None,
+    stride: Size = 1,
+    padding: Size | Named = 0,
+    dilation: Size = 1,
+    groups: int = 1,
+) -> Array:
+    """Cross-correlate sequences with filters: `conv2d` of images one pixel high.
+
+    y[n, o, i] = b[o] + Σ_{c, u} W[o, c, u] · x[n, c, i·s + u·d - p]
+
+    x (N, C, L) or (C, L); weight (O, C/groups, K); bias (O,) or None; the settings as there.
+    Returns (N, O, ⌊(L + 2p - d(K-1) - 1)/s⌋ + 1). Raises ShapeError, DTypeError, ConfigError.
+    """
+    if len(x.shape) == 2:
+        args = (weight, bias, stride, padding, dilation, groups)
+        return squeeze(conv1d(unsqueeze(x, 0), *args), 0)
+    x, stride, padding, dilation = _checked(1, x, weight, bias, stride, padding, dilation, groups)
+    return conv1d_op(x, weight, bias, stride, padding, dilation, groups)
 
 
 def conv2d(
     x: Array,
     weight: Array,
     bias: Array = None,
-    stride: int | Sequence[int] = 1,
-    padding: int | Sequence[int] | Literal["same", "valid"] = 0,
-    dilation: int | Sequence[int] = 1,
+    stride: Size = 1,
+    padding: Size | Named = 0,
+    dilation: Size = 1,
     groups: int = 1,
 ) -> Array:
     """Cross-correlate images with filters (the filter is not flipped).
@@ -64,162 +91,194 @@ def conv2d(
     x (N, C, H, W) or (C, H, W); weight (O, C/groups, KH, KW), same float dtype; bias (O,) or
     None. stride, padding, dilation: pixels, int or (vertical, horizontal). padding "same"
     keeps the size (stride 1 only), "valid" pads nothing. With groups, output channel block k
-    sees input channel block k only; groups = C is a depthwise convolution.
+    sees input channel block k only; groups = C is a depthwise convolution. A 1x1 window is
+    `linear`, applied to each pixel's channels.
     Returns (N, O, ⌊(H + 2p - d(KH-1) - 1)/s⌋ + 1, the same for W).
     Raises ShapeError (channels disagree, window larger than the padded image), DTypeError.
     Source: Dumoulin & Visin 2016, A guide to convolution arithmetic, arXiv:1603.07285.
     """
-    x_shape, weight_shape = x.shape, weight.shape
-    if len(x_shape) == 3:
+    if len(x.shape) == 3:
         y = conv2d(unsqueeze(x, 0), weight, bias, stride, padding, dilation, groups)
         return squeeze(y, 0)
-    stride, dilation = pair(stride, "conv2d: stride", 1), pair(dilation, "conv2d: dilation", 1)
-    _check_channels(x_shape, weight_shape, groups)
-    _check_bias_and_dtypes(x, weight, bias, weight_shape)
-    if isinstance(padding, str):
-        x, padding = _pad_by_name(x, weight_shape[2:], stride, padding, dilation)
-        x_shape = x.shape
-    padding = pair(padding, "conv2d: padding")
-    conv2d_shape(x_shape, weight_shape, stride, padding, dilation)
+    x, stride, padding, dilation = _checked(2, x, weight, bias, stride, padding, dilation, groups)
     return conv2d_op(x, weight, bias, stride, padding, dilation, groups)
 
 
-def _roles(x: Sequence[int], weight: Sequence[int]) -> str:
-    return f"  x {tuple(x)} = (N, C, H, W); weight {tuple(weight)} = (O, C/groups, KH, KW)"
+def conv3d(
+    x: Array,
+    weight: Array,
+    bias: Array = None,
+    stride: Size = 1,
+    padding: Size | Named = 0,
+    dilation: Size = 1,
+    groups: int = 1,
+) -> Array:
+    """Cross-correlate volumes (or films: depth is time) with filters.
+
+    y[n, o, i, j, k] = b[o] + Σ_{c, t, u, v} W[o, c, t, u, v] · x[n, c, i·s + t·d - p, ..., ...]
+
+    x (N, C, D, H, W) or (C, D, H, W); weight (O, C/groups, KD, KH, KW); bias (O,) or None; the
+    settings as for `conv2d`, int or (depth, vertical, horizontal).
+    Returns (N, O, ⌊(D + 2p - d(KD-1) - 1)/s⌋ + 1, the same for H, for W).
+    Raises ShapeError, DTypeError, ConfigError.
+    """
+    if len(x.shape) == 4:
+        args = (weight, bias, stride, padding, dilation, groups)
+        return squeeze(conv3d(unsqueeze(x, 0), *args), 0)
+    x, s, p, d = _checked(3, x, weight, bias, stride, padding, dilation, groups)
+    if not along_depth_only(weight.shape, s, p):
+        return conv3d_op(x, weight, bias, s, p, d, groups)
+    high = (s[0], 1), (p[0], 0), (d[0], 1)
+    y = conv2d_op(flat_frames(x), flat_frames(weight), bias, *high, groups)
+    return reshape(y, (*y.shape[:3], *x.shape[3:]))
+
+
+def along_depth_only(weight: Sequence[int], stride: Sequence[int], padding: Sequence[int]) -> bool:
+    """Whether each pixel of a film is seen by itself: then a frame may lie in one row."""
+    return (*weight[3:], *stride[1:], *padding[1:]) == (1, 1, 1, 1, 0, 0)
+
+
+def flat_frames(x: Array) -> Array:
+    """(N, C, D, H, W) -> (N, C, D, H·W), a view where H and W are neighbours in memory."""
+    return reshape(x, (*x.shape[:3], x.shape[3] * x.shape[4]))
+
+
+# -- checks -------------------------------------------------------------------------------------
+
+LAYOUTS = {1: "L", 2: "H, W", 3: "D, H, W"}
+WINDOWS = {1: "K", 2: "KH, KW", 3: "KD, KH, KW"}
+
+
+def _roles(x: Sequence[int], weight: Sequence[int], axes: int) -> str:
+    return (
+        f"  x {tuple(x)} = (N, C, {LAYOUTS[axes]}); "
+        f"weight {tuple(weight)} = (O, C/groups, {WINDOWS[axes]})"
+    )
+
+
+def _checked(
+    axes: int,
+    x: Array,
+    weight: Array,
+    bias: Array,
+    stride: Size,
+    padding: Size | Named,
+    dilation: Size,
+    groups: int,
+) -> tuple[Array, Any, Any, Any]:
+    """x, stride, padding and dilation as the ops take them: numbers, one for each axis."""
+    x_shape, weight_shape = x.shape, weight.shape
+    try:
+        stride, padding, dilation, beyond = _settings(
+            axes, x_shape, weight_shape, stride, padding, dilation, groups
+        )
+    except TypeError:  # a list, which the cache cannot keep
+        stride, padding, dilation, beyond = _settings(
+            axes, x_shape, weight_shape, *map(hashable, (stride, padding, dilation)), groups
+        )
+    check_bias_and_dtypes("conv", axes, x, weight, bias, weight_shape[0])
+    return pad(x, beyond) if beyond else x, stride, padding, dilation
+
+
+def hashable(setting: Any) -> Any:
+    return tuple(setting) if isinstance(setting, list) else setting
 
 
 @lru_cache(1024)  # a model's layers ask the same again and again
-def _check_channels(x: Sequence[int], weight: Sequence[int], groups: int) -> None:
-    if len(x) != 4 or len(weight) != 4:
-        raise ShapeError(f"conv2d: x and weight need four axes\n{_roles(x, weight)}")
+def _settings(
+    axes: int,
+    x: Sequence[int],
+    weight: Sequence[int],
+    stride: Size,
+    padding: Size | Named,
+    dilation: Size,
+    groups: int,
+) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
+    """stride, padding, dilation for each axis, and what "same" pads beyond that (as `pad`)."""
+    name = f"conv{axes}d"
+    _check_channels(axes, x, weight, groups)
+    stride = per_axis(stride, axes, f"{name}: stride", 1)
+    dilation = per_axis(dilation, axes, f"{name}: dilation", 1)
+    beyond: tuple[int, ...] = ()
+    if isinstance(padding, str):
+        total = named_padding(name, padding, weight[2:], stride, dilation)
+        padding = tuple(n // 2 for n in total)
+        if any(n % 2 for n in total):  # an odd pixel of padding goes right, below, behind
+            beyond = tuple(side for n in reversed(total) for side in (0, n % 2))
+            x = (*x[:2], *(size + n % 2 for size, n in zip(x[2:], total, strict=True)))
+    padding = per_axis(padding, axes, f"{name}: padding")
+    conv_shape(tuple(x), tuple(weight), stride, padding, dilation)
+    return stride, padding, dilation, beyond
+
+
+def _check_channels(axes: int, x: Sequence[int], weight: Sequence[int], groups: int) -> None:
+    name = f"conv{axes}d"
+    roles = _roles(x, weight, axes)
+    if len(x) != 2 + axes or len(weight) != 2 + axes:
+        count = {1: "three", 2: "four", 3: "five"}[axes]
+        raise ShapeError(f"{name}: x and weight need {count} axes\n{roles}")
     channels, filters = x[1], weight[0]
     if groups < 1 or channels % groups or filters % groups:
         raise ShapeError(
-            f"conv2d: groups {groups} must divide the channels of x and the filters\n"
-            + _roles(x, weight)
+            f"{name}: groups {groups} must divide the channels of x and the filters\n{roles}"
         )
     if weight[1] * groups != channels:
         raise ShapeError(
-            f"conv2d: weight expects {weight[1] * groups} channels, x has {channels}\n"
-            + _roles(x, weight)
+            f"{name}: weight expects {weight[1] * groups} channels, x has {channels}\n{roles}"
         )
 
 
-def _check_bias_and_dtypes(x: Array, weight: Array, bias: Array, shape: Sequence[int]) -> None:
-    """shape: that of weight."""
-    if bias is not None and bias.shape != shape[:1]:
+def check_bias_and_dtypes(
+    name: str, axes: int, x: Array, weight: Array, bias: Array, filters: int
+) -> None:
+    """``bias`` holds a value for each filter, and all have one float dtype."""
+    if bias is not None and bias.shape != (filters,):
         raise ShapeError(
-            f"conv2d: bias {tuple(bias.shape)} must hold one value per filter, ({shape[0]},)\n"
-            + _roles(x.shape, shape)
+            f"{name}{axes}d: bias {tuple(bias.shape)} must hold one value per filter, "
+            f"({filters},)\n{_roles(x.shape, weight.shape, axes)}"
         )
     dtype = x.dtype
     alike = dtype == weight.dtype and (bias is None or dtype == bias.dtype)
     if not alike or dtype.kind != "f":
         raise DTypeError(
-            f"conv2d: x is {dtype}, weight is {weight.dtype}; "
+            f"{name}{axes}d: x is {dtype}, weight is {weight.dtype}; "
             "all must be one float dtype (convert with .float())"
         )
 
 
+def named_padding(
+    name: str,
+    padding: str,
+    window: Sequence[int],
+    stride: Sequence[int],
+    dilation: Sequence[int],
+) -> list[int]:
+    """Padding "same" or "valid" as numbers of pixels, before and after together."""
+    if padding == "valid":
+        return [0] * len(window)
+    if padding != "same":
+        raise ConfigError(f'{name}: padding must be a number, "same" or "valid", got {padding!r}')
+    if any(s != 1 for s in stride):
+        raise ConfigError(f'{name}: padding "same" needs stride 1, got {tuple(stride)}')
+    return [d * (k - 1) for d, k in zip(dilation, window, strict=True)]
+
+
 @lru_cache(1024)
-def conv2d_shape(
-    x: Sequence[int], weight: Sequence[int], stride: Pair, padding: Pair, dilation: Pair
+def conv_shape(
+    x: Sequence[int],
+    weight: Sequence[int],
+    stride: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
 ) -> tuple[int, ...]:
     """The result's shape from those of x and weight; ShapeError if the window does not fit."""
-    for axis in (0, 1):
-        size, kernel = x[2 + axis] + 2 * padding[axis], weight[2 + axis]
-        window = dilation[axis] * (kernel - 1) + 1
+    axes = list(zip(x[2:], weight[2:], stride, padding, dilation, strict=True))
+    for n, kernel, _, p, d in axes:
+        size, window = n + 2 * p, d * (kernel - 1) + 1
         if window > size or kernel == 0:
             raise ShapeError(
-                f"conv2d: the window of {window} pixels is larger than the padded image of "
-                f"{size}\n  x {tuple(x)}; weight {tuple(weight)}; padding {padding}; "
+                f"conv{len(axes)}d: the window of {window} pixels is larger than the padded image "
+                f"of {size}\n  x {tuple(x)}; weight {tuple(weight)}; padding {padding}; "
                 f"dilation {dilation}"
             )
-    axes = zip(x[2:], weight[2:], stride, padding, dilation, strict=True)
     return x[0], weight[0], *[conv_output_size(*axis) for axis in axes]
-
-
-def _pad_by_name(
-    x: Array, window: Sequence[int], stride: Pair, padding: str, dilation: Pair
-) -> tuple[Array, Pair]:
-    """Padding "same" or "valid" as numbers; an odd pixel of padding goes right and below."""
-    if padding == "valid":
-        return x, (0, 0)
-    if padding != "same":
-        raise ConfigError(f'conv2d: padding must be a number, "same" or "valid", got {padding!r}')
-    if stride != (1, 1):
-        raise ConfigError(f'conv2d: padding "same" needs stride 1, got {stride}')
-    total = [d * (k - 1) for d, k in zip(dilation, window, strict=True)]
-    if total[0] % 2 or total[1] % 2:
-        x = pad(x, (0, total[1] % 2, 0, total[0] % 2))
-    return x, (total[0] // 2, total[1] // 2)
-
-
-@op(name="conv2d")
-def conv2d_op(
-    x: Array, weight: Array, bias: Array, stride: Pair, padding: Pair, dilation: Pair, groups: int
-) -> Array:
-    """`conv2d` with the checks behind it."""
-    return kernels.conv2d(x, weight, bias, stride, padding, dilation, groups)
-
-
-@op
-def conv2d_input_grad(
-    g: Array,
-    weight: Array,
-    shape: tuple[int, ...],
-    stride: Pair,
-    padding: Pair,
-    dilation: Pair,
-    groups: int,
-) -> Array:
-    """dL/dx of conv2d: every output pixel sends g·W back to the window it looked at.
-
-    dx[n, c, i·s + u·d - p, j·s + v·d - p] += Σ_o g[n, o, i, j] · W[o, c, u, v]
-    (also known as the transposed convolution). g (N, O, OH, OW) -> dx of ``shape``.
-    """
-    return kernels.conv2d_input_grad(g, weight, shape, stride, padding, dilation, groups)
-
-
-@op
-def conv2d_weight_grad(
-    g: Array,
-    x: Array,
-    shape: tuple[int, ...],
-    stride: Pair,
-    padding: Pair,
-    dilation: Pair,
-    groups: int,
-) -> Array:
-    """dL/dW of conv2d: correlate the input with the gradient, summed over images.
-
-    dW[o, c, u, v] = Σ_{n, i, j} g[n, o, i, j] · x[n, c, i·s + u·d - p, j·s + v·d - p]
-    """
-    return kernels.conv2d_weight_grad(g, x, shape, stride, padding, dilation, groups)
-
-
-conv2d_op.vjp(
-    x=lambda g, weight, x_shape, stride, padding, dilation, groups: conv2d_input_grad.in_vjp(
-        g, weight, x_shape, stride, padding, dilation, groups
-    ),
-    weight=lambda g, x, weight_shape, stride, padding, dilation, groups: conv2d_weight_grad.in_vjp(
-        g, x, weight_shape, stride, padding, dilation, groups
-    ),
-    bias=channel_sum,
-)
-conv2d_input_grad.vjp(  # u = dL/d(dx), shaped like x
-    g=lambda u, weight, stride, padding, dilation, groups: conv2d_op(
-        u, weight, None, stride, padding, dilation, groups
-    ),
-    weight=lambda u, g, weight_shape, stride, padding, dilation, groups: conv2d_weight_grad(
-        g, u, weight_shape, stride, padding, dilation, groups
-    ),
-)
-conv2d_weight_grad.vjp(  # u = dL/d(dW), shaped like W
-    g=lambda u, x, stride, padding, dilation, groups: conv2d_op(
-        x, u, None, stride, padding, dilation, groups
-    ),
-    x=lambda u, g, x_shape, stride, padding, dilation, groups: conv2d_input_grad(
-        g, u, x_shape, stride, padding, dilation, groups
-    ),
-)

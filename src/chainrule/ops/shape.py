@@ -33,7 +33,6 @@ __all__ = [
     "narrow",
     "nonzero",
     "one_hot",
-    "pad",
     "permute",
     "reshape",
     "scatter",
@@ -254,41 +253,6 @@ def narrow(x: Array, dim: int, start: int, length: int) -> Array:
             f"(dim {dim})\n  x {tuple(x.shape)}"
         )
     return getitem(x, (*(slice(None),) * axis, slice(first, first + length)))
-
-
-# -- padding -----------------------------------------------------------------------------------
-
-
-@op
-def pad(x: Array, pad: Sequence[int], value: float = 0.0) -> Array:
-    """Surround with a constant; a negative width crops instead.
-
-    pad: (before, after) pairs from the last axis backwards, as in PyTorch:
-    (left, right, top, bottom) for images. The gradient is cropped by the same widths.
-    """
-    if len(pad) % 2 or len(pad) > 2 * x.ndim:
-        raise ShapeError(
-            f"pad: expects (before, after) pairs for at most {x.ndim} axes, got {tuple(pad)}\n"
-            f"  x {x.shape}"
-        )
-    widths = [(0, 0)] * (x.ndim - len(pad) // 2)
-    widths += [(pad[i], pad[i + 1]) for i in range(len(pad) - 2, -1, -2)]
-    crop = tuple(
-        slice(max(-a, 0), n - max(-b, 0)) for n, (a, b) in zip(x.shape, widths, strict=True)
-    )
-    if any(s.stop < s.start for s in crop):
-        raise ShapeError(f"pad: {tuple(pad)} crops away more than there is\n  x {x.shape}")
-    kept = x[crop]
-    before = [max(a, 0) for a, _ in widths]
-    after = [max(b, 0) for _, b in widths]
-    sides = [sum(n) for n in zip(before, kept.shape, after, strict=True)]
-    y = np.full_like(x, value, shape=sides)  # in x's memory order
-    y[tuple(slice(a, a + n) for a, n in zip(before, kept.shape, strict=True))] = kept
-    return y
-
-
-_pad = pad  # inside a VJP of `pad` that name is the argument
-pad.vjp(x=lambda g, pad: _pad(g, tuple(-p for p in pad)))
 
 
 # -- selecting ---------------------------------------------------------------------------------

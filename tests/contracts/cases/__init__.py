@@ -13,6 +13,7 @@ from . import (  # noqa: F401
     loss_margin,
     loss_regression,
     norm,
+    padding,
     pool,
     reduction,
     regularization,

@@ -70,10 +70,6 @@ case("unbind", "rows", normal((3, 2)), lambda o, x: o.unbind(x))
 case("unbind", "columns", normal((2, 3)), lambda o, x: o.unbind(x, -1))
 case("narrow", "middle", normal((5, 2)), lambda o, x: o.narrow(x, 0, 1, 3))
 case("narrow", "negative axis", normal((2, 5)), lambda o, x: o.narrow(x, -1, 2, 2))
-case("pad", "image", normal((1, 2, 3, 3)), lambda o, x: o.pad(x, (1, 2, 0, 1)))
-case("pad", "value", normal((2, 3)), lambda o, x: o.pad(x, (1, 1), value=2.5))
-case("pad", "crop", normal((2, 2, 4, 5)), lambda o, x: o.pad(x, (-1, 2, 1, -2)))
-case("pad", "empty", normal((0, 2)), lambda o, x: o.pad(x, (1, 0)))
 
 INDICES = {
     "integer": 1,

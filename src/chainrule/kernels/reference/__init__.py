@@ -20,6 +20,7 @@ from chainrule.kernels.reference.conv import (
     conv2d_weight_grad,
 )
 from chainrule.kernels.reference.dropout import dropout
+from chainrule.kernels.reference.frames import add_frames, gather_frames
 from chainrule.kernels.reference.group_norm import (
     group_norm,
     group_norm_backward,
@@ -67,6 +68,7 @@ __all__ = [
     "adaptive_avg_pool2d",
     "adaptive_avg_pool2d_backward",
     "add",
+    "add_frames",
     "avg_pool2d",
     "avg_pool2d_backward",
     "batch_norm_add_relu_backward",
@@ -80,6 +82,7 @@ __all__ = [
     "cross_entropy",
     "cross_entropy_backward",
     "dropout",
+    "gather_frames",
     "group_norm",
     "group_norm_backward",
     "layer_norm",

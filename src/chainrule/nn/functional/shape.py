@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from chainrule import ops
-from chainrule.errors import ConfigError
 from chainrule.tensor import Tensor
 
 __all__ = ["one_hot", "pad"]
@@ -14,14 +13,15 @@ __all__ = ["one_hot", "pad"]
 def pad(
     input: Tensor, pad: Sequence[int], mode: str = "constant", value: float | None = None
 ) -> Tensor:
-    """Surround with a constant (0 unless ``value``); negative widths crop.
+    """Surround with values; negative widths crop.
 
     pad: (before, after) pairs from the last axis backwards: (left, right, top, bottom).
-    Raises ConfigError for another mode than "constant", ShapeError.
+    mode, for a row a b c padded by two: "constant" v v a b c v v (v: ``value``, or 0);
+    "reflect" c b a b c b a; "replicate" a a a b c c c; "circular" b c a b c a b. All but
+    "constant" pad the last 1, 2 or 3 axes of (C, *) or (N, C, *).
+    Raises ShapeError (widths and axes disagree, wider than the mode allows), ConfigError.
     """
-    if mode != "constant":
-        raise ConfigError(f'pad: mode {mode!r} is not supported; only "constant" is')
-    return ops.pad(input, pad, 0.0 if value is None else value)
+    return ops.pad(input, pad, mode, value)
 
 
 def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:

@@ -5,5 +5,6 @@ from chainrule.nn.layers.conv import *
 from chainrule.nn.layers.dropout import *
 from chainrule.nn.layers.linear import *
 from chainrule.nn.layers.norm import *
+from chainrule.nn.layers.padding import *
 from chainrule.nn.layers.pool import *
 from chainrule.nn.layers.shape import *
