@@ -158,6 +158,14 @@ USE_INSTEAD: dict[str, dict[str, str]] = {
     "chainrule.nn.functional": {
         "conv_tbc": "conv1d, with the axes in the order (N, C, L)",
     },
+    "chainrule.nn.utils": {
+        "rnn": RECURRENT,
+        "prune": "multiply the weight by a mask, with parametrize.register_parametrization",
+        "stateless": "load_state_dict into a copy.deepcopy of the module",
+        "skip_init": "construct the module; its first values cost little",
+        "convert_conv2d_weight_memory_format": "kernels take every memory layout of weights",
+        "convert_conv3d_weight_memory_format": "kernels take every memory layout of weights",
+    },
 }
 """By room, then by PyTorch's name: what a user should write instead."""
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import chainrule as cr
+from chainrule import nn
 from chainrule.errors import ConfigError, DivergenceError
 from chainrule.nn import Parameter
 from chainrule.nn.utils import clip_grad_norm_, clip_grad_value_
@@ -69,3 +70,21 @@ def test_values_are_clamped():
     (a,) = with_grads([-3.0, 0.5, 2.0])
     clip_grad_value_([a], 1)
     assert a.grad.tolist() == [-1, 0.5, 1]
+
+
+def test_the_norm_can_be_had_first_and_used_later():
+    a, b = with_grads([3.0, 0.0], [4.0])
+    norm = nn.utils.get_total_norm([a.grad, b.grad])
+    assert norm.item() == pytest.approx(5)
+    assert nn.utils.get_total_norm(a.grad, float("inf")).item() == 3
+    nn.utils.clip_grads_with_norm_([a, b], 1.0, norm)
+    np.testing.assert_allclose([*a.grad.array, *b.grad.array], [0.6, 0, 0.8], rtol=1e-5)
+    a.grad.array[0] = np.nan
+    with pytest.raises(DivergenceError, match="get_total_norm: the norm of the gradients is nan"):
+        nn.utils.get_total_norm([a.grad], error_if_nonfinite=True)
+
+
+@pytest.mark.parametrize("name", ["rnn", "prune", "skip_init"])
+def test_what_is_absent_says_what_to_use(name):
+    with pytest.raises(AttributeError, match=rf"chainrule\.nn\.utils has no {name}: "):
+        getattr(nn.utils, name)
