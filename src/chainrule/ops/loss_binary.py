@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from chainrule import kernels
 from chainrule.errors import ConfigError, ShapeError
 from chainrule.ops.activation import sigmoid
 from chainrule.ops.elementwise import cast, clamp, elementwise, expand, log, log1p, maximum
@@ -37,7 +38,12 @@ LEAST_LOG = -100.0
 
 def _softplus(x: Array) -> Array:
     """ln(1 + eˣ) = max(x, 0) + ln(1 + e^-|x|) of an array: no power of e exceeds 1."""
-    return np.log1p(np.exp(-np.abs(x))) + np.maximum(x, 0)
+    y = np.abs(x, out=np.empty_like(x))
+    np.negative(y, out=y)
+    np.exp(y, out=y)
+    np.log1p(y, out=y)
+    y += kernels.relu(x)
+    return y
 
 
 @elementwise

@@ -134,30 +134,36 @@ def _l1_loss(input: Array, target: Array, factor: float | None = None) -> Array:
     return added(np.abs(input - target), factor)
 
 
-@op(name="smooth_l1_loss")
+@op(name="smooth_l1_loss", aux=True)
 def _smooth_l1_loss(
     input: Array, target: Array, factor: float | None = None, beta: float = 1.0
-) -> Array:
-    """m·(|d| - m/2)/β with m = min(|d|, β): both branches in one, summed with a factor."""
-    return added(_huber(input, target, beta, 1 / beta), factor)
+) -> tuple[Array, Array]:
+    """`_huber` of β, divided by β, summed with a factor; and d, clipped to ±β."""
+    losses, clipped = _huber(input, target, beta, 1 / beta)
+    return added(losses, factor), clipped
 
 
-@op(name="huber_loss")
+@op(name="huber_loss", aux=True)
 def _huber_loss(
     input: Array, target: Array, factor: float | None = None, delta: float = 1.0
-) -> Array:
-    """m·(|d| - m/2) with m = min(|d|, δ): both branches in one, summed with a factor."""
-    return added(_huber(input, target, delta, 1), factor)
+) -> tuple[Array, Array]:
+    """`_huber`, summed with a factor; and d, clipped to ±δ."""
+    losses, clipped = _huber(input, target, delta, 1)
+    return added(losses, factor), clipped
 
 
-def _huber(input: Array, target: Array, delta: float, scale: float) -> Array:
-    d = np.abs(input - target)
-    m = np.minimum(d, delta)
-    d -= m * 0.5
-    if scale != 1:
-        m *= scale
-    d *= m
-    return d
+def _huber(input: Array, target: Array, delta: float, scale: float) -> tuple[Array, Array]:
+    """scale·c·(d - c/2), where c is d = x - t clipped to ±δ: both branches in one; and c."""
+    d = input - target
+    clipped = np.clip(d, -delta, delta)
+    d -= clipped * 0.5
+    d *= clipped if scale == 1 else clipped * scale
+    return d, clipped
+
+
+def _clipped(g: Array, input: Array, target: Array, aux: Array, delta: float) -> Array:
+    """c as it was kept, or where it is to be differentiated itself, computed again."""
+    return aux if isinstance(g, np.ndarray) else clamp(input - target, -delta, delta)
 
 
 _mse_loss.vjp(
@@ -169,19 +175,19 @@ _l1_loss.vjp(
     target=lambda g, input, target, factor: sign(target - input) * scaled(g, factor),
 )
 _smooth_l1_loss.vjp(
-    input=lambda g, input, target, factor, beta: (
-        clamp(input - target, -beta, beta) * scaled(g, factor, 1 / beta)
+    input=lambda g, input, target, aux, factor, beta: (
+        _clipped(g, input, target, aux, beta) * scaled(g, factor, 1 / beta)
     ),
-    target=lambda g, input, target, factor, beta: (
-        clamp(target - input, -beta, beta) * scaled(g, factor, 1 / beta)
+    target=lambda g, input, target, aux, factor, beta: (
+        _clipped(g, input, target, aux, beta) * scaled(g, factor, -1 / beta)
     ),
 )
 _huber_loss.vjp(
-    input=lambda g, input, target, factor, delta: (
-        clamp(input - target, -delta, delta) * scaled(g, factor)
+    input=lambda g, input, target, aux, factor, delta: (
+        _clipped(g, input, target, aux, delta) * scaled(g, factor)
     ),
-    target=lambda g, input, target, factor, delta: (
-        clamp(target - input, -delta, delta) * scaled(g, factor)
+    target=lambda g, input, target, aux, factor, delta: (
+        _clipped(g, input, target, aux, delta) * scaled(g, factor, -1)
     ),
 )
 
