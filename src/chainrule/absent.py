@@ -16,6 +16,8 @@ QUANTIZED = "there are no quantized tensors; use float32, or float16 to store"
 COMPILED = "nothing needs compiling; neighbouring operations are fused by themselves"
 RECURRENT = "recurrent networks are outside a library for images; write the cell with nn.Linear"
 WINDOWS = "signal processing is left to SciPy: scipy.signal, then from_numpy"
+ALIGNMENT = "alignment of sequences is outside a library for images"
+VOCABULARY = "chainrule.nn.CrossEntropyLoss: image classes are few enough for all of them"
 
 USE_INSTEAD: dict[str, dict[str, str]] = {
     "chainrule": {
@@ -132,6 +134,10 @@ USE_INSTEAD: dict[str, dict[str, str]] = {
         "LazyConvTranspose1d": "chainrule.nn.ConvTranspose1d, with its in_channels written out",
         "LazyConvTranspose2d": "chainrule.nn.ConvTranspose2d, with its in_channels written out",
         "LazyConvTranspose3d": "chainrule.nn.ConvTranspose3d, with its in_channels written out",
+        "CTCLoss": ALIGNMENT,
+        "AdaptiveLogSoftmaxWithLoss": VOCABULARY,
+        "LinearCrossEntropyLoss": "chainrule.nn.Linear, then chainrule.nn.CrossEntropyLoss",
+        "NLLLoss2d": "chainrule.nn.NLLLoss, which takes images too",
         "RNN": RECURRENT,
         "LSTM": RECURRENT,
         "GRU": RECURRENT,
@@ -157,6 +163,9 @@ USE_INSTEAD: dict[str, dict[str, str]] = {
     },
     "chainrule.nn.functional": {
         "conv_tbc": "conv1d, with the axes in the order (N, C, L)",
+        "ctc_loss": ALIGNMENT,
+        "linear_cross_entropy": "cross_entropy(linear(input, weight, bias), target)",
+        "pdist": "pairwise_distance of x[i] and x[j], the rows of each pair",
     },
     "chainrule.nn.utils": {
         "rnn": RECURRENT,

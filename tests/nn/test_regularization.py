@@ -27,15 +27,6 @@ def test_values_by_hand():
     assert l2([w, 2 * w]).item() == 5 * 14.25
 
 
-def test_preference_for_even_weights():
-    """CS231n, Linear classification: of weights with equal scores L2 prefers the even ones."""
-    x = cr.ones(4)
-    single, even = cr.tensor([1.0, 0, 0, 0]), cr.full((4,), 0.25)
-    assert single @ x == even @ x
-    assert (l2(single).item(), l2(even).item()) == (1.0, 0.25)
-    assert l1(single) == l1(even)
-
-
 def test_gradient_is_zero_at_the_kink():
     w = cr.tensor(WEIGHT).requires_grad_()
     elastic_net(w, 0.5, 2.0).backward()

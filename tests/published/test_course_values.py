@@ -140,6 +140,15 @@ def test_svm_example_of_the_lecture():
     assert loss.mean().item() == pytest.approx(5.27, abs=5e-3)
 
 
+def test_regularisation_of_the_notes():
+    """[notes] Linear classification: w1 = [1, 0, 0, 0] and w2 = [0.25] * 4 score 1 on ones;
+    their L2 penalties are 1.0 and 0.25."""
+    x, w1, w2 = cr.ones(4), cr.tensor([1.0, 0, 0, 0]), cr.full((4,), 0.25)
+    assert (w1 @ x).item() == (w2 @ x).item() == 1
+    assert nn.regularization.l2(w1).item() == 1.0
+    assert nn.regularization.l2(w2).item() == 0.25
+
+
 # -- networks --------------------------------------------------------------------------------------
 
 

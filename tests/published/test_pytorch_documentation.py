@@ -31,6 +31,19 @@ def test_multi_margin_loss():
     assert loss.item() == pytest.approx(0.325)
 
 
+def test_multi_label_margin_loss():
+    """nn.MultiLabelMarginLoss: of labels 3 and 0, and not those after -1: 0.85."""
+    x, y = torch.tensor([[0.1, 0.2, 0.4, 0.8]]), torch.tensor([[3, 0, -1, 1]])
+    assert nn.MultiLabelMarginLoss()(x, y).item() == pytest.approx(0.85)
+
+
+def test_binary_cross_entropy_with_logits():
+    """nn.BCEWithLogitsLoss: 64 classes, pos_weight 1, score 1.5: -log(sigmoid(1.5)) = 0.20."""
+    criterion = nn.BCEWithLogitsLoss(pos_weight=torch.ones([64]))
+    loss = criterion(torch.full([10, 64], 1.5), torch.ones([10, 64], dtype=torch.float32))
+    assert loss.item() == pytest.approx(0.2014, abs=5e-5)
+
+
 def test_reductions():
     """torch.var and torch.std along dim 1."""
     a = torch.tensor(

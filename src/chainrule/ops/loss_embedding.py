@@ -99,7 +99,7 @@ def triplet_margin_loss(
     d is `pairwise_distance` with p and eps. swap: the negative's distance is the lesser of
     those to anchor and positive. anchor, positive, negative: (N, D) or (D,).
     Raises ShapeError, ConfigError.
-    Source: Schroff et al. 2015, FaceNet, arXiv:1503.03832, eq. 1; Balntas et al. 2016 (swap).
+    Source: Schroff et al. 2015, FaceNet, arXiv:1503.03832; Balntas et al. 2016 (swap).
     """
     return _triplet(
         "triplet_margin_loss", anchor, positive, negative,

@@ -136,7 +136,7 @@ def crammer_singer_loss(
     The max gate routes the gradient to the strongest wrong class alone (equal ones share it).
     With random small scores it starts near Δ^p. Arguments as `multiclass_svm_loss`.
     Source: Crammer & Singer 2001, On the algorithmic implementation of multiclass
-    kernel-based vector machines, JMLR 2, eq. 7.
+    kernel-based vector machines, JMLR 2.
     """
     scores, labels = _scores_and_labels("crammer_singer_loss", input, target, p)
     rows = np.arange(len(labels))
