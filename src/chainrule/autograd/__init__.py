@@ -13,7 +13,9 @@ from chainrule.autograd.anomaly import (
 )
 from chainrule.autograd.check import (
     GradcheckError,
+    GradcheckReport,
     gradcheck,
+    gradcheck_report,
     gradgradcheck,
     numerical_gradient,
 )
@@ -36,12 +38,14 @@ from chainrule.errors import absent_name
 __all__ = [
     "Function",
     "GradcheckError",
+    "GradcheckReport",
     "backward",
     "detect_anomaly",
     "enable_grad",
     "fused_operations",
     "grad",
     "gradcheck",
+    "gradcheck_report",
     "gradgradcheck",
     "inference_mode",
     "is_anomaly_check_nan_enabled",
