@@ -30,7 +30,7 @@ STOREYS = [
     {"nn"},
     {"func"},
     {"__init__"},  # the public names, which the rooms above may use: `import chainrule as cr`
-    {"creation"},
+    {"creation", "saving"},
     {"tensor"},
     {"inplace"},
     {"autograd"},
@@ -40,6 +40,7 @@ STOREYS = [
     {"threads"},
     {"errors"},
     {"absent"},
+    {"backends"},
 ]
 HEIGHT = {room: -i for i, rooms in enumerate(STOREYS) for room in rooms}
 

@@ -17,7 +17,7 @@ from typing import Any as _Any
 
 import numpy as _np
 
-from chainrule import autograd, errors, kernels, ops
+from chainrule import autograd, backends, errors, kernels, ops
 from chainrule.autograd import (
     enable_grad,
     inference_mode,
@@ -28,6 +28,19 @@ from chainrule.autograd import (
     no_grad,
     set_fusion_enabled,
     set_grad_enabled,
+)
+from chainrule.backends import (
+    accelerator,
+    are_deterministic_algorithms_enabled,
+    channels_last,
+    channels_last_3d,
+    contiguous_format,
+    cuda,
+    get_float32_matmul_precision,
+    memory_format,
+    preserve_format,
+    set_float32_matmul_precision,
+    use_deterministic_algorithms,
 )
 from chainrule.creation import (
     arange,
@@ -158,10 +171,10 @@ from chainrule.ops import (
 )
 from chainrule.ops.dtypes import get_default_dtype, promote_types, set_default_dtype
 from chainrule.random import Generator, initial_seed, manual_seed
+from chainrule.saving import load, save
 from chainrule.tensor import (
     Size,
     Tensor,
-    cuda,
     device,
     is_floating_point,
     is_tensor,
@@ -210,6 +223,7 @@ __all__ = [
     "__version__",
     "abs",
     "absolute",
+    "accelerator",
     "add",
     "addcdiv",
     "addcmul",
@@ -219,23 +233,28 @@ __all__ = [
     "amin",
     "any",
     "arange",
+    "are_deterministic_algorithms_enabled",
     "argmax",
     "argmin",
     "argsort",
     "as_tensor",
     "autograd",
+    "backends",
     "bernoulli",
     "bmm",
     "bool",
     "broadcast_to",
     "cat",
     "ceil",
+    "channels_last",
+    "channels_last_3d",
     "chunk",
     "clamp",
     "clip",
     "clone",
     "concat",
     "concatenate",
+    "contiguous_format",
     "conv1d",
     "conv2d",
     "conv3d",
@@ -279,6 +298,7 @@ __all__ = [
     "gather",
     "ge",
     "get_default_dtype",
+    "get_float32_matmul_precision",
     "get_num_threads",
     "greater",
     "greater_equal",
@@ -310,6 +330,7 @@ __all__ = [
     "less",
     "less_equal",
     "linspace",
+    "load",
     "log",
     "log1p",
     "log_softmax",
@@ -326,6 +347,7 @@ __all__ = [
     "max",
     "maximum",
     "mean",
+    "memory_format",
     "min",
     "minimum",
     "mm",
@@ -348,6 +370,7 @@ __all__ = [
     "permute",
     "pi",
     "pow",
+    "preserve_format",
     "promote_types",
     "rand",
     "rand_like",
@@ -362,9 +385,11 @@ __all__ = [
     "reshape",
     "round",
     "rsqrt",
+    "save",
     "scatter",
     "scatter_add",
     "set_default_dtype",
+    "set_float32_matmul_precision",
     "set_fusion_enabled",
     "set_grad_enabled",
     "set_num_threads",
@@ -394,6 +419,7 @@ __all__ = [
     "uint8",
     "unbind",
     "unsqueeze",
+    "use_deterministic_algorithms",
     "var",
     "where",
     "zeros",

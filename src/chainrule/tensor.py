@@ -52,15 +52,6 @@ class device(str):
         return "cpu"
 
 
-class cuda:
-    """What programs ask before they choose a device."""
-
-    @staticmethod
-    def is_available() -> bool:
-        """False: chainrule computes on the CPU."""
-        return False
-
-
 def as_array(data: Any, dtype: Any = None) -> np.ndarray[Any, Any]:
     """Anything array-like as an array: Python floats in the default dtype, integers int64."""
     if isinstance(data, Variable):

@@ -67,6 +67,22 @@ def test_orthogonal(shape):
     np.testing.assert_allclose(gram, np.eye(len(gram)), atol=1e-5)
 
 
+def test_the_identity_of_a_linear_layer_and_of_a_convolution():
+    assert init.eye_(cr.empty(2, 3)).tolist() == [[1, 0, 0], [0, 1, 0]]
+    x = cr.randn(2, 3, 5, 4)
+    for groups, weight in ((1, cr.empty(4, 3, 3, 5)), (3, cr.empty(6, 1, 3, 5))):
+        y = cr.conv2d(x, init.dirac_(weight, groups), padding=(1, 2), groups=groups)
+        kept = y[:, :3] if groups == 1 else y[:, ::2]
+        np.testing.assert_array_equal(kept, x)
+        assert (y[:, 3:] if groups == 1 else y[:, 1::2]).eq(0).all()
+
+
+def test_sparse_columns():
+    values = spread(lambda t: init.sparse_(t, sparsity=0.25, std=2.0), (10, 300))
+    assert ((values == 0).sum(axis=0) == 3).all()
+    np.testing.assert_allclose(values[values != 0].std(), 2.0, rtol=0.05)
+
+
 def test_constants_fill_in_place_and_return_the_tensor():
     t = cr.empty(2, 3)
     assert init.constant_(t, 0.5) is t and (t.array == 0.5).all()
@@ -92,6 +108,7 @@ def test_the_seed_and_a_generator_choose_the_values():
 
 def test_gains():
     assert init.calculate_gain("relu") == pytest.approx(math.sqrt(2))
+    assert init.calculate_gain("conv_transpose2d") == 1
     assert init.calculate_gain("tanh") == pytest.approx(5 / 3)
     assert init.calculate_gain("leaky_relu", 1) == pytest.approx(1)
     with pytest.raises(ConfigError, match=r"no gain for 'swish'; known: conv1d"):
@@ -103,5 +120,10 @@ def test_errors():
         init.kaiming_normal_(cr.empty(3))
     with pytest.raises(ShapeError, match=r"orthogonal_: needs at least two axes, got \(3,\)"):
         init.orthogonal_(cr.empty(3))
+    for fill in (init.eye_, lambda t: init.sparse_(t, 0.1)):
+        with pytest.raises(ShapeError, match=r"(eye|sparse)_: needs two axes, got \(3,\)"):
+            fill(cr.empty(3))
+    with pytest.raises(ShapeError, match=r"dirac_: .* O a multiple of groups 2, got \(3, 1, 1\)"):
+        init.dirac_(cr.empty(3, 1, 1), 2)
     with pytest.raises(ConfigError, match=r'mode must be "fan_in" or "fan_out", got \'fan\''):
         init.kaiming_uniform_(cr.empty(3, 3), mode="fan")

@@ -35,7 +35,8 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
         slope = 0.01 if param is None else float(param)
         return math.sqrt(2 / (1 + slope * slope))
     gains = {"relu": math.sqrt(2), "tanh": 5 / 3, "selu": 3 / 4}
-    gains |= dict.fromkeys(("linear", "conv1d", "conv2d", "conv3d", "sigmoid"), 1.0)
+    convolutions = [f"conv{kind}{n}d" for kind in ("", "_transpose") for n in (1, 2, 3)]
+    gains |= dict.fromkeys(["linear", *convolutions, "sigmoid"], 1.0)
     if nonlinearity not in gains:
         known = ", ".join(sorted([*gains, "leaky_relu"]))
         raise ConfigError(f"calculate_gain: no gain for {nonlinearity!r}; known: {known}")
@@ -157,6 +158,48 @@ def orthogonal_(tensor: Tensor, gain: float = 1, generator: Generator | None = N
     return _fill(tensor, gain * (q if rows >= columns else q.T).reshape(tensor.shape))
 
 
+def eye_(tensor: Tensor) -> Tensor:
+    """The identity, so that a linear layer starts by passing its input on."""
+    if tensor.ndim != 2:
+        raise ShapeError(f"eye_: needs two axes, got {tuple(tensor.shape)}")
+    return _fill(tensor, np.eye(*tensor.shape))
+
+
+def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
+    """1 in the middle of the window from input i to output i of each group, else 0.
+
+    tensor (O, I, *window): a convolution of odd window and same padding starts by passing the
+    first min(O/groups, I) channels of each group on.
+    """
+    if not 3 <= tensor.ndim <= 5 or tensor.shape[0] % groups:
+        raise ShapeError(
+            f"dirac_: needs a weight (O, I, *window) with O a multiple of groups {groups}, "
+            f"got {tuple(tensor.shape)}"
+        )
+    values = np.zeros((groups, tensor.shape[0] // groups, *tensor.shape[1:]))
+    kept = np.arange(min(values.shape[1:3]))
+    middle: Any = (..., *[n // 2 for n in tensor.shape[2:]])
+    values[middle][:, kept, kept] = 1
+    return _fill(tensor, values.reshape(tensor.shape))
+
+
+def sparse_(
+    tensor: Tensor, sparsity: float, std: float = 0.01, generator: Generator | None = None
+) -> Tensor:
+    """N(0, std²), but the fraction ``sparsity`` of each column, rounded up, is 0.
+
+    Source: Martens 2010, Deep learning via Hessian-free optimization.
+    """
+    if tensor.ndim != 2:
+        raise ShapeError(f"sparse_: needs two axes, got {tuple(tensor.shape)}")
+    rng = _rng(generator)
+    rows, columns = tensor.shape
+    values = rng.standard_normal((rows, columns)) * std
+    for column in values.T:
+        column[rng.permutation(rows)[: math.ceil(sparsity * rows)]] = 0
+    return _fill(tensor, values)
+
+
 def fan_in_uniform_(weight: Tensor, bias: Tensor | None) -> None:
     """U(-b, b) with b = 1/√fan_in for both, as PyTorch's linear and convolution layers start."""
     fan_in, _ = _fans("fan_in_uniform_", weight)
@@ -174,6 +217,11 @@ def _fans(name: str, tensor: Tensor) -> tuple[int, int]:
         )
     window = math.prod(tensor.shape[2:])
     return tensor.shape[1] * window, tensor.shape[0] * window
+
+
+def _calculate_fan_in_and_fan_out(tensor: Tensor) -> tuple[int, int]:
+    """PyTorch's name, which layers written for it use."""
+    return _fans("_calculate_fan_in_and_fan_out", tensor)
 
 
 def _kaiming_std(name: str, tensor: Tensor, a: float, mode: str, nonlinearity: str) -> float:

@@ -1,0 +1,120 @@
+"""What programs ask about or set before they choose a device. There is one device, the CPU.
+
+    torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    torch.backends.cudnn.benchmark = True
+
+Questions are answered truly; settings of libraries that are not used here can be set, and
+change nothing: results are the same bits on every run without being asked for.
+"""
+
+from __future__ import annotations
+
+import builtins
+from typing import Any
+
+__all__ = ["accelerator", "cuda", "cudnn", "mkldnn", "mps", "openmp"]
+
+
+class _Nothing:
+    """A device or a library that is not there."""
+
+    @staticmethod
+    def is_available() -> bool:
+        """False: chainrule computes on the CPU."""
+        return False
+
+    @staticmethod
+    def is_built() -> bool:
+        """False: chainrule computes on the CPU."""
+        return False
+
+
+class cuda(_Nothing):
+    """There are no GPUs; what is asked of all of them is done."""
+
+    @staticmethod
+    def device_count() -> int:
+        """0."""
+        return 0
+
+    @staticmethod
+    def manual_seed(seed: int) -> None:
+        """Seed nothing: there is no such device. `chainrule.manual_seed` seeds the CPU."""
+
+    manual_seed_all = manual_seed
+
+    @staticmethod
+    def empty_cache() -> None:
+        """Empty nothing."""
+
+    @staticmethod
+    def synchronize(device: Any = None) -> None:
+        """Wait for nothing."""
+
+
+class accelerator(_Nothing):
+    """There is none."""
+
+    @staticmethod
+    def device_count() -> int:
+        """0."""
+        return 0
+
+    @staticmethod
+    def current_accelerator(check_available: bool = False) -> None:
+        """None."""
+
+
+class mps(_Nothing):
+    """Apple's GPUs: not used."""
+
+
+class cudnn(_Nothing):
+    """Not used; its settings change nothing."""
+
+    enabled = benchmark = allow_tf32 = False
+    deterministic = True
+
+    @staticmethod
+    def version() -> None:
+        """None."""
+
+
+class mkldnn(_Nothing):
+    """Not used: the kernels are chainrule's own."""
+
+    enabled = False
+
+
+class openmp(_Nothing):
+    """Not used: the kernels have threads of their own."""
+
+
+def use_deterministic_algorithms(mode: bool, *, warn_only: bool = False) -> None:
+    """Accepted, and changes nothing: every result is the same bits on every run."""
+
+
+def are_deterministic_algorithms_enabled() -> bool:
+    """True, always."""
+    return True
+
+
+def set_float32_matmul_precision(precision: str) -> None:
+    """Accepted, and changes nothing: products are computed in full float32."""
+
+
+def get_float32_matmul_precision() -> str:
+    """``highest``, always."""
+    return "highest"
+
+
+class memory_format(builtins.str):
+    """How a tensor asks to lie in memory: images take channels-last memory by themselves."""
+
+    __slots__ = ()
+
+
+contiguous_format = memory_format("contiguous_format")
+preserve_format = memory_format("preserve_format")
+channels_last = memory_format("channels_last")
+channels_last_3d = memory_format("channels_last_3d")

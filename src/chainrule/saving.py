@@ -1,0 +1,130 @@
+"""Tensors to a file and back: `save` and `load`, by PyTorch's names, in safetensors' format.
+
+    cr.save(model.state_dict(), "model.safetensors")
+    model.load_state_dict(cr.load("model.safetensors"))
+
+What is saved is made of dicts, lists, tuples, numbers, texts, None, tensors and arrays: weights,
+an optimizer's state, a whole checkpoint. The tensors lie in the file under the names of their
+places ("model.conv1.weight"), for every reader of safetensors; the header's metadata holds the
+rest as JSON. Nothing that a file contains is ever executed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import OrderedDict
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from chainrule.errors import CheckpointError, DTypeError
+from chainrule.tensor import Tensor
+from chainrule.tensor import device as Device
+
+__all__ = ["load", "save"]
+
+KEY = "chainrule.save"
+File = str | Path | BinaryIO
+
+
+def save(obj: Any, f: File) -> None:
+    """Write ``obj``, tensors in dicts and lists among plain values, to a path or an open file.
+
+    Raises DTypeError for what is neither (a whole module: save its state_dict).
+    """
+    from safetensors.numpy import save as to_bytes
+
+    arrays: dict[str, np.ndarray[Any, Any]] = {}
+    plan = _taken_apart(obj, "", arrays)
+    data = to_bytes(arrays, {KEY: json.dumps(plan)})
+    if isinstance(f, str | Path):
+        Path(f).write_bytes(data)
+    else:
+        f.write(data)
+
+
+def load(f: File, map_location: Any = None, *, weights_only: bool = True) -> Any:
+    """What `save` wrote, or a dict of the tensors of any other safetensors file.
+
+    weights_only: always so. Raises CheckpointError for a file that is broken or of another kind.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load as from_bytes
+
+    if map_location is not None and not callable(map_location):
+        Device(str(map_location))  # complains about any but the CPU
+    data = Path(f).read_bytes() if isinstance(f, str | Path) else f.read()
+    name = f if isinstance(f, str | Path) else getattr(f, "name", "the file")
+    if data[:2] in (b"PK", b"\x80\x02"):
+        raise CheckpointError(
+            f"load: {name} was written by PyTorch's torch.save, which only PyTorch may unpack; "
+            "write it there with safetensors.torch.save_file(state_dict, path)"
+        )
+    try:
+        arrays = from_bytes(data)
+        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+        plan = header.get("__metadata__", {}).get(KEY)
+        return _tensors(arrays) if plan is None else _put_together(json.loads(plan), arrays)
+    except (SafetensorError, ValueError, KeyError, TypeError) as e:
+        raise CheckpointError(f"load: {name} is broken or no safetensors file ({e})") from None
+
+
+def _tensors(arrays: dict[str, Any]) -> dict[str, Tensor]:
+    return {name: Tensor(array) for name, array in arrays.items()}
+
+
+def _taken_apart(value: Any, place: str, arrays: dict[str, Any]) -> Any:
+    """``value`` as JSON can hold it; tensors go to ``arrays`` under the name of their place."""
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, np.generic) and not isinstance(value, np.ndarray):
+        return _taken_apart(value.item(), place, arrays)
+    if isinstance(value, Tensor | np.ndarray):
+        name = _unused(place or "tensor", arrays)
+        array = value.array if isinstance(value, Tensor) else value
+        arrays[name] = array if array.flags.c_contiguous else array.copy(order="C")
+        return {"tensor": name} if isinstance(value, Tensor) else {"array": name}
+    below = f"{place}." if place else ""
+    if isinstance(value, Mapping):
+        items = [[_plain_key(k), _taken_apart(v, f"{below}{k}", arrays)] for k, v in value.items()]
+        return {"ordered" if isinstance(value, OrderedDict) else "dict": items}
+    if isinstance(value, list | tuple):
+        items = [_taken_apart(v, f"{below}{i}", arrays) for i, v in enumerate(value)]
+        return {"tuple" if isinstance(value, tuple) else "list": items}
+    raise DTypeError(
+        f"save: cannot save a {type(value).__name__}{f' ({place})' if place else ''}; save "
+        "tensors, numbers and texts in dicts and lists (of a module or an optimizer: its "
+        "state_dict())"
+    )
+
+
+def _plain_key(key: Any) -> Any:
+    if isinstance(key, str | int | float | bool) or key is None:
+        return key
+    raise DTypeError(f"save: a key of a dict must be a text or a number, got {key!r}")
+
+
+def _unused(name: str, arrays: dict[str, Any]) -> str:
+    """``name``, with as many strokes as it takes to be new."""
+    while name in arrays:
+        name += "'"
+    return name
+
+
+def _put_together(plan: Any, arrays: dict[str, Any]) -> Any:
+    if not isinstance(plan, dict):
+        return plan
+    ((kind, held),) = plan.items()
+    if kind == "tensor":
+        return Tensor(arrays[held])
+    if kind == "array":
+        return arrays[held]
+    if kind in ("dict", "ordered"):
+        pairs = [(key, _put_together(value, arrays)) for key, value in held]
+        return OrderedDict(pairs) if kind == "ordered" else dict(pairs)
+    if kind not in ("list", "tuple"):
+        raise ValueError(f"unknown kind {kind!r}")
+    items = [_put_together(value, arrays) for value in held]
+    return tuple(items) if kind == "tuple" else items
