@@ -70,6 +70,9 @@ MODELS: dict[str, Callable[[], nn.Module]] = {
     "classifier": lambda: nn.Sequential(
         nn.Conv2d(6, 5, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(),
         nn.Linear(45, 20), nn.ReLU(), nn.Linear(20, 7, bias=False), nn.ReLU(), nn.Linear(7, 4)),
+    # as many outputs, in the last axis, as there are channels in the second
+    "rows of images": lambda: nn.Sequential(
+        nn.Linear(8, 6), nn.ReLU(), nn.Linear(6, 5), nn.ReLU()),
     "batch norm alone": lambda: nn.Sequential(nn.BatchNorm2d(6), nn.ReLU(), nn.BatchNorm2d(6)),
     "norms of rows": lambda: nn.Sequential(nn.Flatten(), nn.Linear(384, 9), nn.BatchNorm1d(9),
                                            nn.ReLU(), nn.Linear(9, 2)),

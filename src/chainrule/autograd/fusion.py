@@ -263,7 +263,10 @@ def _relu_of_sum(g: Array, y: Array, total: Node, is_free: Callable[..., bool]) 
 
 def _relu_of_bias(g: Array, y: Array, layer: Node, is_free: Callable[..., bool]) -> Fused | None:
     bias = layer.op.vjps["bias"].function
-    if g.ndim not in (2, 4) or all(step.function is not bias for step in layer.pullback.steps):
+    # The kernel sums over all axes but the second, which is where these have their outputs.
+    if g.ndim != (4 if layer.op is conv2d_op else 2):
+        return None
+    if all(step.function is not bias for step in layer.pullback.steps):
         return None
     masked, dbias = kernels.relu_bias_backward(g, y)
     _note(f"relu+{layer.op.name} backward")
