@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.errors import DTypeError
 from chainrule.ops.dtypes import get_default_dtype
 from chainrule.random import Generator, default_generator, uniform
 from chainrule.tensor import Tensor, as_array, sizes_of
@@ -45,6 +46,11 @@ def from_numpy(array: np.ndarray[Any, Any]) -> Tensor:
     """A tensor that shares the array's memory."""
     if not isinstance(array, np.ndarray):
         raise TypeError(f"from_numpy: expects a NumPy array, got {type(array).__name__}")
+    if not array.dtype.isnative:
+        raise DTypeError(
+            f"from_numpy: cannot share values in another byte order ({array.dtype.str}); "
+            "chainrule.tensor copies them into this machine's"
+        )
     return Tensor(array)
 
 

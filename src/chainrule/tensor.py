@@ -72,6 +72,8 @@ def as_array(data: Any, dtype: Any = None) -> np.ndarray[Any, Any]:
             f"tensor: cannot hold {array.dtype} values; give numbers or booleans, "
             "and nested sequences of equal length"
         )
+    if dtype is None and not array.dtype.isnative:  # as files of other machines have it
+        dtype = array.dtype.newbyteorder("=")
     return array if dtype is None else array.astype(dtype, copy=False)
 
 

@@ -168,3 +168,15 @@ def test_randperm_is_a_permutation() -> None:
 def test_random_integers_are_not_uniform_floats() -> None:
     with pytest.raises(DTypeError, match="need a float dtype, got int64"):
         cr.rand(3, dtype=cr.int64)
+
+
+def test_arrays_of_the_other_byte_order_are_copied_into_this_machines():
+    """Which files of other machines hold; kernels and gradients have this one's."""
+    array = np.arange(3, dtype=np.float32)
+    swapped = array.astype(array.dtype.newbyteorder())
+    for x in (cr.tensor(swapped), cr.as_tensor(swapped)):
+        assert x.dtype == np.float32 and x.numpy().dtype.isnative
+        x.requires_grad_().square().sum().backward()
+        assert x.grad.tolist() == [0, 2, 4]
+    with pytest.raises(DTypeError, match="byte order"):
+        cr.from_numpy(swapped)
