@@ -332,6 +332,20 @@ def test_float16_is_added_up_in_float32(name):
     np.testing.assert_allclose(ours[0].grad.array, exact[0].grad.array, rtol=1e-3)
 
 
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # 0/0
+@pytest.mark.parametrize("shape", [(0, 4), (2, 4, 0)])
+def test_mean_of_nothing_is_nan(shape):
+    scores, target = np.zeros(shape), np.zeros((shape[0], *shape[2:]), int)
+    numbers = ("mse_loss", "smooth_l1_loss", "binary_cross_entropy_with_logits", "cross_entropy")
+    for name, arrays in [
+        ("cross_entropy", (scores, target)), ("nll_loss", (scores, target)),
+        *((name, (scores, scores)) for name in numbers),
+    ]:  # fmt: skip
+        ours, theirs = tensors(arrays)
+        assert np.isnan(getattr(F, name)(*ours).item())
+        assert np.isnan(getattr(torch.nn.functional, name)(*theirs).item())
+
+
 def test_gradients_at_ties_are_pytorchs():
     x, y = np.array([1.0, 2.0]), np.array([1.0, -1.0])
     for name, arrays in {

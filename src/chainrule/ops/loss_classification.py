@@ -113,10 +113,7 @@ def _cross_entropy_of_distribution(
     terms = log_softmax(input, axis) * target
     if weight is not None:
         terms = terms * _weights_of_classes(weight, input.ndim)
-    loss = -sum(terms, axis)
-    if reduction == "mean":
-        return sum(loss) * (1 / max(math.prod(loss.shape), 1))
-    return reduce(loss, reduction)
+    return reduce(-sum(terms, axis), reduction)
 
 
 @op(name="cross_entropy", aux=True)
