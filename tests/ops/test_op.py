@@ -10,8 +10,8 @@ import pytest
 
 import chainrule as cr
 from chainrule import ops
-from chainrule.errors import GraphError
-from chainrule.ops.op import Op, op, registry
+from chainrule.errors import ConfigError, GraphError
+from chainrule.ops.op import Op, op, registry, spelled
 
 
 @pytest.fixture(autouse=True)
@@ -162,3 +162,25 @@ def test_ops_take_arrays_and_numbers_beside_tensors() -> None:
 def test_an_op_is_a_method_of_tensors() -> None:
     assert cr.Tensor.exp is ops.exp
     assert cr.ones(2).exp().shape == (2,)
+
+
+# -- names of arguments ------------------------------------------------------------------------
+
+
+@op
+def blended(x, weight, dim=0, shape=(), indices_or_sections=1):
+    return x, weight, dim, shape, indices_or_sections
+
+
+@pytest.mark.parametrize("call", [blended, spelled(blended.forward)])
+def test_arguments_go_by_pytorchs_and_numpys_names_too(call):
+    expected = (1, 2, 3, 4, 5)
+    assert call(1, 2, 3, 4, 5) == call(input=1, other=2, axis=3, size=4, sections=5) == expected
+    assert call(1, mat2=2, dim=3, shape=4, indices=5, out=None) == expected
+    assert call(tensor=1, weight=2, axis=3, size=4, tensor_indices_or_sections=5) == expected
+    with pytest.raises(TypeError, match=r"blended\(\) got two values for argument 'dim'"):
+        call(1, 2, axis=3, dim=3)
+    with pytest.raises(TypeError, match=r"blended\(\) got .*'keepdim'"):
+        call(1, 2, keepdim=True)
+    with pytest.raises(ConfigError, match=r"blended: out= is not supported; assign the result"):
+        call(1, 2, out=3)

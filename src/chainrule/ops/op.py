@@ -63,14 +63,25 @@ def no_such_axis(name: str, dim: Any, ndim: Any) -> AxisError:
     )
 
 
-SPELLINGS = {"axis": "dim", "keepdims": "keepdim"}
-"""NumPy's names of arguments, which PyTorch takes too."""
+OTHER_NAMES = {
+    "axis": "dim", "keepdims": "keepdim", "axis0": "dim0", "axis1": "dim1", "size": "shape",
+    "split_size": "split_size_or_sections", "sections": "indices_or_sections",
+    "indices": "indices_or_sections", "tensor_indices_or_sections": "indices_or_sections",
+}  # fmt: skip
+"""PyTorch's other names of arguments, some of them NumPy's, and those they have here."""
+
+PLACES = {
+    "input": 0, "self": 0, "tensor": 0, "elements": 0, "element": 0,
+    "other": 1, "exponent": 1, "mat2": 1, "vec": 1, "vec2": 1, "tensor1": 1,
+    "test_element": 1, "tensor2": 2,
+}  # fmt: skip
+"""Which argument PyTorch means by these names, whatever the formulas here call it."""
 
 
 def respelled(name: str, parameters: Sequence[str], kwargs: dict[str, Any]) -> dict[str, Any]:
     """The named arguments of a call of ``name`` under the names of its parameters.
 
-    ``input`` and ``other`` are PyTorch's names of the first two. Raises ConfigError for out=.
+    Raises ConfigError for out=.
     """
     if "out" in kwargs and "out" not in parameters:
         if kwargs["out"] is not None:
@@ -78,17 +89,22 @@ def respelled(name: str, parameters: Sequence[str], kwargs: dict[str, Any]) -> d
                 f"{name}: out= is not supported; assign the result, or copy it: out.copy_(...)"
             )
         kwargs = {k: v for k, v in kwargs.items() if k != "out"}
-    positions = {"input": 0, "self": 0, "other": 1}
     found = {}
     for key, value in kwargs.items():
         if key not in parameters:
-            key = SPELLINGS.get(key, key)
-            if key in positions and positions[key] < len(parameters):
-                key = parameters[positions[key]]
+            key = own_name(key, parameters)
         if key in found:
             raise TypeError(f"{name}() got two values for argument '{key}'")
         found[key] = value
     return found
+
+
+def own_name(key: str, parameters: Sequence[str]) -> str:
+    """What the argument that PyTorch calls ``key`` is called among ``parameters``."""
+    if OTHER_NAMES.get(key) in parameters:
+        return OTHER_NAMES[key]
+    place = PLACES.get(key, len(parameters))
+    return parameters[place] if place < len(parameters) else key
 
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -106,6 +122,7 @@ def spelled(function: F) -> F:
         return function(*args, **kwargs)
 
     known = set(parameters)
+    call.is_spelled = True  # type: ignore[attr-defined]
     return cast(F, call)
 
 
