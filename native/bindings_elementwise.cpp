@@ -3,20 +3,23 @@
 namespace chainrule {
 namespace {
 
-// A function of each element, and the gradient of one from its result.
-template <auto kernel>
-nb::object gate(const Gapless& x, int threads) {
+// A function of each element, and the gradient of one from its result or its argument.
+template <auto kernel, class... Settings>
+nb::object gate(const Gapless& x, Settings... settings, int threads) {
   if (!fit(x)) return nb::none();
   const New<float> y = like(x);
-  run([&] { (active().*kernel)(x.data(), y.data(), x.size(), threads); });
+  run([&] { (active().*kernel)(x.data(), y.data(), x.size(), settings..., threads); });
   return y.object();
 }
 
-template <auto kernel>
-nb::object gate_backward(const Gapless& g, const Gapless& y, int threads) {
-  if (!fit(g, y) || !same_layout(g, y)) return nb::none();
-  const New<float> dx = like(y);
-  run([&] { (active().*kernel)(g.data(), y.data(), dx.data(), y.size(), threads); });
+template <auto kernel, class... Settings>
+nb::object gate_backward(const Gapless& g, const Gapless& known, Settings... settings,
+                         int threads) {
+  if (!fit(g, known) || !same_layout(g, known)) return nb::none();
+  const New<float> dx = like(known);
+  run([&] {
+    (active().*kernel)(g.data(), known.data(), dx.data(), known.size(), settings..., threads);
+  });
   return dx.object();
 }
 
@@ -63,6 +66,29 @@ void bind_elementwise(nb::module_& m) {
   m.def("sigmoid_backward", &gate_backward<&Kernels::sigmoid_backward>, "g"_a, "y"_a, "threads"_a);
   m.def("tanh", &gate<&Kernels::tanh>, "x"_a, "threads"_a);
   m.def("tanh_backward", &gate_backward<&Kernels::tanh_backward>, "g"_a, "y"_a, "threads"_a);
+  m.def("leaky_relu", &gate<&Kernels::leaky_relu, float>, "x"_a, "slope"_a, "threads"_a);
+  m.def("leaky_relu_backward", &gate_backward<&Kernels::leaky_relu_backward, float>, "g"_a, "x"_a,
+        "slope"_a, "threads"_a);
+  m.def("elu", &gate<&Kernels::elu, float, float, float>, "x"_a, "alpha"_a, "scale"_a,
+        "input_scale"_a, "threads"_a);
+  m.def("elu_backward", &gate_backward<&Kernels::elu_backward, float, float, float>, "g"_a, "x"_a,
+        "alpha"_a, "scale"_a, "input_scale"_a, "threads"_a);
+  m.def("gelu", &gate<&Kernels::gelu, bool>, "x"_a, "by_tanh"_a, "threads"_a);
+  m.def("gelu_backward", &gate_backward<&Kernels::gelu_backward, bool>, "g"_a, "x"_a, "by_tanh"_a,
+        "threads"_a);
+  m.def("silu", &gate<&Kernels::silu>, "x"_a, "threads"_a);
+  m.def("silu_backward", &gate_backward<&Kernels::silu_backward>, "g"_a, "x"_a, "threads"_a);
+  m.def("hardswish", &gate<&Kernels::hardswish>, "x"_a, "threads"_a);
+  m.def("hardswish_backward", &gate_backward<&Kernels::hardswish_backward>, "g"_a, "x"_a,
+        "threads"_a);
+  m.def("hardsigmoid", &gate<&Kernels::hardsigmoid>, "x"_a, "threads"_a);
+  m.def("hardsigmoid_backward", &gate_backward<&Kernels::hardsigmoid_backward>, "g"_a, "x"_a, "threads"_a);
+  m.def("mish", &gate<&Kernels::mish>, "x"_a, "threads"_a);
+  m.def("mish_backward", &gate_backward<&Kernels::mish_backward>, "g"_a, "x"_a, "threads"_a);
+  m.def("hardtanh", &gate<&Kernels::hardtanh, float, float>, "x"_a, "low"_a, "high"_a,
+        "threads"_a);
+  m.def("hardtanh_backward", &gate_backward<&Kernels::hardtanh_backward, float, float>, "g"_a,
+        "x"_a, "low"_a, "high"_a, "threads"_a);
   m.def("add", &add, "a"_a, "b"_a, "threads"_a);
   m.def("accumulate", &accumulate, "a"_a, "b"_a, "threads"_a);
   m.def("dropout", &dropout, "x"_a, "p"_a, "key"_a, "threads"_a);

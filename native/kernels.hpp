@@ -132,6 +132,31 @@ struct Kernels {
                            int threads);
   void (*tanh)(const float* x, float* y, std::ptrdiff_t n, int threads);
   void (*tanh_backward)(const float* g, const float* y, float* dx, std::ptrdiff_t n, int threads);
+  // The gradients of these are made from their argument x.
+  void (*leaky_relu)(const float* x, float* y, std::ptrdiff_t n, float slope, int threads);
+  void (*leaky_relu_backward)(const float* g, const float* x, float* dx, std::ptrdiff_t n,
+                              float slope, int threads);
+  void (*elu)(const float* x, float* y, std::ptrdiff_t n, float alpha, float scale,
+              float input_scale, int threads);
+  void (*elu_backward)(const float* g, const float* x, float* dx, std::ptrdiff_t n, float alpha,
+                       float scale, float input_scale, int threads);
+  void (*gelu)(const float* x, float* y, std::ptrdiff_t n, bool by_tanh, int threads);
+  void (*gelu_backward)(const float* g, const float* x, float* dx, std::ptrdiff_t n, bool by_tanh,
+                        int threads);
+  void (*silu)(const float* x, float* y, std::ptrdiff_t n, int threads);
+  void (*silu_backward)(const float* g, const float* x, float* dx, std::ptrdiff_t n, int threads);
+  void (*hardswish)(const float* x, float* y, std::ptrdiff_t n, int threads);
+  void (*hardswish_backward)(const float* g, const float* x, float* dx, std::ptrdiff_t n,
+                             int threads);
+  void (*hardsigmoid)(const float* x, float* y, std::ptrdiff_t n, int threads);
+  void (*hardsigmoid_backward)(const float* g, const float* x, float* dx, std::ptrdiff_t n,
+                           int threads);
+  void (*mish)(const float* x, float* y, std::ptrdiff_t n, int threads);
+  void (*mish_backward)(const float* g, const float* x, float* dx, std::ptrdiff_t n,
+                    int threads);
+  void (*hardtanh)(const float* x, float* y, std::ptrdiff_t n, float low, float high, int threads);
+  void (*hardtanh_backward)(const float* g, const float* x, float* dx, std::ptrdiff_t n, float low,
+                            float high, int threads);
   // weight and dw are (O, C/groups, KH, KW); bias may be null. dx, y and dw are overwritten.
   void (*conv2d)(const Convolution&, const float* x, const float* weight, const float* bias,
                  const Epilogue&, float* y, int threads);

@@ -123,6 +123,8 @@ class InPlace(Variable):
     logit_ = _in_place(ops.logit)
     sigmoid_ = _in_place(ops.sigmoid)
     relu_ = _in_place(ops.relu)
+    erf_ = _in_place(ops.erf)
+    erfc_ = _in_place(ops.erfc)
     floor_ = _in_place(ops.floor)
     ceil_ = _in_place(ops.ceil)
     round_ = _in_place(ops.round)

@@ -512,6 +512,10 @@ class Tensor(InPlace):
     sigmoid = ops.sigmoid
     tanh = ops.tanh
     relu = ops.relu
+    prelu = ops.prelu
+    hardshrink = ops.hardshrink
+    erf = ops.erf
+    erfc = ops.erfc
     clone = ops.clone
     logical_and = ops.logical_and
     logical_or = ops.logical_or

@@ -193,6 +193,20 @@ GROUPED = [  # x, groups
     ((2, 4, 0, 3), 2),
 ]
 
+GELU_FORM = {False: "none", True: "tanh"}
+GATES: list[tuple[str, Arguments]] = [  # of one argument, with settings
+    ("leaky_relu", (0.2,)),
+    ("elu", (1.0, 1.0, 1.0)),
+    ("elu", (1.67, 1.05, 0.5)),
+    ("gelu", (False,)),
+    ("gelu", (True,)),
+    ("silu", ()),
+    ("mish", ()),
+    ("hardswish", ()),
+    ("hardsigmoid", ()),
+    ("hardtanh", (-1.0, 2.5)),
+]
+
 ROWS = [(5, 7), (3, 16), (70, 33), (2, 5000), (40, 130), (1, 1), (0, 6), (4, 0)]
 
 MATRICES = [(5, 4), (1, 1), (3, 10), (2, 16), (3, 33), (9, 100), (0, 6)]
@@ -391,6 +405,12 @@ def cases() -> Iterator[Case]:
             yield Case(name, f"{shape}", lambda rng, s=shape: (rng.normal(size=s) * 3,))
             yield Case(f"{name}_backward", f"{shape}", lambda rng, s=shape: (
                 rng.normal(size=s), rng.uniform(size=s)))  # fmt: skip
+        for name, settings in GATES:
+            yield Case(name, f"{shape} {settings}", lambda rng, s=shape, settings=settings: (
+                rng.normal(size=s) * 3, *settings))  # fmt: skip
+            yield Case(f"{name}_backward", f"{shape} {settings}",
+                lambda rng, s=shape, settings=settings: (
+                    rng.normal(size=s), rng.normal(size=s) * 3, *settings))  # fmt: skip
         yield Case("relu", f"{shape}", lambda rng, s=shape: (rng.normal(size=s),))
         yield Case("relu_backward", f"{shape}", lambda rng, s=shape: (
             rng.normal(size=s), np.maximum(rng.normal(size=s), 0)))  # fmt: skip
@@ -741,6 +761,25 @@ def torch_answer(torch: Any, name: str, a: Arguments) -> Any:
     if name in ("sgd_step", "adam_step"):
         return torch_step(torch, name, a)
     simple = {
+        "leaky_relu": functional.leaky_relu,
+        "leaky_relu_backward": lambda g, x, slope: aten.leaky_relu_backward(g, x, slope, False),
+        "elu": aten.elu,
+        "elu_backward": lambda g, x, *settings: aten.elu_backward(g, *settings, False, x),
+        "gelu": lambda x, by_tanh: aten.gelu(x, approximate=GELU_FORM[by_tanh]),
+        "gelu_backward": lambda g, x, by_tanh: aten.gelu_backward(
+            g, x, approximate=GELU_FORM[by_tanh]
+        ),
+        "silu": aten.silu,
+        "silu_backward": aten.silu_backward,
+        "hardswish": aten.hardswish,
+        "hardswish_backward": aten.hardswish_backward,
+        "hardsigmoid": aten.hardsigmoid,
+        # PyTorch's own takes 1/6 from float32, for float64 too.
+        "hardsigmoid_backward": lambda g, x: aten.hardtanh_backward(g / 6, x, -3, 3),
+        "mish": aten.mish,
+        "mish_backward": aten.mish_backward,
+        "hardtanh": aten.hardtanh,
+        "hardtanh_backward": aten.hardtanh_backward,
         "add": torch.add,
         "accumulate": torch.add,
         "channel_sum": lambda g: g.sum((0, *range(2, g.ndim))),

@@ -28,6 +28,68 @@ def test_default_initialisation_is_uniform_within_one_over_root_fan_in(layer):
     assert abs(w.mean()) < 0.05 * bound
 
 
+def test_stochastic_depth_is_the_identity_in_evaluation():
+    layer = nn.StochasticDepth(0.4, "row")
+    x = cr.randn(64, 3)
+    dropped = (layer(x) == 0).array.all(1)
+    assert 0 < dropped.sum() < 64
+    np.testing.assert_allclose(layer(x).array.max(), (x / 0.6).array.max(), rtol=0.5)
+    assert layer.eval()(x) is x
+    assert repr(layer) == "StochasticDepth(p=0.4, mode=row)"
+
+
+def test_maxout_of_linear_pieces_can_be_the_absolute_value():
+    layer = nn.Sequential(nn.Linear(1, 2, bias=False), nn.Maxout(2))
+    layer[0].weight.data = cr.tensor([[1.0], [-1.0]])
+    assert layer(cr.tensor([[-2.0], [3.0]])).tolist() == [[2], [3]]
+    assert repr(layer[1]) == "Maxout(num_pieces=2, dim=1)"
+
+
+@pytest.mark.parametrize("dims", [{1: 0, 2: 1, 3: 0, 4: 1}])
+@pytest.mark.parametrize("function", [F.softmax, F.log_softmax, F.softmin])
+def test_the_implicit_axis_of_softmax_is_pytorchs(function, dims):
+    for ndim, dim in dims.items():
+        x = cr.randn(*range(2, 2 + ndim))
+        with pytest.warns(UserWarning, match="Implicit dimension choice"):
+            y = function(x)
+        np.testing.assert_array_equal(y.array, function(x, dim).array)
+    assert function(x, 1, dtype=cr.float64).dtype == np.float64
+
+
+@pytest.mark.parametrize(
+    ("wrong", "error", "message"),
+    [
+        (lambda x: F.prelu(x, cr.ones(2)), ShapeError, "prelu: .* one for each of 3 channels"),
+        (lambda x: F.rrelu(x, 0.5, 0.2), ConfigError, r"rrelu: lower 0\.5 must not exceed"),
+        (lambda x: F.softshrink(x, -1), ConfigError, "softshrink: lambd .* got -1"),
+        (lambda x: F.celu(x, 0), ConfigError, "celu: alpha .* cannot be 0"),
+        (lambda x: F.gelu(x, "erf"), ConfigError, 'gelu: approximate is "none" or "tanh"'),
+        (lambda x: F.glu(x, 1), ShapeError, "glu: .* even length, dim 1 has 3"),
+        (lambda x: F.maxout(x, 2), ShapeError, "maxout: dim 1 of length 3 .* 2 pieces"),
+        (lambda x: F.hardtanh(x, 2, 1), ValueError, "min_val cannot be greater than max_val"),
+        (lambda x: nn.Softmax2d()(x), ShapeError, "Softmax2d: expects three or four axes"),
+        (lambda x: F.dropout1d(x[0]), ShapeError, "dropout1d: expects two or three axes"),
+        (lambda x: F.dropout1d(x, 1.5), ConfigError, "p is a probability between 0 and 1"),
+        (lambda x: F.feature_alpha_dropout(x[0], 0.5, True), ShapeError, "at least two axes"),
+        (lambda x: F.stochastic_depth(x, 0.5, "all"), ConfigError, 'mode is "batch" or "row"'),
+        (lambda x: nn.Dropout3d(-0.1), ConfigError, "Dropout3d: p is a probability"),
+    ],
+)
+def test_errors_of_gates_and_dropout(wrong, error, message):
+    with pytest.raises(error, match=message):
+        wrong(cr.ones(2, 3))
+
+
+def test_dropouts_of_channels_take_samples_without_a_batch():
+    for function, shape in ((F.dropout1d, (64, 5)), (F.dropout3d, (64, 2, 3, 4))):
+        y = function(cr.ones(shape), 0.5).array.reshape(64, -1)
+        assert set(np.unique(y)) == {0, 2}
+        assert np.all(y == y[:, :1])
+    with pytest.warns(UserWarning, match="interpreted as shape"):
+        y = F.dropout2d(cr.ones(2, 50, 5), 0.5).array
+    assert np.all(y == y[:, :, :1]) and set(np.unique(y)) == {0, 2}
+
+
 def test_the_same_seed_gives_the_same_bits():
     cr.manual_seed(3)
     first = nn.Conv2d(2, 3, 3).weight.array

@@ -156,6 +156,41 @@ LAYERS = {
     "tanh": (lambda m: m.Tanh(), (3, 4)),
     "softmax": (lambda m: m.Softmax(dim=1), (3, 4)),
     "log softmax": (lambda m: m.LogSoftmax(dim=-1), (3, 4)),
+    "prelu": (lambda m: m.PReLU(), (3, 4, 2)),
+    "prelu, channels": (lambda m: m.PReLU(4, 0.1), (3, 4, 2, 2)),
+    "elu": (lambda m: m.ELU(0.7), (3, 4)),
+    "selu": (lambda m: m.SELU(), (3, 4)),
+    "celu": (lambda m: m.CELU(0.5), (3, 4)),
+    "gelu": (lambda m: m.GELU(), (3, 4)),
+    "gelu, tanh": (lambda m: m.GELU("tanh"), (3, 4)),
+    "silu": (lambda m: m.SiLU(), (3, 4)),
+    "mish": (lambda m: m.Mish(), (3, 4)),
+    "softplus": (lambda m: m.Softplus(2, 1), (3, 4)),
+    "hardtanh": (lambda m: m.Hardtanh(-0.5, 0.7), (3, 4)),
+    "relu6": (lambda m: m.ReLU6(), (3, 4)),
+    "hardswish": (lambda m: m.Hardswish(), (3, 4)),
+    "threshold": (lambda m: m.Threshold(0.1, 20), (3, 4)),
+    "hardshrink": (lambda m: m.Hardshrink(0.3), (3, 4)),
+    "softshrink": (lambda m: m.Softshrink(), (3, 4)),
+    "log sigmoid": (lambda m: m.LogSigmoid(), (3, 4)),
+    "softsign": (lambda m: m.Softsign(), (3, 4)),
+    "tanhshrink": (lambda m: m.Tanhshrink(), (3, 4)),
+    "rrelu, one slope": (lambda m: m.RReLU(0.3, 0.3), (3, 4)),
+    "glu": (lambda m: m.GLU(1), (3, 4)),
+    "softmin": (lambda m: m.Softmin(1), (3, 4)),
+    "softmax2d": (lambda m: m.Softmax2d(), (2, 3, 4, 2)),
+    "dropouts in name only": (
+        lambda m: m.Sequential(
+            m.Dropout2d(0.0), m.Dropout3d(0.0), m.AlphaDropout(0),
+            m.FeatureAlphaDropout(0.0),
+        ),
+        (2, 3, 4, 2),
+    ),
+    "dropouts of everything": (
+        lambda m: m.Sequential(m.Dropout2d(1.0), m.AlphaDropout(1.0), m.FeatureAlphaDropout(1.0)),
+        (2, 3, 4, 2),
+    ),
+    "dropout 1d in name only": (lambda m: m.Dropout1d(0.0), (2, 3, 4)),
     "dropout in name only": (lambda m: m.Dropout(0.0), (3, 4)),
     "network": (
         lambda m: m.Sequential(
@@ -166,6 +201,19 @@ LAYERS = {
         (3, 3, 9, 9),
     ),
 }  # fmt: skip
+
+IN_PLACE = {
+    "ReLU": (), "LeakyReLU": (0.2,), "ELU": (0.7,), "SELU": (), "CELU": (0.5,), "SiLU": (),
+    "Mish": (), "Hardtanh": (-0.5, 0.7), "ReLU6": (), "Hardswish": (), "Threshold": (0.1, 20.0),
+    "RReLU": (0.3, 0.3), "Dropout": (0.0,), "AlphaDropout": (0.0,),
+}  # fmt: skip
+for _name, _settings in IN_PLACE.items():
+    LAYERS[f"{_name} in place"] = (
+        lambda m, name=_name, settings=_settings: m.Sequential(
+            m.Linear(4, 4), getattr(m, name)(*settings, inplace=True)
+        ),
+        (3, 4),
+    )
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])

@@ -103,6 +103,65 @@ def test_nan_goes_through() -> None:
         assert y.isnan().any()
 
 
+def test_straight_through_has_the_gradient_of_the_soft_choice() -> None:
+    x, upstream = leaf([[0.3, 1.2, -0.4]]), np.array([[1.0, -2.0, 0.5]])
+    grads = []
+    for hard in (True, False):
+        y = ops.gumbel_softmax(x, 0.5, hard, 1, cr.Generator(0))
+        grads.append(cr.autograd.grad(y, x, cr.tensor(upstream))[0].array)
+        assert hard == (sorted(y.tolist()[0]) == [0, 0, 1])
+    np.testing.assert_array_equal(*grads)
+
+
+def test_gumbel_noise_draws_from_softmax() -> None:
+    cr.manual_seed(0)
+    x = cr.tensor([0.5, 1.5, -1.0]).expand(20_000, 3)
+    share = ops.gumbel_softmax(x, 1.0, True).mean(0).array
+    np.testing.assert_allclose(share, x[0].softmax(0).array, atol=0.01)
+
+
+def test_slopes_of_rrelu_spread_over_their_range() -> None:
+    x = cr.full((20_000,), -1.0)
+    slopes = -ops.rrelu(x, 0.2, 0.6, True, cr.Generator(0)).array
+    assert 0.2 <= slopes.min() < 0.201
+    assert 0.599 < slopes.max() < 0.6
+    assert slopes.mean() == pytest.approx(0.4, abs=0.005)
+
+
+@pytest.mark.parametrize("function", [ops.erf, ops.erfc])
+def test_error_function_is_good_to_rounding(function: Any) -> None:
+    name = function.name
+    x = np.concatenate([np.linspace(-7, 28, 5001), [0.0, 0.46875, 4.0, -4.0, 1e-300]])
+    exact = np.array([getattr(math, name)(v) for v in x])
+    np.testing.assert_allclose(function(x), exact, rtol=1e-15, atol=1e-323)
+    edges = function(np.array([np.inf, -np.inf, np.nan]))
+    assert edges[:2].tolist() == [getattr(math, name)(v) for v in (math.inf, -math.inf)]
+    assert math.isnan(edges[2])
+
+
+def test_gelu_keeps_the_digits_of_its_lower_tail() -> None:
+    x = np.array([-5.0, -9.0])
+    exact = [v * math.erfc(-v / math.sqrt(2)) / 2 for v in x]
+    np.testing.assert_allclose(ops.gelu(x), exact, rtol=3e-14)
+    np.testing.assert_allclose(ops.gelu(x.astype(np.float32)), exact, rtol=1e-5)
+
+
+@pytest.mark.parity
+def test_gates_have_pytorchs_gradients_at_their_kinks() -> None:
+    torch = pytest.importorskip("torch", reason="parity needs: pip install 'chainrule[parity]'")
+    values = [-6.0, -3.0, -1.0, -0.5, -0.0, 0.0, 0.5, 1.0, 3.0, 6.0, 10.0, 20.0]
+    for name in (
+        "relu6", "leaky_relu", "elu", "selu", "celu", "hardtanh", "hardsigmoid", "hardswish",
+        "hardshrink", "softshrink", "softplus", "softsign", "silu", "mish",
+    ):  # fmt: skip
+        for dtype in (np.float64, np.float32):
+            x = cr.tensor(np.array(values, dtype), requires_grad=True)
+            t = torch.tensor(np.array(values, dtype), requires_grad=True)
+            getattr(ops, name)(x).sum().backward()
+            getattr(torch.nn.functional, name)(t).sum().backward()
+            np.testing.assert_allclose(x.grad.array, t.grad.numpy(), rtol=1e-6, err_msg=name)
+
+
 # -- losses ------------------------------------------------------------------------------------
 
 
@@ -235,3 +294,31 @@ def test_losses_of_no_scores_at_all():
     smooth = ops.cross_entropy(scores, target, reduction="sum", label_smoothing=0.1)
     margin = ops.multi_margin_loss(scores, target, reduction="sum")
     assert smooth.item() == margin.item() == 0
+
+
+@pytest.mark.parametrize("p", [0.2, 0.7])
+def test_feature_dropout_drops_whole_channels(p: float) -> None:
+    x = cr.ones(300, 200, 2, 2)
+    y = ops.feature_dropout(x, p, True, cr.Generator(0)).array
+    assert np.all(y == y[:, :, :1, :1])
+    assert (y[:, :, 0, 0] == 0).mean() == pytest.approx(p, abs=0.01)
+    assert y.mean() == pytest.approx(1, abs=0.02)
+
+
+@pytest.mark.parametrize("function", [ops.alpha_dropout, ops.feature_alpha_dropout])
+def test_alpha_dropout_keeps_mean_and_variance(function: Any) -> None:
+    cr.manual_seed(0)
+    y = function(cr.randn(500, 400, 2), 0.3, True).array
+    assert y.mean() == pytest.approx(0, abs=0.02)
+    assert y.var() == pytest.approx(1, abs=0.03)
+
+
+def test_stochastic_depth_drops_samples_or_the_batch() -> None:
+    cr.manual_seed(0)
+    x = cr.ones(20_000, 2, 2)
+    rows = ops.stochastic_depth(x, 0.25, "row").array
+    assert np.all(rows == rows[:, :1, :1])
+    assert rows.mean() == pytest.approx(1, abs=0.02)
+    together = [ops.stochastic_depth(x[:3], 0.25, "batch").array for _ in range(400)]
+    assert all(np.ptp(y) == 0 for y in together)
+    assert np.mean(together) == pytest.approx(1, abs=0.1)

@@ -58,6 +58,105 @@ def tanh_backward(g: np.ndarray, y: np.ndarray) -> np.ndarray:
     return _each(lambda slope, value: slope * (1 - value**2), g, y)
 
 
+def leaky_relu(x: np.ndarray, slope: float) -> np.ndarray:
+    return _each(lambda value: value if value > 0 else slope * value, x)
+
+
+def leaky_relu_backward(g: np.ndarray, x: np.ndarray, slope: float) -> np.ndarray:
+    return _each(lambda each, value: each if value > 0 else slope * each, g, x)
+
+
+def elu(x: np.ndarray, alpha: float, scale: float, input_scale: float) -> np.ndarray:
+    def function(value: float) -> float:
+        return scale * (value if value > 0 else alpha * (math.exp(input_scale * value) - 1))
+
+    return _each(function, x)
+
+
+def elu_backward(
+    g: np.ndarray, x: np.ndarray, alpha: float, scale: float, input_scale: float
+) -> np.ndarray:
+    def slope(each: float, value: float) -> float:
+        below = alpha * input_scale * math.exp(min(input_scale * value, 0))
+        return each * scale * (1 if value > 0 else below)
+
+    return _each(slope, g, x)
+
+
+def gelu(x: np.ndarray, by_tanh: bool) -> np.ndarray:
+    def function(value: float) -> float:
+        if by_tanh:
+            u = math.sqrt(2 / math.pi) * (value + 0.044715 * value**3)
+            return value * (1 + math.tanh(u)) / 2
+        return value * (1 + math.erf(value / math.sqrt(2))) / 2
+
+    return _each(function, x)
+
+
+def gelu_backward(g: np.ndarray, x: np.ndarray, by_tanh: bool) -> np.ndarray:
+    def slope(each: float, value: float) -> float:
+        if by_tanh:
+            u = math.sqrt(2 / math.pi) * (value + 0.044715 * value**3)
+            du = math.sqrt(2 / math.pi) * (1 + 3 * 0.044715 * value**2)
+            t = math.tanh(u)
+            return each * ((1 + t) / 2 + value * (1 - t * t) * du / 2)
+        density = math.exp(-(value**2) / 2) / math.sqrt(2 * math.pi)
+        return each * ((1 + math.erf(value / math.sqrt(2))) / 2 + value * density)
+
+    return _each(slope, g, x)
+
+
+def silu(x: np.ndarray) -> np.ndarray:
+    return _each(lambda value: value * (1 + math.tanh(value / 2)) / 2, x)
+
+
+def silu_backward(g: np.ndarray, x: np.ndarray) -> np.ndarray:
+    def slope(each: float, value: float) -> float:
+        s = (1 + math.tanh(value / 2)) / 2
+        return each * (s + value * s * (1 - s))
+
+    return _each(slope, g, x)
+
+
+def hardswish(x: np.ndarray) -> np.ndarray:
+    return _each(lambda value: value * min(max(value + 3, 0), 6) / 6, x)
+
+
+def hardswish_backward(g: np.ndarray, x: np.ndarray) -> np.ndarray:
+    def slope(each: float, value: float) -> float:
+        return 0.0 if value <= -3 else each if value >= 3 else each * (value / 3 + 0.5)
+
+    return _each(slope, g, x)
+
+
+def hardsigmoid(x: np.ndarray) -> np.ndarray:
+    return _each(lambda value: min(max(value + 3, 0), 6) / 6, x)
+
+
+def hardsigmoid_backward(g: np.ndarray, x: np.ndarray) -> np.ndarray:
+    return _each(lambda each, value: each / 6 if -3 < value < 3 else 0.0, g, x)
+
+
+def mish(x: np.ndarray) -> np.ndarray:
+    return _each(lambda value: value * math.tanh(math.log1p(math.exp(value))), x)
+
+
+def mish_backward(g: np.ndarray, x: np.ndarray) -> np.ndarray:
+    def slope(each: float, value: float) -> float:
+        t = math.tanh(math.log1p(math.exp(value)))
+        return each * (t + value * (1 - t * t) / (1 + math.exp(-value)))
+
+    return _each(slope, g, x)
+
+
+def hardtanh(x: np.ndarray, low: float, high: float) -> np.ndarray:
+    return _each(lambda value: value if math.isnan(value) else min(max(value, low), high), x)
+
+
+def hardtanh_backward(g: np.ndarray, x: np.ndarray, low: float, high: float) -> np.ndarray:
+    return _each(lambda each, value: 0.0 if value <= low or value >= high else each, g, x)
+
+
 def linear(
     x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None, relu: bool = False
 ) -> np.ndarray:

@@ -59,15 +59,29 @@ __all__ = [
     "cross_entropy",
     "cross_entropy_backward",
     "dropout",
+    "elu",
+    "elu_backward",
+    "gelu",
+    "gelu_backward",
     "group_norm",
     "group_norm_backward",
+    "hardsigmoid",
+    "hardsigmoid_backward",
+    "hardswish",
+    "hardswish_backward",
+    "hardtanh",
+    "hardtanh_backward",
     "layer_norm",
     "layer_norm_backward",
+    "leaky_relu",
+    "leaky_relu_backward",
     "linear",
     "log_softmax",
     "log_softmax_backward",
     "max_pool2d",
     "max_pool2d_backward",
+    "mish",
+    "mish_backward",
     "moments",
     "multi_margin_loss",
     "multi_margin_loss_backward",
@@ -80,6 +94,8 @@ __all__ = [
     "sgd_step",
     "sigmoid",
     "sigmoid_backward",
+    "silu",
+    "silu_backward",
     "softmax",
     "softmax_backward",
     "tanh",
@@ -172,6 +188,22 @@ sigmoid = _or_reference(reference.sigmoid)
 sigmoid_backward = _or_reference(reference.sigmoid_backward)
 tanh = _or_reference(reference.tanh)
 tanh_backward = _or_reference(reference.tanh_backward)
+elu = _or_reference(reference.elu)
+elu_backward = _or_reference(reference.elu_backward)
+gelu = _or_reference(reference.gelu)
+gelu_backward = _or_reference(reference.gelu_backward)
+hardswish = _or_reference(reference.hardswish)
+hardswish_backward = _or_reference(reference.hardswish_backward)
+hardtanh = _or_reference(reference.hardtanh)
+hardtanh_backward = _or_reference(reference.hardtanh_backward)
+leaky_relu = _or_reference(reference.leaky_relu)
+leaky_relu_backward = _or_reference(reference.leaky_relu_backward)
+silu = _or_reference(reference.silu)
+silu_backward = _or_reference(reference.silu_backward)
+hardsigmoid = _or_reference(reference.hardsigmoid)
+hardsigmoid_backward = _or_reference(reference.hardsigmoid_backward)
+mish = _or_reference(reference.mish)
+mish_backward = _or_reference(reference.mish_backward)
 conv2d_moments = _or_reference(reference.conv2d_moments)
 conv2d_input_grad = _or_reference(reference.conv2d_input_grad)
 conv2d_weight_grad = _or_reference(reference.conv2d_weight_grad)

@@ -10,6 +10,7 @@ from chainrule.ops.conv_transpose import *
 from chainrule.ops.distance import *
 from chainrule.ops.dropout import *
 from chainrule.ops.elementwise import *
+from chainrule.ops.error_function import *
 from chainrule.ops.group_norm import *
 from chainrule.ops.indexing import *
 from chainrule.ops.linalg import *

@@ -46,5 +46,5 @@ def _to_single(value: Any) -> Any:
 
 
 def _to_half(value: Any) -> Any:
-    single = isinstance(value, np.ndarray) and value.dtype == np.float32
+    single = isinstance(value, np.ndarray | np.generic) and value.dtype == np.float32
     return value.astype(np.float16) if single else value
