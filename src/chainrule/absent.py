@@ -28,7 +28,7 @@ USE_INSTEAD: dict[str, dict[str, str]] = {
         "compile": COMPILED,
         "jit": COMPILED,
         "fx": COMPILED,
-        "export": "save the state_dict with chainrule.save",
+        "export": "save the state_dict with chainrule.save; import chainrule.export for folding",
         "hub": "see chainrule.models",
         "complex": COMPLEX,
         "complex64": COMPLEX,

@@ -17,6 +17,7 @@ __all__ = [
     "DTypeError",
     "DataError",
     "DivergenceError",
+    "ExportError",
     "GraphError",
     "LabelError",
     "MissingExtraError",
@@ -59,6 +60,10 @@ class CheckpointError(ChainruleError, ValueError):
 
 class ConfigError(ChainruleError, ValueError):
     """A setting has an unknown name or an impossible value."""
+
+
+class ExportError(ChainruleError, ValueError):
+    """A model cannot be given another form, or would not compute the same in it."""
 
 
 class DivergenceError(ChainruleError, ArithmeticError):

@@ -55,10 +55,20 @@ def _fused(name: str, layer: M, bn: Any, transpose: bool) -> M:
     if bn.running_mean is None or bn.running_var is None:
         raise ConfigError(f"{name}: batch norm has no running statistics, so nothing is constant")
     fused: Any = copy.deepcopy(layer)
-    groups = getattr(layer, "groups", 1)
-    statistics = (bn.running_mean, bn.running_var, bn.eps, bn.weight, bn.bias)
-    fused.weight, fused.bias = _folded(fused.weight, fused.bias, *statistics, transpose, groups)
+    fused.weight, fused.bias = folded_parameters(layer, bn, transpose)
     return fused
+
+
+def folded_parameters(layer: Any, bn: Any, transpose: bool | None = None) -> Parameters:
+    """Weight and bias with which a layer does its batch norm's work too, in evaluation.
+
+    transpose None: as the layer says.
+    """
+    if transpose is None:
+        transpose = getattr(layer, "transposed", False)
+    statistics = (bn.running_mean, bn.running_var, bn.eps, bn.weight, bn.bias)
+    groups = getattr(layer, "groups", 1)
+    return _folded(layer.weight, layer.bias, *statistics, transpose, groups)
 
 
 def fuse_conv_bn_weights(
