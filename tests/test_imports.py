@@ -25,6 +25,7 @@ STOREYS = [
     {"export"},
     {"models"},
     {"classifiers"},
+    {"utils"},
     {"data"},
     {"optim"},
     {"nn"},

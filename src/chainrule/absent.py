@@ -112,6 +112,14 @@ USE_INSTEAD: dict[str, dict[str, str]] = {
         "stack_module_state": "chainrule.stack over the models' parameters, name by name",
         "functionalize": "functions may change their own tensors in place as they are",
     },
+    "chainrule.utils": {
+        "benchmark": "chainrule bench, or timeit",
+        "bottleneck": "use cProfile, or chainrule bench for one operation at a time",
+        "cpp_extension": "chainrule.ops.op makes an operation of any function of arrays",
+        "dlpack": "chainrule.from_dlpack, and numpy.from_dlpack(x)",
+        "model_zoo": "chainrule.models",
+        "mobile_optimizer": COMPILED,
+    },
     "chainrule.autograd": {
         "profiler": "use cProfile, or chainrule bench for one operation at a time",
         "profiler_util": "use cProfile, or chainrule bench for one operation at a time",

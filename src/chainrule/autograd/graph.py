@@ -22,7 +22,8 @@ from chainrule.autograd.pending import Pending, watch
 from chainrule.errors import DTypeError, GraphError
 from chainrule.ops.op import Op, Pullback, Recorded
 
-_creation_order = itertools.count()
+creation_order = itertools.count()
+"""Numbers the nodes: a node is always younger than those its inputs came from."""
 _new = object.__new__
 
 
@@ -260,7 +261,7 @@ class Node:
         self.pullback = pullback
         self.edges = edges
         self.saved: list[Any] | None = saved
-        self.order = next(_creation_order)  # a node is always younger than its inputs
+        self.order = next(creation_order)  # a node is always younger than its inputs
         self.uses = 0  # how many nodes were made of its result
         self.hooks: Hooks | None = None
         self.retain: Any = None  # weak reference to a variable whose .grad is wanted

@@ -94,10 +94,11 @@ class _ModuleCalls:
     watched = False
     anomaly = False  # set while anomalies are looked for: which modules are being called matters
     hooks: Callable[[], bool] = staticmethod(lambda: False)  # whether hooks of all modules exist
+    entering: tuple[Callable[[Any], None], ...] = ()  # to be called with each module
 
     def look(self) -> None:
         """Set the flag anew."""
-        self.watched = self.anomaly or self.hooks()
+        self.watched = self.anomaly or bool(self.entering) or self.hooks()
 
 
 module_calls = _ModuleCalls()

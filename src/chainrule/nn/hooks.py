@@ -83,6 +83,8 @@ class Call:
 
     def run(self) -> Any:
         """The call, with all that surrounds it."""
+        for enter in module_calls.entering:
+            enter(self.module)
         if not module_calls.anomaly:
             module_calls.look()
             return self._run()
