@@ -7,6 +7,7 @@ lists what is spelled alike.
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 COMPLEX = "complex numbers are not supported; keep the real and imaginary parts in two tensors"
@@ -18,6 +19,8 @@ RECURRENT = "recurrent networks are outside a library for images; write the cell
 WINDOWS = "signal processing is left to SciPy: scipy.signal, then from_numpy"
 ALIGNMENT = "alignment of sequences is outside a library for images"
 VOCABULARY = "chainrule.nn.CrossEntropyLoss: image classes are few enough for all of them"
+LINEAR_ALGEBRA = "linear algebra is left to NumPy: numpy.linalg, then from_numpy"
+SPECIAL = "special functions are left to SciPy: scipy.special, in an autograd.Function"
 
 USE_INSTEAD: dict[str, dict[str, str]] = {
     "chainrule": {
@@ -79,6 +82,27 @@ USE_INSTEAD: dict[str, dict[str, str]] = {
         "solve": "chainrule.linalg.solve",
         "range": "chainrule.arange, which leaves out the end",
         "segment_reduce": "chainrule.scatter_reduce",
+        "classproperty": "functools.cached_property, or an attribute of the class",
+        "from_file": "chainrule.from_numpy(numpy.memmap(...))",
+        "gradient": "chainrule.diff, divided by the spacing",
+        "hash_tensor": "hash(x.numpy().tobytes())",
+        "histogramdd": "numpy.histogramdd, then from_numpy",
+        "is_inference": "not x.requires_grad",
+        "is_inference_mode_enabled": "not chainrule.is_grad_enabled()",
+        "is_warn_always_enabled": "the module warnings decides what is shown how often",
+        "set_warn_always": "the module warnings decides what is shown how often",
+        "set_flush_denormal": "the processor's own setting is left alone",
+        "to_dlpack": "chainrule.from_dlpack and others take the tensor itself",
+        "typename": "type(x).__name__, or x.dtype",
+        "get_file_path": "importlib.resources",
+        "nonzero_static": "chainrule.nonzero",
+        "renorm": "x * (maxnorm / norm).clamp(max=1), norm with keepdim=True",
+        "unravel_index": "numpy.unravel_index, then from_numpy",
+        "thread_safe_generator": "chainrule.Generator",
+        "compiled_with_cxx11_abi": "chainrule info shows how the kernels were built",
+        "init_num_threads": "chainrule.set_num_threads",
+        "resolve_neg": "negated values are stored as they are",
+        "native_channel_shuffle": "chainrule.channel_shuffle",
         "vmap": "operations take leading batch axes; write the batch axis out",
     },
     "chainrule.Tensor": {
@@ -105,6 +129,31 @@ USE_INSTEAD: dict[str, dict[str, str]] = {
         "storage_offset": "x.numpy() shares the memory",
         "as_strided_": "x.as_strided, which gives a view",
         "symeig": "chainrule.linalg.eigh",
+        "as_subclass": "a class that holds a tensor",
+        "const_data_ptr": "x.data_ptr(), or x.numpy().ctypes.data",
+        "grad_dtype": "a gradient has the dtype of its tensor",
+        "hash_tensor": "hash(x.numpy().tobytes())",
+        "index": "x[indices]",
+        "is_inference": "not x.requires_grad",
+        "is_neg": "negated values are stored as they are",
+        "resolve_neg": "negated values are stored as they are",
+        "is_nested": "pad to one length, and keep the lengths in a tensor",
+        "to_padded_tensor": "pad to one length, and keep the lengths in a tensor",
+        "is_set_to": "numpy.shares_memory(x.numpy(), y.numpy())",
+        "map2_": "x.copy_ of a result, or x.numpy() and a loop",
+        "module_load": "x.copy_",
+        "name": "keep names in a dict, as a module does",
+        "names": "axes have numbers only",
+        "new": "x.new_tensor, x.new_zeros or x.new_empty",
+        "nonzero_static": "x.nonzero()",
+        "output_nr": "x.grad_fn names the operation",
+        "reinforce": "-log_prob * reward is a loss like any other",
+        "renorm": "x * (maxnorm / norm).clamp(max=1), norm with keepdim=True",
+        "renorm_": "x.mul_((maxnorm / norm).clamp(max=1)), norm with keepdim=True",
+        "resize": "x.reshape keeps the elements; chainrule.empty makes new memory",
+        "resize_as": "x.reshape_as keeps the elements",
+        "slice_inverse": "x.slice_scatter",
+        "volatile": "chainrule.no_grad()",
     },
     "chainrule.func": {
         "vmap": "give the function a batch axis, or loop and join with chainrule.stack",
@@ -126,6 +175,10 @@ USE_INSTEAD: dict[str, dict[str, str]] = {
         "forward_ad": "chainrule.autograd.functional.jvp, by reverse mode twice",
         "NestedIOFunction": "chainrule.autograd.Function, with flat arguments",
         "emit_nvtx": ONE_DEVICE,
+        "SavedTensor": "ctx.saved_tensors in an autograd.Function",
+        "enforce_grad_layout_policy": "gradients take the memory order they come in",
+        "is_view_replay_enabled": "views of a tensor that changes in place follow it by themselves",
+        "variable": "chainrule.autograd.Variable",
     },
     "chainrule.nn": {
         "LazyConv1d": "chainrule.nn.Conv1d, with its in_channels written out",
@@ -135,6 +188,11 @@ USE_INSTEAD: dict[str, dict[str, str]] = {
         "LazyConvTranspose2d": "chainrule.nn.ConvTranspose2d, with its in_channels written out",
         "LazyConvTranspose3d": "chainrule.nn.ConvTranspose3d, with its in_channels written out",
         "CTCLoss": ALIGNMENT,
+        "Container": "chainrule.nn.Module",
+        "CrossMapLRN2d": "chainrule.nn.LocalResponseNorm",
+        "LinearCrossEntropyOptions": "chainrule.nn.Linear, then chainrule.nn.CrossEntropyLoss",
+        "RNNBase": RECURRENT,
+        "RNNCellBase": RECURRENT,
         "AdaptiveLogSoftmaxWithLoss": VOCABULARY,
         "LinearCrossEntropyLoss": "chainrule.nn.Linear, then chainrule.nn.CrossEntropyLoss",
         "NLLLoss2d": "chainrule.nn.NLLLoss, which takes images too",
@@ -156,6 +214,9 @@ USE_INSTEAD: dict[str, dict[str, str]] = {
         "mtia": ONE_DEVICE,
         "share_memory": "threads of a process share all memory; processes cannot share a model",
         "to_empty": "chainrule.nn.Module.to: there is no device without memory",
+        "T_destination": "dict",
+        "call_super_init": "call super().__init__() first",
+        "dump_patches": "a state_dict holds no code",
         "get_extra_state": "register_buffer puts a tensor into the state_dict",
         "set_extra_state": "register_buffer puts a tensor into the state_dict",
         "_load_from_state_dict": "register_load_state_dict_pre_hook sees the names first",
@@ -179,9 +240,45 @@ USE_INSTEAD: dict[str, dict[str, str]] = {
 """By room, then by PyTorch's name: what a user should write instead."""
 
 
+FAMILIES = {
+    r"_copy$": "the name without _copy, then .clone()",
+    r"[sS]torage": "x.numpy() shares the memory",
+    r"^(BFloat16|Char|Short)Tensor$": "chainrule.tensor(data, dtype=...)",
+    r"sparse|^(ccol|col|crow|row)_indices$": SPARSE,
+    r"^(hspmm|smm|sspaddmm|indices|values|dense_dim|is_coalesced|to_dense)$": SPARSE,
+    r"quantize|^q_|^qscheme$|^int_repr$": QUANTIZED,
+    r"conj|complex|^(imag|real|polar|H|mH)$": COMPLEX,
+    r"autocast": "float32 is what the kernels are made for; convert with .half() to store",
+    r"device|mkldnn|^(is_|to_)?(distributed|ipu|maia|meta|mtia|vulkan|xla|xpu)$": ONE_DEVICE,
+    r"deterministic": "everything is deterministic always",
+    r"^(Stream|Event)$": ONE_DEVICE,
+    r"layout|_strided|dim_order|format": "images take channels-last memory by themselves",
+    r"^sym_|^Sym": "shapes are plain numbers",
+    r"^(cholesky|det|eig|inverse|logdet|lu|matrix_exp|matrix_rank|pinverse|qr|slogdet|svd)"
+    r"|^(geqrf|lstsq|orgqr|ormqr|solve|triangular_solve)$": LINEAR_ALGEBRA,
+    r"^(digamma|erfinv|i0|igamma|lgamma|mvlgamma|polygamma)": SPECIAL,
+    r"^Lazy(Linear|.*Norm)|^Uninitialized": "write the number of features out",
+    r"Transformer|Embedding|^embedding": "models of language are outside a library for images",
+    r"[aA]ttention|^multi_head": "(q @ k.mT / q.shape[-1]**0.5).softmax(-1) @ v",
+    r"_with_indices$": "the name without _with_indices, with return_indices=True",
+    r"^unsafe_": "the name without unsafe_",
+    r"^(parse_|import_ir|merge_type|unify_type)|^(cond|fork|wait|while_loop)$": COMPILED,
+    r"[pP]rofiler|kineto": "use cProfile, or chainrule bench for one operation at a time",
+    r"num_interop_threads": "chainrule.set_num_threads",
+    r"torch_function": "define __array__, or a class that holds a tensor",
+    r"multithreading|multiprocessing": "kernels have threads of their own; see set_num_threads",
+}
+"""By a pattern in PyTorch's name, for those that no table names: what a user should do instead."""
+
+
 def use_instead(room: str, name: str) -> str | None:
     """What to use instead of PyTorch's ``name`` in ``room``; None where nothing is noted."""
-    return USE_INSTEAD.get(room, {}).get(name)
+    instead = USE_INSTEAD.get(room, {}).get(name)
+    if instead is None and room != "chainrule.nn.Module":  # whose attributes users name
+        for pattern, advice in FAMILIES.items():
+            if re.search(pattern, name):
+                return advice
+    return instead
 
 
 def absent_name(owner: Any, room: str, name: str) -> AttributeError:

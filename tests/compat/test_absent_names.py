@@ -24,6 +24,18 @@ from chainrule.errors import ConfigError, DTypeError
         (nn.init, "xavier_normal", r"^chainrule\.nn\.init has no .*; it has xavier_normal_"),
         (cr.autograd, "profiler", r"^chainrule\.autograd has no profiler: use cProfile"),
         (cr.autograd, "grads", r"^chainrule\.autograd has no grads; it has grad"),
+        (
+            cr,
+            "quantized_max_pool2d",
+            r"^chainrule has no quantized.*: there are no",
+        ),
+        (
+            cr,
+            "view_copy",
+            r"^chainrule has no view_copy: the name without _copy",
+        ),
+        (cr.Tensor([1.0]), "crow_indices", r"^chainrule\.Tensor has no .*: tensors are dense"),
+        (nn, "LazyLinear", r"^chainrule\.nn has no LazyLinear: write the number of features out$"),
         (optim, "LBFGS", r"^chainrule\.optim has no LBFGS$"),
         (optim.lr_scheduler, "CosineLR", r"^chainrule\.optim\.lr_scheduler has no CosineLR"),
     ],
