@@ -5,6 +5,7 @@ Tensor that knows where it came from. See `chainrule.ops.op` for how an op is wr
 """
 
 from chainrule.ops.activation import *
+from chainrule.ops.arrange import *
 from chainrule.ops.conv import *
 from chainrule.ops.conv_transpose import *
 from chainrule.ops.distance import *
@@ -22,7 +23,9 @@ from chainrule.ops.loss_regression import *
 from chainrule.ops.norm import *
 from chainrule.ops.op import *
 from chainrule.ops.padding import *
+from chainrule.ops.order import *
 from chainrule.ops.pool import *
+from chainrule.ops.products import *
 from chainrule.ops.reduction import *
 from chainrule.ops.regularization import *
 from chainrule.ops.response_norm import *
@@ -30,3 +33,4 @@ from chainrule.ops.shape import *
 from chainrule.ops.special import *
 from chainrule.ops.unfold import *
 from chainrule.ops.weight_norm import *
+from chainrule.ops.statistics import *

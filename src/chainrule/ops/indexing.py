@@ -14,7 +14,7 @@ import numpy as np
 
 from chainrule.errors import ConfigError, DTypeError, ShapeError
 from chainrule.ops.elementwise import add, cast, div, eq, expand, fill, mul, where
-from chainrule.ops.op import Recorded, op, spelled
+from chainrule.ops.op import op, spelled, values_of
 from chainrule.ops.shape import (
     _axis,
     _grid,
@@ -336,7 +336,7 @@ def _extremum_at(
     x: Array, at: tuple[Any, ...], src: Array, reduce: str, include_self: bool, number: Array
 ) -> Array:
     """The winners are found on plain arrays; the value is their mean, so they share g evenly."""
-    values, own = _plain(src), _plain(x)
+    values, own = values_of(src), values_of(x)
     y = own.copy()
     if not include_self:
         y[number > 0] = _least(own.dtype) if reduce == "amax" else _largest(own.dtype)
@@ -350,10 +350,6 @@ def _extremum_at(
     mine = mul(where(wins_x, x, 0.0), 1 / np.maximum(count, 1))
     theirs = mul(where(wins_src, src, 0.0), 1 / count[at])
     return add(mine, add_at(theirs, at, tuple(x.shape)))
-
-
-def _plain(x: Array) -> Array:
-    return x.array if isinstance(x, Recorded) else x
 
 
 def _least(dtype: Any) -> Any:

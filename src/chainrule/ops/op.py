@@ -56,6 +56,11 @@ class Recorded:
         raise NotImplementedError
 
 
+def values_of(x: Any) -> Any:
+    """The array of a recorded value; arrays and numbers as they are."""
+    return x.array if isinstance(x, Recorded) else x
+
+
 def no_such_axis(name: str, dim: Any, ndim: Any) -> AxisError:
     """The error for an axis that the argument of op ``name`` does not have."""
     return AxisError(

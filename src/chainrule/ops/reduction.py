@@ -29,7 +29,7 @@ from chainrule.ops.elementwise import (
     square,
     where,
 )
-from chainrule.ops.op import op
+from chainrule.ops.op import op, spelled
 from chainrule.ops.shape import ValuesAndIndices, flip, gather, reshape, unsqueeze
 
 __all__ = [
@@ -70,18 +70,27 @@ def _kept(shape: tuple[int, ...], dim: Dim) -> tuple[int, ...]:
 
 
 @op
-def sum(x: Array, dim: Dim = None, keepdim: bool = False) -> Array:
-    """Σ x over ``dim``. Booleans and integers add up as int64.
+def sum(x: Array, dim: Dim = None, keepdim: bool = False, dtype: Any = None) -> Array:
+    """Σ x over ``dim``, computed in ``dtype``. Booleans and integers add up as int64.
 
     A sum gate copies its gradient to every term: dx = g, expanded.
     """
     axes = _axes(dim, x.ndim)
+    if dtype is not None:
+        x = x.astype(dtype, copy=False)
     if x.dtype == np.float16:  # its 11 bits would stop counting at 2048
         return add_up(x, axes, keepdim, np.float32).astype(np.float16)
-    return add_up(x, axes, keepdim, np.int64 if x.dtype.kind in "bui" else x.dtype)
+    return add_up(
+        x, axes, keepdim, np.int64 if x.dtype.kind in "bui" and dtype is None else x.dtype
+    )
 
 
-sum.vjp(x=lambda g, x_shape, dim: expand(reshape(g, _kept(x_shape, dim)), x_shape))
+def _sum_vjp(g: Array, x_shape: tuple[int, ...], x_dtype: Any, dim: Dim) -> Array:
+    d = expand(reshape(g, _kept(x_shape, dim)), x_shape)
+    return d if d.dtype == x_dtype else cast(d, x_dtype)
+
+
+sum.vjp(x=_sum_vjp)
 
 
 def channel_sum(g: Array) -> Array:
@@ -92,17 +101,24 @@ def channel_sum(g: Array) -> Array:
 
 
 @op
-def cumsum(x: Array, dim: int) -> Array:
-    """y_i = x_0 + ... + x_i along ``dim``. Integers add up as int64.
+def cumsum(x: Array, dim: int, dtype: Any = None) -> Array:
+    """y_i = x_0 + ... + x_i along ``dim``, in ``dtype``. Integers add up as int64.
 
     x_i is part of y_i and all after it: dx is the sum of g from the end.
     """
+    if dtype is None and x.dtype.kind in "bui":
+        dtype = np.int64
     if x.ndim == 0:
-        return x.copy()
-    return np.cumsum(x, dim, dtype=np.int64 if x.dtype.kind in "bui" else None)
+        return x.astype(x.dtype if dtype is None else dtype)
+    return np.cumsum(x, dim, dtype=dtype)
 
 
-cumsum.vjp(x=lambda g, dim: flip(cumsum(flip(g, dim), dim), dim) if g.ndim else g)
+def _cumsum_vjp(g: Array, dim: int, x_dtype: Any) -> Array:
+    d = flip(cumsum(flip(g, dim), dim), dim) if g.ndim else g
+    return d if d.dtype == x_dtype else cast(d, x_dtype)
+
+
+cumsum.vjp(x=_cumsum_vjp)
 
 
 def check_float(name: str, x: Array) -> None:
@@ -111,8 +127,11 @@ def check_float(name: str, x: Array) -> None:
         raise DTypeError(f"{name}: expects a float tensor, got {x.dtype}; convert with .float()")
 
 
-def mean(x: Array, dim: Dim = None, keepdim: bool = False) -> Array:
-    """Σ x / n over ``dim``, for floats. An empty mean is NaN."""
+@spelled
+def mean(x: Array, dim: Dim = None, keepdim: bool = False, *, dtype: Any = None) -> Array:
+    """Σ x / n over ``dim``, for floats, computed in ``dtype``. An empty mean is NaN."""
+    if dtype is not None:
+        x = cast(x, np.dtype(dtype))
     check_float("mean", x)
     if x.dtype == np.float16:  # whose sum may overflow where the mean does not
         return cast(mean(cast(x, np.float32), dim, keepdim), np.float16)
@@ -126,6 +145,7 @@ def _count(shape: tuple[int, ...], dim: Dim) -> int:
     return int(np.prod([shape[a] for a in _axes(dim, len(shape))], dtype=np.int64))
 
 
+@spelled
 def var(
     x: Array,
     dim: Dim = None,
@@ -148,6 +168,7 @@ def var(
     return total * (1 / freedom if freedom > 0 else float("nan"))
 
 
+@spelled
 def std(
     x: Array,
     dim: Dim = None,
@@ -160,6 +181,7 @@ def std(
     return root(var(x, dim, unbiased, keepdim, correction=correction))
 
 
+@spelled
 def norm(x: Array, p: float = 2, dim: Dim = None, keepdim: bool = False) -> Array:
     """(Σ |x|^p)^(1/p) over ``dim``; p may be infinity. At x = 0 its gradient is 0."""
     if p == 2:

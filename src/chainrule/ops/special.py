@@ -28,6 +28,7 @@ from chainrule.ops.elementwise import (
     where,
     zeros_like,
 )
+from chainrule.ops.op import values_of
 
 __all__ = [
     "acos",
@@ -312,8 +313,7 @@ def frexp_mantissa(x: Array) -> Array:
 
 
 def _exponent(x: Array) -> Array:
-    x = np.asarray(getattr(x, "array", x))
-    return np.frexp(x)[1].astype(np.int32)
+    return np.frexp(values_of(x))[1]
 
 
 frexp_mantissa.vjp(x=lambda g, x: g * np.exp2(-_exponent(x)).astype(g.dtype))

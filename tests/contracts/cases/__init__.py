@@ -2,6 +2,7 @@
 
 from . import (  # noqa: F401
     activation,
+    arrange,
     conv,
     dropout,
     elementwise,
@@ -14,9 +15,12 @@ from . import (  # noqa: F401
     loss_regression,
     norm,
     padding,
+    order,
     pool,
+    products,
     reduction,
     regularization,
     shape,
     special,
+    statistics,
 )
