@@ -33,7 +33,8 @@ STOREYS = [
     {"__init__"},  # the public names, which the rooms above may use: `import chainrule as cr`
     {"creation", "saving"},
     {"tensor"},
-    {"inplace"},
+    {"vocabulary"},
+    {"printing", "inplace"},
     {"autograd"},
     {"ops"},
     {"kernels"},

@@ -78,3 +78,8 @@ def manual_seed(seed: int) -> Generator:
 def initial_seed() -> int:
     """The seed that the default generator started from."""
     return default_generator.initial_seed()
+
+
+def seed() -> int:
+    """Start the default generator anew from a number nobody knows, which is returned."""
+    return default_generator.manual_seed(secrets.randbits(63)).initial_seed()

@@ -7,7 +7,6 @@ way PyTorch's callers write them (``x.view(2, -1)``) and calls one.
 from __future__ import annotations
 
 import builtins
-import operator
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Self
@@ -21,9 +20,10 @@ from chainrule.autograd.graph import Node, Variable, Version
 from chainrule.autograd.hooks import RemovableHandle, hooks_of
 from chainrule.autograd.pending import Late, before_change
 from chainrule.errors import ConfigError, DTypeError, GraphError, ShapeError
-from chainrule.inplace import InPlace, as_index, has_numbers_beside_arrays, numbers_first
 from chainrule.ops.dtypes import get_default_dtype
-from chainrule.ops.reduction import take_extremum
+from chainrule.ops.op import no_such_axis
+from chainrule.printing import describe
+from chainrule.vocabulary import Vocabulary, sizes_of
 
 
 class Size(tuple[int, ...]):
@@ -41,15 +41,23 @@ class device(str):
 
     __slots__ = ()
 
-    def __new__(cls, name: str = "cpu") -> Self:
-        if name.split(":")[0] != "cpu":
-            raise ConfigError(f"device {name!r}: chainrule computes on the CPU only; use 'cpu'")
+    def __new__(cls, type: Any = "cpu", index: int | None = None) -> Self:
+        if not isinstance(type, str) or type.split(":")[0] != "cpu":
+            raise ConfigError(f"device {type!r}: chainrule computes on the CPU only; use 'cpu'")
         return super().__new__(cls, "cpu")
 
     @property
     def type(self) -> str:
         """The kind of device: ``cpu``."""
         return "cpu"
+
+    @property
+    def index(self) -> Any:
+        """None: there is one CPU."""
+        return None
+
+    def __repr__(self) -> str:
+        return "device(type='cpu')"
 
 
 def as_array(data: Any, dtype: Any = None) -> np.ndarray[Any, Any]:
@@ -84,17 +92,7 @@ def _plain(data: Any) -> Any:
     return data.array.tolist() if isinstance(data, Variable) else data
 
 
-def sizes_of(sizes: tuple[Any, ...]) -> tuple[int, ...]:
-    """Sizes written apart, or as one sequence."""
-    if len(sizes) == 1 and isinstance(sizes[0], tuple | list | np.ndarray):
-        sizes = tuple(sizes[0])
-    try:
-        return tuple(operator.index(n) for n in sizes)
-    except TypeError:
-        raise DTypeError(f"sizes must be whole numbers, got {sizes}") from None
-
-
-class Tensor(InPlace):
+class Tensor(Vocabulary):
     """An n-dimensional array that records what is computed from it.
 
     Construct with `chainrule.tensor`, `chainrule.zeros`, `chainrule.from_numpy`, ...; this
@@ -246,7 +244,7 @@ class Tensor(InPlace):
 
     def size(self, dim: int | None = None) -> Any:
         """The shape, or the length of one axis."""
-        return self.shape if dim is None else self.array.shape[dim]
+        return self.shape if dim is None else self.array.shape[_axis_of(dim, self.array.ndim)]
 
     def dim(self) -> int:
         """The number of axes."""
@@ -258,21 +256,63 @@ class Tensor(InPlace):
 
     nelement = numel
 
+    ndimension = dim
+
     def element_size(self) -> int:
         """Bytes an element takes."""
         return self.array.itemsize
 
-    def stride(self) -> tuple[int, ...]:
-        """Steps between neighbours along each axis, in elements."""
-        return tuple(s // self.array.itemsize for s in self.array.strides)
+    @property
+    def itemsize(self) -> int:
+        """Bytes an element takes."""
+        return self.array.itemsize
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes all elements take."""
+        return self.array.nbytes
+
+    def stride(self, dim: int | None = None) -> Any:
+        """Steps between neighbours along each axis (or one), in elements."""
+        steps = tuple(s // self.array.itemsize for s in self.array.strides)
+        return steps if dim is None else steps[_axis_of(dim, self.array.ndim)]
+
+    def data_ptr(self) -> int:
+        """The address of the first element."""
+        return int(self.array.__array_interface__["data"][0])
 
     def is_floating_point(self) -> bool:
         """Whether the elements are floats."""
         return self.array.dtype.kind == "f"
 
-    def is_contiguous(self) -> bool:
-        """Whether the elements lie in row-major order without gaps."""
-        return self.array.flags.c_contiguous
+    def is_complex(self) -> bool:
+        """False: numbers are real."""
+        return False
+
+    def is_signed(self) -> bool:
+        """Whether there may be negative elements."""
+        return self.array.dtype.kind in "if"
+
+    def is_nonzero(self) -> bool:
+        """Whether the single element is not zero."""
+        return self.__bool__()
+
+    def is_same_size(self, other: Tensor) -> bool:
+        """Whether the shapes agree."""
+        return tuple(self.shape) == tuple(other.shape)
+
+    def get_device(self) -> int:
+        """-1: the CPU has no number."""
+        return -1
+
+    is_cpu = True
+    is_cuda = is_sparse = is_quantized = is_meta = is_mps = is_xpu = False
+    names = property(lambda self: (None,) * self.ndim, doc="Axes have no names.")
+
+    def is_contiguous(self, memory_format: Any = None) -> bool:
+        """Whether the elements lie in row-major order without gaps; of images, also by pixel."""
+        flags = self.array.flags
+        return flags.c_contiguous or (self.array.ndim == 4 and _is_by_pixel(self.array))
 
     if not TYPE_CHECKING:  # a type checker knows what there is
 
@@ -287,23 +327,10 @@ class Tensor(InPlace):
         return len(self.array)
 
     def __repr__(self) -> str:
-        text = np.array2string(
-            self.array, precision=4, separator=", ", prefix="tensor(", threshold=1000, edgeitems=3
-        )
-        if self.array.size == 0:
-            text += f", size={tuple(self.array.shape)}"
-        if self.array.dtype not in (get_default_dtype(), np.int64, np.bool_):
-            text += f", dtype={self.array.dtype}"
-        if self.node is not None:
-            text += f", grad_fn={self.node!r}"
-        elif self.requires_grad:
-            text += ", requires_grad=True"
-        return f"tensor({text})"
+        return describe(self.array, self.node, self.wanted)
 
     def __format__(self, spec: str) -> str:
         return format(self.item(), spec) if self.array.ndim == 0 else repr(self)
-
-    __hash__ = object.__hash__
 
     # -- to and from other worlds ------------------------------------------------------------
 
@@ -357,6 +384,17 @@ class Tensor(InPlace):
             )
         return builtins.bool(self.array.item())
 
+    def __complex__(self) -> complex:
+        return complex(self.item())
+
+    def __array_wrap__(self, array: Any, context: Any = None, return_scalar: bool = False) -> Any:
+        """What NumPy's functions give for a tensor is one."""
+        return Variable.of(array)
+
+    def __reversed__(self) -> Any:
+        """All axes in reverse order of elements, as PyTorch has it."""
+        return ops.flip(self, tuple(range(self.array.ndim)))
+
     def __iter__(self) -> Iterator[Tensor]:
         if self.array.ndim == 0:
             raise TypeError("iteration over a 0-d tensor")
@@ -383,22 +421,33 @@ class Tensor(InPlace):
     # -- dtype -----------------------------------------------------------------------------
 
     def to(self, *args: Any, **kwargs: Any) -> Tensor:
-        """Convert to a dtype, to another tensor's dtype; the device can only be "cpu"."""
-        for a in (*args, *kwargs.values()):
-            if isinstance(a, Variable):
-                return self.type(a.array.dtype)
-            if isinstance(a, device) or a is None or isinstance(a, builtins.bool):
-                continue
-            if isinstance(a, str) and a.split(":")[0] in ("cpu", "cuda", "mps"):
-                device(a)
-                continue
-            return self.type(a)
-        return self
+        """Convert: to(dtype), to(device), to(device, dtype), to(other); the device is the CPU.
 
-    def type(self, dtype: Any) -> Tensor:
-        """Convert to ``dtype``; the same tensor where it has it already."""
+        copy=True gives new memory in any case. non_blocking and memory_format change nothing.
+        """
+        copy = kwargs.pop("copy", False)
+        for name in kwargs:
+            if name not in ("device", "dtype", "other", "non_blocking", "memory_format"):
+                raise TypeError(f"to() got an unexpected argument '{name}'")
+        dtype = None
+        for a in (*args, *(kwargs.get(name) for name in ("device", "dtype", "other"))):
+            if isinstance(a, Variable):
+                dtype = a.array.dtype
+            elif isinstance(a, str) and not isinstance(a, device) and not _is_dtype_name(a):
+                device(a)  # complains about any but the CPU
+            elif a is not None and not isinstance(a, device | builtins.bool):
+                dtype = np.dtype(a)
+        made = self if dtype is None or self.dtype == dtype else ops.cast(self, dtype)
+        return ops.clone(self) if copy and made is self else made
+
+    def type(self, dtype: Any = None, non_blocking: builtins.bool = False) -> Any:
+        """Convert to ``dtype``; the same tensor where it has it already. None: the type's name."""
+        if dtype is None:
+            return f"chainrule.{TYPE_NAMES.get(self.dtype.name, self.dtype.name)}"
+        if isinstance(dtype, str) and dtype.endswith("Tensor"):
+            dtype = _dtype_of(dtype)
         dtype = np.dtype(dtype)
-        return self if self.array.dtype == dtype else ops.cast(self, dtype)
+        return self if self.dtype == dtype else ops.cast(self, dtype)
 
     def type_as(self, other: Tensor) -> Tensor:
         """Convert to the dtype of ``other``."""
@@ -424,6 +473,14 @@ class Tensor(InPlace):
         """As int32."""
         return self.type(np.int32)
 
+    def short(self) -> Tensor:
+        """As int16."""
+        return self.type(np.int16)
+
+    def char(self) -> Tensor:
+        """As int8."""
+        return self.type(np.int8)
+
     def byte(self) -> Tensor:
         """As uint8."""
         return self.type(np.uint8)
@@ -436,244 +493,118 @@ class Tensor(InPlace):
         """Raises ConfigError: there is no such device."""
         return self.to(device("cuda"))
 
-    def cpu(self) -> Tensor:
+    def cpu(self, memory_format: Any = None) -> Tensor:
         """The tensor itself: it lives on the CPU."""
         return self
 
-    def contiguous(self) -> Tensor:
-        """The tensor itself: every operation takes any memory layout."""
+    def pin_memory(self, device: Any = None) -> Tensor:
+        """The tensor itself: no memory needs pinning."""
         return self
 
-    # -- arithmetic ------------------------------------------------------------------------
+    def is_pinned(self) -> builtins.bool:
+        """False: there is no device to pin memory for."""
+        return False
 
-    __add__ = add = ops.add
-    __sub__ = sub = subtract = ops.sub
-    __mul__ = mul = multiply = ops.mul
-    __truediv__ = div = divide = true_divide = ops.div
-    __floordiv__ = floor_divide = ops.floor_divide
-    __mod__ = remainder = ops.remainder
-    __pow__ = pow = ops.pow
-    __matmul__ = matmul = ops.matmul
-    __neg__ = neg = negative = ops.neg
-    __abs__ = abs = ops.abs
-    __and__ = ops.bitwise_and
-    __or__ = ops.bitwise_or
-    __xor__ = ops.bitwise_xor
-    __invert__ = ops.bitwise_not
-    __eq__ = eq = ops.eq
-    __ne__ = ne = ops.ne
-    __lt__ = lt = less = ops.lt
-    __le__ = le = less_equal = ops.le
-    __gt__ = gt = greater = ops.gt
-    __ge__ = ge = greater_equal = ops.ge
-    mm = bmm = mv = dot = ops.matmul
+    def share_memory_(self) -> Self:
+        """The tensor itself: threads share memory."""
+        return self
 
-    def __radd__(self, other: Any) -> Tensor:
-        return ops.add(other, self)
+    def is_shared(self) -> builtins.bool:
+        """Whether other processes see the memory: no."""
+        return False
 
-    def __rsub__(self, other: Any) -> Tensor:
-        return ops.sub(other, self)
+    def contiguous(self, memory_format: Any = None) -> Tensor:
+        """The elements in row-major order without gaps; images may lie by pixel.
 
-    def __rmul__(self, other: Any) -> Tensor:
-        return ops.mul(other, self)
-
-    def __rtruediv__(self, other: Any) -> Tensor:
-        return ops.div(other, self)
-
-    def __rfloordiv__(self, other: Any) -> Tensor:
-        return ops.floor_divide(other, self)
-
-    def __rmod__(self, other: Any) -> Tensor:
-        return ops.remainder(other, self)
-
-    def __rpow__(self, other: Any) -> Tensor:
-        return ops.pow(other, self)
-
-    def __rmatmul__(self, other: Any) -> Tensor:
-        return ops.matmul(Variable.of(other), self)
-
-    exp = ops.exp
-    expm1 = ops.expm1
-    log = ops.log
-    log1p = ops.log1p
-    sqrt = ops.sqrt
-    rsqrt = ops.rsqrt
-    reciprocal = ops.reciprocal
-    square = ops.square
-    sin = ops.sin
-    cos = ops.cos
-    sign = ops.sign
-    floor = ops.floor
-    ceil = ops.ceil
-    round = ops.round
-    clamp = clip = ops.clamp
-    maximum = ops.maximum
-    minimum = ops.minimum
-    sigmoid = ops.sigmoid
-    tanh = ops.tanh
-    relu = ops.relu
-    prelu = ops.prelu
-    hardshrink = ops.hardshrink
-    erf = ops.erf
-    erfc = ops.erfc
-    clone = ops.clone
-    logical_and = ops.logical_and
-    logical_or = ops.logical_or
-    logical_xor = ops.logical_xor
-    logical_not = ops.logical_not
-    isnan = ops.isnan
-    isinf = ops.isinf
-    isfinite = ops.isfinite
-    isclose = ops.isclose
-    allclose = ops.allclose
-    equal = ops.equal
-    masked_fill = ops.masked_fill
-    clamp_min = ops.clamp_min
-    clamp_max = ops.clamp_max
-    lerp = ops.lerp
-    addcmul = ops.addcmul
-    addcdiv = ops.addcdiv
-
-    def softmax(self, dim: builtins.int) -> Tensor:
-        """See `chainrule.ops.softmax`."""
-        return ops.softmax(self, dim)
-
-    def log_softmax(self, dim: builtins.int) -> Tensor:
-        """See `chainrule.ops.log_softmax`."""
-        return ops.log_softmax(self, dim)
-
-    def where(self, condition: Tensor, other: Any) -> Tensor:
-        """This tensor where the condition holds, else ``other``."""
-        return ops.where(condition, self, other)
-
-    # -- reductions ------------------------------------------------------------------------
-
-    sum = ops.sum
-    mean = ops.mean
-    var = ops.var
-    std = ops.std
-    amax = ops.amax
-    amin = ops.amin
-    argmax = ops.argmax
-    argmin = ops.argmin
-    logsumexp = ops.logsumexp
-    cumsum = ops.cumsum
-    norm = ops.norm
-    any = ops.any
-    all = ops.all
-
-    def max(self, dim: Any = None, keepdim: builtins.bool = False) -> Any:
-        """The maximum; (values, indices) along ``dim``; or the maximum with another tensor."""
-        return max(self, dim, keepdim)
-
-    def min(self, dim: Any = None, keepdim: builtins.bool = False) -> Any:
-        """The minimum; (values, indices) along ``dim``; or the minimum with another tensor."""
-        return min(self, dim, keepdim)
-
-    # -- shape -----------------------------------------------------------------------------
-
-    flatten = ops.flatten
-    squeeze = ops.squeeze
-    unsqueeze = ops.unsqueeze
-    transpose = swapaxes = ops.transpose
-    split = ops.split
-    chunk = ops.chunk
-    unbind = ops.unbind
-    narrow = ops.narrow
-    gather = ops.gather
-    scatter = ops.scatter
-    scatter_add = ops.scatter_add
-    index_select = ops.index_select
-    masked_select = ops.masked_select
-    nonzero = ops.nonzero
-    tril = ops.tril
-    triu = ops.triu
-    argsort = ops.argsort
-    sort = ops.sort
-    topk = ops.topk
-
-    def reshape(self, *shape: Any) -> Tensor:
-        """The same elements in row-major order under another shape; one length may be -1."""
-        return ops.reshape(self, sizes_of(shape))
-
-    view = reshape
-
-    def view_as(self, other: Tensor) -> Tensor:
-        """Reshape to the shape of ``other``."""
-        return ops.reshape(self, tuple(other.shape))
-
-    reshape_as = view_as
-
-    def ravel(self) -> Tensor:
-        """All elements in a row."""
-        return ops.flatten(self)
-
-    def permute(self, *dims: Any) -> Tensor:
-        """Reorder the axes."""
-        return ops.permute(self, sizes_of(dims))
-
-    def expand(self, *sizes: Any) -> Tensor:
-        """Repeat axes of length one without a copy; -1 keeps a length."""
-        return ops.expand(self, sizes_of(sizes))
-
-    def expand_as(self, other: Tensor) -> Tensor:
-        """Expand to the shape of ``other``."""
-        return ops.expand(self, tuple(other.shape))
-
-    def broadcast_to(self, *sizes: Any) -> Tensor:
-        """As `expand`."""
-        return ops.expand(self, sizes_of(sizes))
-
-    def repeat(self, *repeats: Any) -> Tensor:
-        """Repeat the tensor along each axis (copies); new axes come first."""
-        return ops.tile(self, sizes_of(repeats))
-
-    tile = repeat
-
-    def flip(self, *dims: Any) -> Tensor:
-        """Reverse the order along each of the axes."""
-        return ops.flip(self, sizes_of(dims))
-
-    def t(self) -> Tensor:
-        """The transpose of a matrix."""
-        if self.array.ndim > 2:
-            raise ShapeError(f"t: expects at most two axes\n  x {self.array.shape}; use .mT")
-        return self if self.array.ndim < 2 else ops.transpose(self, 0, 1)
-
-    @property
-    def T(self) -> Tensor:
-        """All axes in reverse order."""
-        return ops.permute(self, tuple(reversed(range(self.array.ndim))))
-
-    @property
-    def mT(self) -> Tensor:
-        """The last two axes swapped."""
-        return ops.transpose(self, -2, -1)
-
-    def __getitem__(self, index: Any) -> Tensor:
-        index = as_index(index)
-        if has_numbers_beside_arrays(index):
-            ahead, index = numbers_first(index)
-            return ops.getitem(ops.getitem(self, ahead), index)
-        return ops.getitem(self, index)
+        Every operation takes any memory layout; this is for code that asks.
+        """
+        if self.is_contiguous():
+            return self
+        return ops.reshape(ops.flatten(self), tuple(self.shape))
 
     # -- new tensors like this one -----------------------------------------------------------
 
-    def new_zeros(self, *sizes: Any, dtype: Any = None) -> Tensor:
+    def new_empty(self, *size: Any, dtype: Any = None, **settings: Any) -> Tensor:
+        """Unset memory of this dtype."""
+        return self._new(np.empty, size, dtype, settings)
+
+    def new_zeros(self, *size: Any, dtype: Any = None, **settings: Any) -> Tensor:
         """Zeros of this dtype."""
-        return Variable.of(np.zeros(sizes_of(sizes), dtype or self.dtype))
+        return self._new(np.zeros, size, dtype, settings)
 
-    def new_ones(self, *sizes: Any, dtype: Any = None) -> Tensor:
+    def new_ones(self, *size: Any, dtype: Any = None, **settings: Any) -> Tensor:
         """Ones of this dtype."""
-        return Variable.of(np.ones(sizes_of(sizes), dtype or self.dtype))
+        return self._new(np.ones, size, dtype, settings)
 
-    def new_full(self, size: Sequence[builtins.int], fill_value: Any, dtype: Any = None) -> Tensor:
+    def new_full(
+        self, size: Sequence[builtins.int], fill_value: Any, dtype: Any = None, **settings: Any
+    ) -> Tensor:
         """``fill_value`` everywhere, of this dtype."""
-        return Variable.of(np.full(tuple(size), fill_value, dtype or self.dtype))
+        made = self._new(np.empty, (size,), dtype, settings)
+        made.array[...] = fill_value
+        return made
 
-    def new_tensor(self, data: Any, dtype: Any = None) -> Tensor:
+    def new_tensor(self, data: Any, dtype: Any = None, **settings: Any) -> Tensor:
         """``data`` as a tensor of this dtype."""
-        return Variable.of(as_array(data, dtype or self.dtype).copy())
+        array = as_array(data, dtype or self.dtype).copy()
+        return self._new(lambda *_: array, (array.shape,), dtype, settings)
+
+    def _new(
+        self, make: Any, size: tuple[Any, ...], dtype: Any, settings: dict[str, Any]
+    ) -> Tensor:
+        if "size" in settings:
+            size = (settings.pop("size"),)
+        requires_grad = check_settings("new", settings)
+        made: Tensor = Variable.of(make(sizes_of(size), np.dtype(dtype or self.dtype)))
+        return made.requires_grad_(requires_grad)
+
+
+def check_settings(name: str, settings: dict[str, Any]) -> bool:
+    """What PyTorch's makers of tensors take beside the dtype; gives requires_grad."""
+    if settings.get("out") is not None:
+        raise ConfigError(f"{name}: out= is not supported; assign the result, or out.copy_(...)")
+    known = ("device", "requires_grad", "layout", "pin_memory", "memory_format", "out", "names")
+    for key in settings:
+        if key not in known:
+            raise TypeError(f"{name}() got an unexpected argument '{key}'")
+    if settings.get("device") is not None:
+        device(settings["device"])
+    return bool(settings.get("requires_grad", False))
+
+
+TYPE_NAMES = {
+    "float32": "FloatTensor", "float64": "DoubleTensor", "float16": "HalfTensor",
+    "int64": "LongTensor", "int32": "IntTensor", "int16": "ShortTensor", "int8": "CharTensor",
+    "uint8": "ByteTensor", "bool": "BoolTensor",
+}  # fmt: skip
+"""PyTorch's names of tensors of each dtype, for x.type()."""
+
+
+def _dtype_of(name: str) -> str:
+    """The dtype of a name as x.type() gives it."""
+    for dtype, known in TYPE_NAMES.items():
+        if name.split(".")[-1] == known:
+            device("cuda" if ".cuda." in name else "cpu")
+            return dtype
+    raise ConfigError(f"type: {name!r} is unknown; use a dtype, as chainrule.float32")
+
+
+def _is_dtype_name(name: str) -> bool:
+    try:
+        np.dtype(name)
+    except TypeError:
+        return False
+    return True
+
+
+def _is_by_pixel(array: Any) -> bool:
+    return bool(array.transpose(0, 2, 3, 1).flags.c_contiguous)
+
+
+def _axis_of(dim: int, ndim: int) -> int:
+    if not -ndim <= dim < ndim:
+        raise no_such_axis("size", dim, ndim)
+    return dim
 
 
 class LateTensor(Late, Tensor):
@@ -703,7 +634,9 @@ class LateTensor(Late, Tensor):
         return len(self.pending.shape)
 
     def size(self, dim: int | None = None) -> Any:
-        return self.shape if dim is None else self.pending.shape[dim]
+        return self.shape if dim is None else self.pending.shape[_axis_of(dim, self.ndim)]
+
+    ndimension = dim
 
     def is_floating_point(self) -> bool:
         return True
@@ -727,31 +660,6 @@ def _rebuild(kind: type[Tensor], array: Any, requires_grad: bool) -> Tensor:
     return kind(array, requires_grad=requires_grad)
 
 
-def _extremum(
-    x: Any, dim: Any, keepdim: bool, whole: Callable[..., Any], arg: Callable[..., Any],
-    both: Callable[..., Any],
-) -> Any:  # fmt: skip
-    if dim is None:
-        return whole(x)
-    if isinstance(dim, Variable):
-        return both(x, dim)
-    return take_extremum(x, arg(x, dim), dim, keepdim)
-
-
-def max(x: Any, dim: Any = None, keepdim: bool = False) -> Any:
-    """The maximum of all; (values, indices) along ``dim``; or of two tensors, elementwise.
-
-    Along an axis the gradient goes to the first winner; over everything, equal maxima
-    share it.
-    """
-    return _extremum(x, dim, keepdim, ops.amax, ops.argmax, ops.maximum)
-
-
-def min(x: Any, dim: Any = None, keepdim: bool = False) -> Any:
-    """The minimum of all; (values, indices) along ``dim``; or of two tensors, elementwise."""
-    return _extremum(x, dim, keepdim, ops.amin, ops.argmin, ops.minimum)
-
-
 def is_tensor(x: Any) -> bool:
     """Whether ``x`` is a tensor."""
     return isinstance(x, Tensor)
@@ -765,3 +673,23 @@ def is_floating_point(x: Tensor) -> bool:
 def numel(x: Tensor) -> int:
     """The number of elements of ``x``."""
     return x.numel()
+
+
+def is_complex(x: Tensor) -> bool:
+    """False: numbers are real."""
+    return False
+
+
+def is_signed(x: Tensor) -> bool:
+    """Whether there may be negative elements in x."""
+    return x.is_signed()
+
+
+def is_nonzero(x: Tensor) -> bool:
+    """Whether the single element of x is not zero."""
+    return x.is_nonzero()
+
+
+def is_same_size(x: Tensor, other: Tensor) -> bool:
+    """Whether the shapes agree."""
+    return x.is_same_size(other)

@@ -12,7 +12,7 @@ from chainrule.errors import ConfigError, DTypeError
     ("module", "name", "message"),
     [
         (cr, "fft", r"^chainrule has no fft: .* numpy\.fft, then from_numpy$"),
-        (cr, "frexpert", r"^chainrule has no frexpert$"),
+        (cr, "wavelets", r"^chainrule has no wavelets$"),
         (cr.Tensor([1.0]), "resize_", r"^chainrule\.Tensor has no resize_: x\.reshape keeps"),
         (cr.Tensor([1.0]), "clampp", r"^chainrule\.Tensor has no clampp; it has clamp"),
         (cr, "Zeros", r"^chainrule has no Zeros; it has zeros"),

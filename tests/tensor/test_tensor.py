@@ -101,10 +101,10 @@ def test_format() -> None:
 @pytest.mark.parametrize(
     ("x", "text"),
     [
-        (cr.tensor([1.0, 2.5]), "tensor([1. , 2.5])"),
+        (cr.tensor([1.0, 2.5]), "tensor([1.0000, 2.5000])"),
         (cr.tensor([[1, 2], [3, 4]]), "tensor([[1, 2],\n        [3, 4]])"),
-        (cr.tensor([True]), "tensor([ True])"),
-        (cr.tensor(1.5), "tensor(1.5)"),
+        (cr.tensor([True]), "tensor([True])"),
+        (cr.tensor(1.5), "tensor(1.5000)"),
         (cr.zeros(0, 3), "tensor([], size=(0, 3))"),
         (cr.ones(1, dtype=cr.float64), "tensor([1.], dtype=float64)"),
         (cr.ones(1, dtype=cr.uint8), "tensor([1], dtype=uint8)"),

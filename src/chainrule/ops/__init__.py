@@ -22,8 +22,8 @@ from chainrule.ops.loss_margin import *
 from chainrule.ops.loss_regression import *
 from chainrule.ops.norm import *
 from chainrule.ops.op import *
-from chainrule.ops.padding import *
 from chainrule.ops.order import *
+from chainrule.ops.padding import *
 from chainrule.ops.pool import *
 from chainrule.ops.products import *
 from chainrule.ops.reduction import *
@@ -31,6 +31,6 @@ from chainrule.ops.regularization import *
 from chainrule.ops.response_norm import *
 from chainrule.ops.shape import *
 from chainrule.ops.special import *
+from chainrule.ops.statistics import *
 from chainrule.ops.unfold import *
 from chainrule.ops.weight_norm import *
-from chainrule.ops.statistics import *

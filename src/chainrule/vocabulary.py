@@ -1,0 +1,549 @@
+"""What one can ask of a tensor: the ops as methods, by PyTorch's names and ways of writing.
+
+No mathematics lives here. A method is an op (``exp = ops.exp``), or arranges arguments the way
+PyTorch's callers write them (``x.view(2, -1)``) and calls one.
+"""
+
+from __future__ import annotations
+
+import builtins
+import operator
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from chainrule import ops
+from chainrule.autograd.graph import Variable
+from chainrule.errors import ConfigError, DTypeError, ShapeError
+from chainrule.inplace import InPlace, as_index, has_numbers_beside_arrays, numbers_first
+from chainrule.ops.elementwise import sum_to
+from chainrule.ops.op import spelled
+from chainrule.ops.reduction import take_extremum
+
+
+def sizes_of(sizes: tuple[Any, ...]) -> tuple[int, ...]:
+    """Sizes written apart, or as one sequence."""
+    if len(sizes) == 1 and isinstance(sizes[0], tuple | list | np.ndarray):
+        sizes = tuple(sizes[0])
+    try:
+        return tuple(operator.index(n) for n in sizes)
+    except TypeError:
+        raise DTypeError(f"sizes must be whole numbers, got {sizes}") from None
+
+
+# -- functions of several forms ------------------------------------------------------------------
+
+
+def _extremum(
+    x: Any, dim: Any, keepdim: bool, whole: Callable[..., Any], arg: Callable[..., Any],
+    both: Callable[..., Any],
+) -> Any:  # fmt: skip
+    if dim is None:
+        return whole(x)
+    if isinstance(dim, Variable):
+        return both(x, dim)
+    return take_extremum(x, arg(x, dim), dim, keepdim)
+
+
+@spelled
+def max(x: Any, dim: Any = None, keepdim: bool = False, *, other: Any = None) -> Any:
+    """The maximum of all; (values, indices) along ``dim``; or of two tensors, elementwise.
+
+    Along an axis the gradient goes to the first winner; over everything, equal maxima
+    share it.
+    """
+    dim = other if dim is None else dim
+    return _extremum(x, dim, keepdim, ops.amax, ops.argmax, ops.maximum)
+
+
+@spelled
+def min(x: Any, dim: Any = None, keepdim: bool = False, *, other: Any = None) -> Any:
+    """The minimum of all; (values, indices) along ``dim``; or of two tensors, elementwise."""
+    dim = other if dim is None else dim
+    return _extremum(x, dim, keepdim, ops.amin, ops.argmin, ops.minimum)
+
+
+@spelled
+def div(x: Any, other: Any, *, rounding_mode: str | None = None) -> Any:
+    """x / other; rounding_mode "trunc" rounds towards 0, "floor" down (and keeps integers)."""
+    if rounding_mode is None:
+        return ops.div(x, other)
+    if rounding_mode == "floor":
+        return ops.floor_divide(x, other)
+    if rounding_mode != "trunc":
+        raise ConfigError(f'div: rounding_mode must be "trunc" or "floor", got {rounding_mode!r}')
+    dtype = ops.mul(x, other).dtype
+    return ops.trunc(ops.div(x, other)).type(dtype)
+
+
+@spelled
+def where(condition: Any, a: Any = None, b: Any = None) -> Any:
+    """a where the condition holds, else b. Given alone: the indices where it holds, by axis."""
+    if a is None and b is None:
+        return ops.nonzero(condition, as_tuple=True)
+    return ops.where(condition, a, b)
+
+
+@spelled
+def softmax(x: Any, dim: int, dtype: Any = None) -> Any:
+    """y_i = e^{x_i} / Σ_j e^{x_j} along ``dim``; x is cast to ``dtype`` first."""
+    return ops.softmax(x if dtype is None else ops.cast(x, np.dtype(dtype)), dim)
+
+
+@spelled
+def log_softmax(x: Any, dim: int, dtype: Any = None) -> Any:
+    """y_i = x_i - ln Σ_j e^{x_j} along ``dim``; x is cast to ``dtype`` first."""
+    return ops.log_softmax(x if dtype is None else ops.cast(x, np.dtype(dtype)), dim)
+
+
+def rsub(x: Any, other: Any, alpha: float = 1) -> Any:
+    """other - α·x."""
+    return ops.sub(other, x, alpha)
+
+
+def t(x: Any) -> Any:
+    """The transpose of a matrix."""
+    if x.ndim > 2:
+        raise ShapeError(f"t: expects at most two axes\n  x {tuple(x.shape)}; use .mT")
+    return x if x.ndim < 2 else ops.transpose(x, 0, 1)
+
+
+def dot(x: Any, tensor: Any) -> Any:
+    """Σ x·y of two vectors."""
+    return _product("dot", x, tensor, 1, 1)
+
+
+def mv(x: Any, vec: Any) -> Any:
+    """A matrix times a vector."""
+    return _product("mv", x, vec, 2, 1)
+
+
+def mm(x: Any, mat2: Any) -> Any:
+    """A matrix times a matrix."""
+    return _product("mm", x, mat2, 2, 2)
+
+
+def bmm(x: Any, mat2: Any) -> Any:
+    """Matrices times matrices, one by one: (B, N, K) and (B, K, M) -> (B, N, M)."""
+    if len(x) != len(mat2):
+        raise ShapeError(
+            f"bmm: the batches differ in length\n  a {tuple(x.shape)}; b {tuple(mat2.shape)}"
+        )
+    return _product("bmm", x, mat2, 3, 3)
+
+
+def _product(name: str, a: Any, b: Any, axes_a: int, axes_b: int) -> Any:
+    if a.ndim != axes_a or b.ndim != axes_b:
+        raise ShapeError(
+            f"{name}: expects {axes_a} and {axes_b} axes; matmul takes all\n"
+            f"  a {tuple(a.shape)}; b {tuple(b.shape)}"
+        )
+    return ops.matmul(a, b)
+
+
+# -- the methods ---------------------------------------------------------------------------------
+
+
+class Vocabulary(InPlace):
+    """The part of `chainrule.Tensor` that makes new tensors of it."""
+
+    __slots__ = ()
+
+    # -- arithmetic ------------------------------------------------------------------------
+
+    __add__ = add = ops.add
+    __sub__ = sub = subtract = ops.sub
+    __mul__ = mul = multiply = ops.mul
+    __truediv__ = ops.div
+    __floordiv__ = floor_divide = ops.floor_divide
+    __mod__ = remainder = ops.remainder
+    __pow__ = pow = ops.pow
+    __matmul__ = matmul = ops.matmul
+    __neg__ = neg = negative = ops.neg
+    __pos__ = ops.positive
+    __abs__ = abs = absolute = ops.abs
+    __and__ = ops.bitwise_and
+    __or__ = ops.bitwise_or
+    __xor__ = ops.bitwise_xor
+    __invert__ = ops.bitwise_not
+    __lshift__ = ops.bitwise_left_shift
+    __rshift__ = ops.bitwise_right_shift
+    __lt__ = lt = less = ops.lt
+    __le__ = le = less_equal = ops.le
+    __gt__ = gt = greater = ops.gt
+    __ge__ = ge = greater_equal = ops.ge
+    eq = ops.eq
+    ne = not_equal = ops.ne
+    div = divide = true_divide = div
+    dot = dot
+    mv = mv
+    mm = mm
+    bmm = bmm
+
+    def __eq__(self, other: Any) -> Any:
+        return False if other is None else ops.eq(self, other)
+
+    def __ne__(self, other: Any) -> Any:
+        return True if other is None else ops.ne(self, other)
+
+    __hash__ = object.__hash__
+
+    def __radd__(self, other: Any) -> Any:
+        return ops.add(other, self)
+
+    def __rsub__(self, other: Any) -> Any:
+        return ops.sub(other, self)
+
+    def __rmul__(self, other: Any) -> Any:
+        return ops.mul(other, self)
+
+    def __rtruediv__(self, other: Any) -> Any:
+        return ops.div(other, self)
+
+    def __rfloordiv__(self, other: Any) -> Any:
+        return ops.floor_divide(other, self)
+
+    def __rmod__(self, other: Any) -> Any:
+        return ops.remainder(other, self)
+
+    def __divmod__(self, other: Any) -> Any:
+        return ops.floor_divide(self, other), ops.remainder(self, other)
+
+    def __rdivmod__(self, other: Any) -> Any:
+        return ops.floor_divide(other, self), ops.remainder(other, self)
+
+    def __rpow__(self, other: Any) -> Any:
+        return ops.pow(other, self)
+
+    def __rmatmul__(self, other: Any) -> Any:
+        return ops.matmul(Variable.of(other), self)
+
+    def __rand__(self, other: Any) -> Any:
+        return ops.bitwise_and(other, self)
+
+    def __ror__(self, other: Any) -> Any:
+        return ops.bitwise_or(other, self)
+
+    def __rxor__(self, other: Any) -> Any:
+        return ops.bitwise_xor(other, self)
+
+    def __rlshift__(self, other: Any) -> Any:
+        return ops.bitwise_left_shift(other, self)
+
+    def __rrshift__(self, other: Any) -> Any:
+        return ops.bitwise_right_shift(other, self)
+
+    # -- products --------------------------------------------------------------------------
+
+    outer = ops.outer
+    inner = ops.inner
+    vdot = ops.vdot
+    kron = ops.kron
+    cross = ops.cross
+    trace = ops.trace
+    addmm = ops.addmm
+    addmv = ops.addmv
+    addr = ops.addr
+    baddbmm = ops.baddbmm
+    addbmm = ops.addbmm
+    dist = ops.dist
+    matrix_power = ops.matrix_power
+    ger = ops.outer
+
+    # -- elementwise -----------------------------------------------------------------------
+
+    exp = ops.exp
+    expm1 = ops.expm1
+    exp2 = ops.exp2
+    log = ops.log
+    log1p = ops.log1p
+    log2 = ops.log2
+    log10 = ops.log10
+    sqrt = ops.sqrt
+    rsqrt = ops.rsqrt
+    reciprocal = ops.reciprocal
+    square = ops.square
+    sin = ops.sin
+    cos = ops.cos
+    tan = ops.tan
+    asin = arcsin = ops.asin
+    acos = arccos = ops.acos
+    atan = arctan = ops.atan
+    atan2 = arctan2 = ops.atan2
+    sinh = ops.sinh
+    cosh = ops.cosh
+    tanh = ops.tanh
+    asinh = arcsinh = ops.asinh
+    acosh = arccosh = ops.acosh
+    atanh = arctanh = ops.atanh
+    sinc = ops.sinc
+    deg2rad = ops.deg2rad
+    rad2deg = ops.rad2deg
+    hypot = ops.hypot
+    logaddexp = ops.logaddexp
+    logaddexp2 = ops.logaddexp2
+    logit = ops.logit
+    xlogy = ops.xlogy
+    sigmoid = ops.sigmoid
+    relu = ops.relu
+    prelu = ops.prelu
+    hardshrink = ops.hardshrink
+    erf = ops.erf
+    erfc = ops.erfc
+    sign = ops.sign
+    floor = ops.floor
+    ceil = ops.ceil
+    round = ops.round
+    trunc = fix = ops.trunc
+    frac = ops.frac
+    fmod = ops.fmod
+    copysign = ops.copysign
+    ldexp = ops.ldexp
+    frexp = ops.frexp
+    float_power = ops.float_power
+    nan_to_num = ops.nan_to_num
+    heaviside = ops.heaviside
+    maximum = ops.maximum
+    minimum = ops.minimum
+    fmax = ops.fmax
+    fmin = ops.fmin
+    clamp = clip = ops.clamp
+    clamp_min = ops.clamp_min
+    clamp_max = ops.clamp_max
+    lerp = ops.lerp
+    addcmul = ops.addcmul
+    addcdiv = ops.addcdiv
+    clone = ops.clone
+    positive = ops.positive
+    angle = ops.angle
+    signbit = ops.signbit
+    isposinf = ops.isposinf
+    isneginf = ops.isneginf
+    isreal = ops.isreal
+    gcd = ops.gcd
+    lcm = ops.lcm
+    nextafter = ops.nextafter
+    sgn = ops.sign
+    softmax = softmax
+    log_softmax = log_softmax
+
+    def where(self, condition: Any, other: Any) -> Any:
+        """This tensor where the condition holds, else ``other``."""
+        return ops.where(condition, self, other)
+
+    # -- comparison and logic --------------------------------------------------------------
+
+    isnan = ops.isnan
+    isinf = ops.isinf
+    isfinite = ops.isfinite
+    isclose = ops.isclose
+    allclose = ops.allclose
+    equal = ops.equal
+    logical_and = ops.logical_and
+    logical_or = ops.logical_or
+    logical_xor = ops.logical_xor
+    logical_not = ops.logical_not
+    bitwise_and = ops.bitwise_and
+    bitwise_or = ops.bitwise_or
+    bitwise_xor = ops.bitwise_xor
+    bitwise_not = ops.bitwise_not
+    bitwise_left_shift = ops.bitwise_left_shift
+    bitwise_right_shift = ops.bitwise_right_shift
+
+    # -- reductions ------------------------------------------------------------------------
+
+    sum = ops.sum
+    nansum = ops.nansum
+    prod = ops.prod
+    mean = ops.mean
+    nanmean = ops.nanmean
+    var = ops.var
+    std = ops.std
+    amax = ops.amax
+    amin = ops.amin
+    aminmax = ops.aminmax
+    argmax = ops.argmax
+    argmin = ops.argmin
+    logsumexp = ops.logsumexp
+    norm = ops.norm
+    any = ops.any
+    all = ops.all
+    count_nonzero = ops.count_nonzero
+    median = ops.median
+    nanmedian = ops.nanmedian
+    mode = ops.mode
+    quantile = ops.quantile
+    nanquantile = ops.nanquantile
+    kthvalue = ops.kthvalue
+    cumsum = ops.cumsum
+    cumprod = ops.cumprod
+    cummax = ops.cummax
+    cummin = ops.cummin
+    logcumsumexp = ops.logcumsumexp
+    diff = ops.diff
+    bincount = ops.bincount
+    histc = ops.histc
+    histogram = ops.histogram
+    corrcoef = ops.corrcoef
+    cov = ops.cov
+    max = max
+    min = min
+
+    # -- shape -----------------------------------------------------------------------------
+
+    flatten = ops.flatten
+    unflatten = ops.unflatten
+    squeeze = ops.squeeze
+    unsqueeze = ops.unsqueeze
+    movedim = moveaxis = ops.movedim
+    adjoint = ops.adjoint
+    roll = ops.roll
+    rot90 = ops.rot90
+    fliplr = ops.fliplr
+    flipud = ops.flipud
+    split = ops.split
+    tensor_split = ops.tensor_split
+    hsplit = ops.hsplit
+    vsplit = ops.vsplit
+    dsplit = ops.dsplit
+    chunk = ops.chunk
+    unbind = ops.unbind
+    narrow = ops.narrow
+    select = ops.select
+    diagonal = ops.diagonal
+    diag = ops.diag
+    diag_embed = ops.diag_embed
+    diagflat = ops.diagflat
+    tril = ops.tril
+    triu = ops.triu
+    repeat_interleave = ops.repeat_interleave
+    transpose = swapaxes = swapdims = ops.transpose
+    unfold = ops.unfold_view
+    t = t
+
+    def reshape(self, *shape: Any) -> Any:
+        """The same elements in row-major order under another shape; one length may be -1."""
+        return ops.reshape(self, sizes_of(shape))
+
+    def view(self, *shape: Any) -> Any:
+        """As `reshape`; where the memory cannot be seen so, a copy."""
+        if len(shape) == 1 and isinstance(shape[0], np.dtype | builtins.type):
+            raise ConfigError(
+                "view: the bits of a tensor cannot be read as another dtype; use .to(dtype), "
+                "or .numpy().view"
+            )
+        return ops.reshape(self, sizes_of(shape))
+
+    def view_as(self, other: Any) -> Any:
+        """Reshape to the shape of ``other``."""
+        return ops.reshape(self, tuple(other.shape))
+
+    reshape_as = view_as
+
+    def ravel(self) -> Any:
+        """All elements in a row."""
+        return ops.flatten(self)
+
+    def permute(self, *dims: Any) -> Any:
+        """Reorder the axes."""
+        return ops.permute(self, sizes_of(dims))
+
+    def expand(self, *sizes: Any) -> Any:
+        """Repeat axes of length one without a copy; -1 keeps a length."""
+        return ops.expand(self, sizes_of(sizes))
+
+    def expand_as(self, other: Any) -> Any:
+        """Expand to the shape of ``other``."""
+        return ops.expand(self, tuple(other.shape))
+
+    broadcast_to = expand
+
+    def sum_to_size(self, *size: Any) -> Any:
+        """Sum over what was broadcast from ``size``."""
+        return sum_to(self, sizes_of(size))
+
+    def repeat(self, *repeats: Any) -> Any:
+        """Repeat the tensor along each axis (copies); new axes come first."""
+        times = sizes_of(repeats)
+        if len(times) < self.array.ndim:
+            raise ShapeError(
+                f"repeat: needs a number for each axis, got {times}\n  x {self.array.shape}"
+            )
+        return ops.tile(self, times)
+
+    def tile(self, *dims: Any) -> Any:
+        """As `repeat`, but the numbers may be fewer: they are of the last axes."""
+        return ops.tile(self, sizes_of(dims))
+
+    def flip(self, *dims: Any) -> Any:
+        """Reverse the order along each of the axes."""
+        return ops.flip(self, sizes_of(dims))
+
+    def split_with_sizes(self, split_sizes: Any, dim: builtins.int = 0) -> Any:
+        """As `split` with a list of lengths."""
+        return ops.split(self, list(split_sizes), dim)
+
+    @property
+    def T(self) -> Any:
+        """All axes in reverse order."""
+        return ops.permute(self, tuple(reversed(range(self.array.ndim))))
+
+    @property
+    def mT(self) -> Any:
+        """The last two axes swapped."""
+        return ops.transpose(self, -2, -1)
+
+    @property
+    def H(self) -> Any:
+        """The transpose of a matrix (numbers are real)."""
+        return t(self)
+
+    mH = mT
+
+    # -- selecting -------------------------------------------------------------------------
+
+    gather = ops.gather
+    scatter = ops.scatter
+    scatter_add = ops.scatter_add
+    scatter_reduce = ops.scatter_reduce
+    index_add = ops.index_add
+    index_copy = ops.index_copy
+    index_fill = ops.index_fill
+    index_reduce = ops.index_reduce
+    index_select = ops.index_select
+    masked_fill = ops.masked_fill
+    masked_scatter = ops.masked_scatter
+    masked_select = ops.masked_select
+    take = ops.take
+    take_along_dim = ops.take_along_dim
+    put = ops.put
+    select_scatter = ops.select_scatter
+    slice_scatter = ops.slice_scatter
+    diagonal_scatter = ops.diagonal_scatter
+    nonzero = ops.nonzero
+    argwhere = ops.argwhere
+
+    def __getitem__(self, index: Any) -> Any:
+        index = as_index(index)
+        if has_numbers_beside_arrays(index):
+            ahead, index = numbers_first(index)
+            return ops.getitem(ops.getitem(self, ahead), index)
+        return ops.getitem(self, index)
+
+    def index_put(self, indices: Any, values: Any, accumulate: builtins.bool = False) -> Any:
+        """A copy in which x[indices] is replaced by values, or has them added."""
+        return self.clone().index_put_(indices, values, accumulate)
+
+    def fill(self, value: Any) -> Any:
+        """``value`` everywhere, in x's shape and dtype."""
+        return ops.fill(self, value)
+
+    # -- order -----------------------------------------------------------------------------
+
+    sort = ops.sort
+    argsort = ops.argsort
+    topk = ops.topk
+    msort = ops.msort
+    unique = ops.unique
+    unique_consecutive = ops.unique_consecutive
