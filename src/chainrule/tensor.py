@@ -392,8 +392,8 @@ class Tensor(Vocabulary):
         return Variable.of(array)
 
     def __reversed__(self) -> Any:
-        """All axes in reverse order of elements, as PyTorch has it."""
-        return ops.flip(self, tuple(range(self.array.ndim)))
+        """The slices along the first axis, in reverse order."""
+        return ops.flip(self, (0,)) if self.array.ndim else self
 
     def __iter__(self) -> Iterator[Tensor]:
         if self.array.ndim == 0:

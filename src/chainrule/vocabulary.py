@@ -535,10 +535,6 @@ class Vocabulary(InPlace):
         """A copy in which x[indices] is replaced by values, or has them added."""
         return self.clone().index_put_(indices, values, accumulate)
 
-    def fill(self, value: Any) -> Any:
-        """``value`` everywhere, in x's shape and dtype."""
-        return ops.fill(self, value)
-
     # -- order -----------------------------------------------------------------------------
 
     sort = ops.sort

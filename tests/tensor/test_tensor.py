@@ -369,7 +369,7 @@ def test_data_is_outside_the_graph() -> None:
         (lambda: ops.cross_entropy(cr.ones(2, 3), cr.tensor([0, 1]), label_smoothing=2),
          ConfigError, r"label_smoothing must lie in 0\.\.1, got 2"),
         (lambda: ops.multi_margin_loss(cr.ones(2, 3), cr.tensor([0, 1]), p=3), ConfigError,
-         r"multi_margin_loss: p must be 1 or 2, got 3"),
+         r"multi_margin_loss: .*p = 1 and p = 2.*, got 3"),
         (lambda: cr.ones(2, 3).reshape(4, 2), ShapeError,
          r"reshape: shape \(4, 2\) does not hold 6 elements\n  x \(2, 3\)"),
         (lambda: cr.ones(2, 3).reshape(-1, 4), ShapeError, r"reshape: .* does not hold 6"),

@@ -15,13 +15,13 @@ import numpy as np
 from chainrule.errors import ConfigError, DTypeError, ShapeError
 from chainrule.ops.elementwise import expand
 from chainrule.ops.op import op, spelled
+from chainrule.ops.padding import constant_pad
 from chainrule.ops.shape import (
     _axis,
     cat,
     flip,
     getitem,
     narrow,
-    pad,
     permute,
     reshape,
     split,
@@ -294,7 +294,7 @@ def block_diag(*tensors: Array) -> Array:
     width = builtins.sum(b.shape[1] for b in blocks)
     left, rows = 0, []
     for b in blocks:
-        rows.append(pad(b, (left, width - left - b.shape[1])))
+        rows.append(constant_pad(b, (left, width - left - b.shape[1])))
         left += b.shape[1]
     return cat(rows, 0)
 

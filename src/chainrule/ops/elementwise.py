@@ -656,10 +656,10 @@ def ceil(x: Array) -> Array:
     return np.ceil(x)
 
 
-@elementwise
-def round(x: Array) -> Array:
-    """The nearest whole number, halves to even. Its gradient is zero."""
-    return np.round(x)
+@elementwise(operands=("x",))
+def round(x: Array, decimals: int = 0) -> Array:
+    """The nearest number with so many decimals, halves to even. Its gradient is zero."""
+    return np.round(x, decimals)
 
 
 for _step in (floor, ceil, round):

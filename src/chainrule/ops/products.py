@@ -14,7 +14,7 @@ import numpy as np
 
 from chainrule.errors import ConfigError, DTypeError, ShapeError
 from chainrule.ops.arrange import diagonal, roll
-from chainrule.ops.elementwise import abs, cast, eq, expand, mul, ne, sub, where
+from chainrule.ops.elementwise import cast, expand, mul, sub
 from chainrule.ops.linalg import matmul
 from chainrule.ops.op import spelled
 from chainrule.ops.reduction import norm, sum
@@ -457,18 +457,7 @@ def matrix_power(x: Array, n: int) -> Array:
 @spelled
 def dist(a: Array, b: Array, p: float = 2) -> Array:
     """‖a - b‖ₚ of all elements."""
-    return _length(sub(a, b), p, None)
-
-
-def _length(d: Array, p: float, dim: int | None) -> Array:
-    if p == 0:
-        return sum(cast(ne(d, 0), d.dtype), dim) + sum(mul(d, 0), dim)
-    if p in (1, 2, math.inf) or p > 2:
-        return norm(d, p, dim)
-    none = eq(d, 0)  # |d|^p has no slope there
-    total = sum(where(none, 0.0, abs(where(none, 1.0, d)) ** p), dim)
-    empty = eq(total, 0)
-    return where(empty, 0.0, where(empty, 1.0, total) ** (1 / p))
+    return norm(sub(a, b), p)
 
 
 @spelled
@@ -486,4 +475,4 @@ def cdist(
             f"cdist: needs rows of one length\n  x1 {tuple(x1.shape)} = (..., P, M); "
             f"x2 {tuple(x2.shape)} = (..., R, M)"
         )
-    return _length(sub(unsqueeze(x1, -2), unsqueeze(x2, -3)), p, -1)
+    return norm(sub(unsqueeze(x1, -2), unsqueeze(x2, -3)), p, -1)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from chainrule import kernels
-from chainrule.errors import DTypeError, ShapeError
+from chainrule.errors import ConfigError, DTypeError, ShapeError
 from chainrule.kernels.summation import add_up
 from chainrule.ops.elementwise import (
     abs,
@@ -182,15 +182,36 @@ def std(
 
 
 @spelled
-def norm(x: Array, p: float = 2, dim: Dim = None, keepdim: bool = False) -> Array:
-    """(Σ |x|^p)^(1/p) over ``dim``; p may be infinity. At x = 0 its gradient is 0."""
-    if p == 2:
+def norm(
+    x: Array, p: float | str | None = "fro", dim: Dim = None, keepdim: bool = False,
+    dtype: Any = None,
+) -> Array:  # fmt: skip
+    """(Σ |x|^p)^(1/p) over ``dim``. At x = 0 its gradient is 0.
+
+    p: a number; ±infinity for the largest or smallest |x|; 0 for how many are not zero; "fro"
+    or None for 2.
+    """
+    if dtype is not None:
+        x = cast(x, np.dtype(dtype))
+    if p in (2, "fro", None):
         return root(sum(square(x), dim, keepdim))
+    if isinstance(p, str):
+        raise ConfigError(f'norm: p must be a number or "fro", got {p!r}; see linalg.matrix_norm')
+    if p == 0:
+        return sum(cast(x != 0, x.dtype) + x * 0, dim, keepdim)
     if p == 1:
         return sum(abs(x), dim, keepdim)
     if p == math.inf:
         return amax(abs(x), dim, keepdim)
-    return pow(sum(pow(abs(x), p), dim, keepdim), 1 / p)
+    if p == -math.inf:
+        return amin(abs(x), dim, keepdim)
+    if p > 2:
+        return pow(sum(pow(abs(x), p), dim, keepdim), 1 / p)
+    none = x == 0  # |x|^p has no slope there
+    terms = where(none, 0.0 if p > 0 else math.inf, pow(abs(where(none, 1.0, x)), p))
+    total = sum(terms, dim, keepdim)
+    empty = (total == 0) | (total == math.inf)
+    return where(empty, 0.0, pow(where(empty, 1.0, total), 1 / p))
 
 
 def root(x: Array) -> Array:

@@ -139,3 +139,6 @@ case("expand", "to empty", normal((1, 3)), lambda o, x: o.expand(x, (0, 3)))
 case("sum_to", "leading and inner", normal((2, 3, 4)), lambda o, x: o.sum_to(x, (3, 1)))
 case("sum_to", "0-d", normal((2, 3)), lambda o, x: o.sum_to(x, ()))
 case("sum_to", "same", normal((2, 3)), lambda o, x: o.sum_to(x, (2, 3)))
+for _decimals in (1, -1):
+    case("round", f"{_decimals} decimals", lambda rng: (rng.integers(-40, 40, (3, 4)) + 0.23,),
+         lambda o, x, d=_decimals: o.round(x, decimals=d))

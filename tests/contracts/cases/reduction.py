@@ -54,3 +54,6 @@ for _name in ("argmax", "argmin"):
     case(_name, "axis", distinct((3, 4)), lambda o, x, n=_name: getattr(o, n)(x, 0))
     case(_name, "kept", distinct((3, 4)), lambda o, x, n=_name: getattr(o, n)(x, -1, True))
     case(_name, "first of ties", exactly([2, 7, 7, 2]), lambda o, x, n=_name: getattr(o, n)(x))
+for _p in (0, 0.5, 1.5, -1, float("-inf"), "fro", None):
+    case("norm", f"p {_p}, columns", normal((3, 4)),
+         lambda o, x, p=_p: o.norm(x, p, 0) if p is not None else o.norm(x, dim=0))
