@@ -31,6 +31,7 @@ STOREYS = [
     {"nn"},
     {"func"},
     {"__init__"},  # the public names, which the rooms above may use: `import chainrule as cr`
+    {"linalg"},
     {"creation", "saving"},
     {"tensor"},
     {"vocabulary"},

@@ -17,7 +17,7 @@ from typing import Any as _Any
 
 import numpy as _np
 
-from chainrule import autograd, backends, errors, kernels, ops
+from chainrule import autograd, backends, errors, kernels, linalg, ops
 from chainrule.autograd import (
     enable_grad,
     inference_mode,
@@ -131,6 +131,9 @@ from chainrule.ops import (
     ceil,
     celu,
     chain_matmul,
+    cholesky,
+    cholesky_inverse,
+    cholesky_solve,
     chunk,
     clamp,
     clamp_max,
@@ -158,6 +161,7 @@ from chainrule.ops import (
     cumsum,
     cumulative_trapezoid,
     deg2rad,
+    det,
     diag,
     diag_embed,
     diagflat,
@@ -229,6 +233,7 @@ from chainrule.ops import (
     logaddexp,
     logaddexp2,
     logcumsumexp,
+    logdet,
     logical_and,
     logical_not,
     logical_or,
@@ -269,6 +274,7 @@ from chainrule.ops import (
     prelu,
     prod,
     put,
+    qr,
     quantile,
     rad2deg,
     reciprocal,
@@ -295,6 +301,7 @@ from chainrule.ops import (
     sinc,
     sinh,
     slice_scatter,
+    slogdet,
     sort,
     split,
     sqrt,
@@ -305,6 +312,7 @@ from chainrule.ops import (
     std_mean,
     sub,
     sum,
+    svd,
     take,
     take_along_dim,
     tan,
@@ -379,6 +387,7 @@ arcsinh, arccosh, arctanh = asinh, acosh, atanh
 concat = concatenate = cat
 row_stack, ger, trapz, moveaxis, fix, sgn = vstack, outer, trapezoid, movedim, trunc, sign
 swapaxes = swapdims = transpose
+inverse, pinverse = linalg.inv, linalg.pinv
 ravel, clip = flatten, clamp
 inf, nan, pi, e, newaxis = _np.inf, _np.nan, _np.pi, _np.e, None
 
@@ -483,6 +492,9 @@ __all__ = [
     "chain_matmul",
     "channels_last",
     "channels_last_3d",
+    "cholesky",
+    "cholesky_inverse",
+    "cholesky_solve",
     "chunk",
     "clamp",
     "clamp_max",
@@ -516,6 +528,7 @@ __all__ = [
     "cumulative_trapezoid",
     "default_generator",
     "deg2rad",
+    "det",
     "device",
     "diag",
     "diag_embed",
@@ -606,6 +619,7 @@ __all__ = [
     "int16",
     "int32",
     "int64",
+    "inverse",
     "is_anomaly_check_nan_enabled",
     "is_anomaly_enabled",
     "is_complex",
@@ -633,6 +647,7 @@ __all__ = [
     "lerp",
     "less",
     "less_equal",
+    "linalg",
     "linspace",
     "load",
     "log",
@@ -643,6 +658,7 @@ __all__ = [
     "logaddexp",
     "logaddexp2",
     "logcumsumexp",
+    "logdet",
     "logical_and",
     "logical_not",
     "logical_or",
@@ -700,6 +716,7 @@ __all__ = [
     "pairwise_distance",
     "permute",
     "pi",
+    "pinverse",
     "poisson",
     "positive",
     "pow",
@@ -708,6 +725,7 @@ __all__ = [
     "prod",
     "promote_types",
     "put",
+    "qr",
     "quantile",
     "rad2deg",
     "rand",
@@ -757,6 +775,7 @@ __all__ = [
     "sinc",
     "sinh",
     "slice_scatter",
+    "slogdet",
     "softmax",
     "sort",
     "split",
@@ -769,6 +788,7 @@ __all__ = [
     "sub",
     "subtract",
     "sum",
+    "svd",
     "swapaxes",
     "swapdims",
     "t",

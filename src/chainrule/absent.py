@@ -180,6 +180,16 @@ USE_INSTEAD: dict[str, dict[str, str]] = {
         "is_view_replay_enabled": "views of a tensor that changes in place follow it by themselves",
         "variable": "chainrule.autograd.Variable",
     },
+    "chainrule.linalg": {
+        "eig": COMPLEX + ", or chainrule.linalg.eigh for symmetric matrices",
+        "eigvals": COMPLEX + ", or chainrule.linalg.eigvalsh for symmetric matrices",
+        "lu": "chainrule.linalg.solve, or scipy.linalg.lu",
+        "lu_factor": "chainrule.linalg.solve, or scipy.linalg.lu_factor",
+        "matrix_exp": "scipy.linalg.expm, then from_numpy",
+        "inv_ex": "chainrule.linalg.inv, which raises ConfigError",
+        "cholesky_ex": "chainrule.linalg.cholesky, which raises ConfigError",
+        "solve_ex": "chainrule.linalg.solve, which raises ConfigError",
+    },
     "chainrule.nn": {
         "LazyConv1d": "chainrule.nn.Conv1d, with its in_channels written out",
         "LazyConv2d": "chainrule.nn.Conv2d, with its in_channels written out",

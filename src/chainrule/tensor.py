@@ -307,7 +307,6 @@ class Tensor(Vocabulary):
 
     is_cpu = True
     is_cuda = is_sparse = is_quantized = is_meta = is_mps = is_xpu = False
-    names = property(lambda self: (None,) * self.ndim, doc="Axes have no names.")
 
     def is_contiguous(self, memory_format: Any = None) -> bool:
         """Whether the elements lie in row-major order without gaps; of images, also by pixel."""

@@ -251,6 +251,19 @@ class Vocabulary(InPlace):
     matrix_power = ops.matrix_power
     ger = ops.outer
 
+    # -- matrices --------------------------------------------------------------------------
+
+    det = ops.det
+    logdet = ops.logdet
+    slogdet = ops.slogdet
+    inverse = ops.inv
+    pinverse = ops.pinv
+    cholesky = ops.cholesky
+    cholesky_solve = ops.cholesky_solve
+    cholesky_inverse = ops.cholesky_inverse
+    qr = ops.qr
+    svd = ops.svd
+
     # -- elementwise -----------------------------------------------------------------------
 
     exp = ops.exp

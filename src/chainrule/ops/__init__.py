@@ -8,6 +8,7 @@ from chainrule.ops.activation import *
 from chainrule.ops.arrange import *
 from chainrule.ops.conv import *
 from chainrule.ops.conv_transpose import *
+from chainrule.ops.decomposition import *
 from chainrule.ops.distance import *
 from chainrule.ops.dropout import *
 from chainrule.ops.elementwise import *

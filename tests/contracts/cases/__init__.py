@@ -4,6 +4,7 @@ from . import (  # noqa: F401
     activation,
     arrange,
     conv,
+    decomposition,
     dropout,
     elementwise,
     indexing,
