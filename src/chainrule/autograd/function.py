@@ -29,7 +29,14 @@ import numpy as np
 
 from chainrule.autograd.anomaly import look_at_call
 from chainrule.autograd.engine import Bundle
-from chainrule.autograd.graph import Node, Saved, Variable, grad_mode
+from chainrule.autograd.graph import (
+    Node,
+    PackedSaved,
+    Saved,
+    Variable,
+    grad_mode,
+    packed,
+)
 from chainrule.autograd.hooks import module_calls
 from chainrule.autograd.mode import no_grad
 from chainrule.errors import GraphError, ShapeError
@@ -85,6 +92,10 @@ class FunctionCtx:
         return tuple([None if s is None else self._restored(i, s) for i, s in pairs])
 
     def _restored(self, i: int, saved: Any) -> Variable:
+        if type(saved) is PackedSaved:
+            saved = saved.unpacked()
+            if not grad_mode.enabled:  # its values are all that is wanted
+                return Variable.of(saved.array)
         if saved.version.count != saved.count:
             raise GraphError(
                 f"{self._function.__name__}: saved_tensors[{i}] {saved.array.shape} was changed in "
@@ -245,7 +256,8 @@ def _recorded(ctx: FunctionCtx, args: tuple[Any, ...], outputs: list[Any]) -> li
         if differentiable:
             y.node, y.wanted = result.made_node(hub), True  # type: ignore[arg-type]
         made.append(y)
-    ctx._saved = tuple([_saved(t, args, outputs, results) for t in ctx._saved]) if wanted else ()
+    saved = [_saved(t, args, outputs, results) for t in ctx._saved] if wanted else []
+    ctx._saved = tuple(map(packed, saved))
     ctx._unused = ctx._dirty = ()
     ctx._in_forward = False
     ctx._results = results

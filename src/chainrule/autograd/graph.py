@@ -11,8 +11,9 @@ from __future__ import annotations
 import itertools
 import threading
 import weakref
-from collections.abc import Sequence
-from typing import Any, ClassVar
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -178,7 +179,7 @@ def _record(
         else:
             node.uses += 1
             edges.append(node)
-    result.node = Node(op, pullback, edges, saved)
+    result.node = _make_node(op, pullback, edges, saved)
     result.wanted = True
 
 
@@ -371,3 +372,111 @@ def _save(
     if op.is_variadic and i == 0:
         return tuple(getattr(a, what) for a in arrays)
     return getattr(arrays[i], what)
+
+
+# -- keeping what is saved in another way --------------------------------------------------------
+
+
+class _Packers(threading.local):
+    def __init__(self) -> None:
+        self.stack: list[saved_tensors_hooks] = []
+        self.refusal: str | None = None  # why none may be used
+
+
+_packers = _Packers()
+_packing_blocks = 0  # in all threads
+_make_node: Callable[..., Node] = Node
+
+
+class PackedSaved:
+    """A tensor kept for the backward pass as the user's hook made it."""
+
+    __slots__ = ("edge", "kept", "unpack")
+
+    def __init__(self, saved: Saved, hooks: saved_tensors_hooks) -> None:
+        self.edge, self.unpack = saved.edge, hooks.unpack_hook
+        self.kept = _apart(hooks.pack_hook, Variable.of(saved.array))
+
+    def unpacked(self) -> Saved:
+        """The tensor again."""
+        v = _apart(self.unpack, self.kept)
+        if not isinstance(v, Variable):
+            raise GraphError(
+                f"saved_tensors_hooks: unpack_hook must return a tensor, got {type(v).__name__}"
+            )
+        return Saved(v, self.edge)
+
+
+def _apart(hook: Hook, value: Any) -> Any:
+    """Call a hook; what it computes is not recorded, and nothing of it packed."""
+    before, stack = grad_mode.enabled, _packers.stack
+    grad_mode.enabled, _packers.stack = False, []
+    try:
+        return hook(value)
+    finally:
+        grad_mode.enabled, _packers.stack = before, stack
+
+
+def packed(saved: Any) -> Any:
+    """What a node keeps, packed by the innermost hooks if there are any."""
+    stack = _packers.stack
+    return PackedSaved(saved, stack[-1]) if stack and type(saved) is Saved else saved
+
+
+class _Unpacking(list[Any]):
+    """What a node kept; each time it is gone through, the tensors are unpacked."""
+
+    def __iter__(self) -> Iterator[Any]:
+        return (s.unpacked() if type(s) is PackedSaved else s for s in super().__iter__())
+
+
+def _make_packing_node(op: Op, pullback: Pullback, edges: Any, saved: list[Any]) -> Node:
+    if not _packers.stack:  # another thread's block
+        return Node(op, pullback, edges, saved)
+    return Node(op, pullback, edges, _Unpacking(map(packed, saved)))
+
+
+class saved_tensors_hooks:
+    """Inside, ``pack_hook(tensor)`` says what is kept of each tensor that a gradient will need,
+    and ``unpack_hook`` gives the tensor back: to compress it, or keep it on a disk.
+
+    Neither is recorded; the tensor that is packed must not be changed. Plain arrays that an
+    operation keeps beside its arguments and result (which maximum won, the mask of a dropout) are
+    not shown to them.
+    """
+
+    def __init__(self, pack_hook: Hook, unpack_hook: Hook) -> None:
+        self.pack_hook, self.unpack_hook = pack_hook, unpack_hook
+
+    def __enter__(self) -> Self:
+        global _make_node, _packing_blocks
+        if _packers.refusal is not None:
+            raise GraphError(_packers.refusal)
+        _packers.stack.append(self)
+        _packing_blocks += 1
+        _make_node = _make_packing_node
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        global _make_node, _packing_blocks
+        _packers.stack.pop()
+        _packing_blocks -= 1
+        if not _packing_blocks:
+            _make_node = Node
+
+
+class save_on_cpu(saved_tensors_hooks):
+    """Accepted: the CPU is where everything is saved."""
+
+    def __init__(self, pin_memory: bool = False, device_type: str = "cuda") -> None:
+        super().__init__(lambda tensor: tensor, lambda tensor: tensor)
+
+
+@contextmanager
+def disable_saved_tensors_hooks(error_message: str) -> Iterator[None]:
+    """Inside, `saved_tensors_hooks` raise GraphError with this message."""
+    before, _packers.refusal = _packers.refusal, error_message
+    try:
+        yield
+    finally:
+        _packers.refusal = before
