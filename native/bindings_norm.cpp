@@ -199,6 +199,32 @@ nb::object layer_norm_backward(const Contiguous& g, const Contiguous& x, const V
   return results.objects();
 }
 
+nb::object rms_norm(const Contiguous& x, const Vector& weight, float eps, int threads) {
+  if (!fit(x) || x.size() == 0) return nb::none();
+  require(x.ndim() == 2, "rms_norm: needs rows");
+  const Rows rows = rows_of(x);
+  const float* scales = data_or_null(weight, x.shape(1), "rms_norm: weight and x disagree");
+  const New<float> y = like(x), square = in_c_order({x.shape(0)});
+  run([&] { active().rms_norm(rows, x.data(), scales, eps, y.data(), square.data(), threads); });
+  return nb::make_tuple(y.object(), square.object());
+}
+
+nb::object rms_norm_backward(const Contiguous& g, const Contiguous& x, const Vector& weight,
+                             const Vector& square, float eps, int threads) {
+  if (!fit(g, x) || x.size() == 0) return nb::none();
+  require(x.ndim() == 2, "rms_norm: needs rows");
+  require_like(x, g);
+  require(square.size() == x.shape(0), "rms_norm: square of rows");
+  const Rows rows = rows_of(x);
+  const float* scales = data_or_null(weight, x.shape(1), "rms_norm: weight and x disagree");
+  const New<float> dx = like(x), dweight = for_channels(rows);
+  run([&] {
+    active().rms_norm_backward(rows, g.data(), x.data(), scales, square.data(), eps, dx.data(),
+                               dweight.data(), threads);
+  });
+  return nb::make_tuple(dx.object(), dweight.object());
+}
+
 Groups groups_of(const ChannelsLast& x, std::size_t groups) {
   const Rows rows = rows_of(x);
   require(groups > 0 && x.shape(x.ndim() - 1) % groups == 0,
@@ -263,6 +289,9 @@ void bind_norm(nb::module_& m) {
         "threads"_a);
   m.def("layer_norm_backward", &layer_norm_backward, "g"_a, "x"_a, "weight"_a.none(), "mean"_a,
         "var"_a, "eps"_a, "threads"_a);
+  m.def("rms_norm", &rms_norm, "x"_a, "weight"_a.none(), "eps"_a, "threads"_a);
+  m.def("rms_norm_backward", &rms_norm_backward, "g"_a, "x"_a, "weight"_a.none(), "square"_a,
+        "eps"_a, "threads"_a);
   m.def("group_norm", &group_norm, "x"_a, "groups"_a, "weight"_a.none(), "bias"_a.none(),
         "eps"_a, "threads"_a);
   m.def("group_norm_backward", &group_norm_backward, "g"_a, "x"_a, "weight"_a.none(), "mean"_a,

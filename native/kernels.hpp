@@ -194,6 +194,11 @@ struct Kernels {
   void (*layer_norm_backward)(const Rows&, const float* g, const float* x, const float* weight,
                               const float* mean, const float* var, float eps,
                               const NormGradients&, int threads);
+  void (*rms_norm)(const Rows&, const float* x, const float* weight, float eps, float* y,
+                   float* square, int threads);
+  void (*rms_norm_backward)(const Rows&, const float* g, const float* x, const float* weight,
+                            const float* square, float eps, float* dx, float* dweight,
+                            int threads);
   void (*group_norm)(const Groups&, const float* x, const float* weight, const float* bias,
                      float eps, float* y, float* mean, float* var, int threads);
   void (*group_norm_backward)(const Groups&, const float* g, const float* x, const float* weight,

@@ -1,5 +1,5 @@
 // Contract: reference/group_norm.py. Each of the rows is normalised by itself; weight and bias
-// have a value for each of its columns.
+// have a value for each of its columns. RMS norm is layer norm with 0 for the mean.
 #include "layer_norm.hpp"
 
 #include "affine.hpp"
@@ -45,8 +45,22 @@ void normalise_row(Index columns, const float* __restrict x, const float* __rest
   for (Index i = 0; i < columns; ++i) y[i] = (x[i] - mean) * inverse * weight[i] + bias[i];
 }
 
+float mean_square(Index columns, const float* x) {
+  double sum = 0;
+  for (Index first = 0; first < columns; first += run_in_single) {
+    float of_run[1];
+    sum_run<1>(first, smaller(first + run_in_single, columns), of_run, [=]<class T>(Index i) {
+      const T value = read<T>(x + i);
+      return Terms<T, 1>{value * value};
+    });
+    sum += of_run[0];
+  }
+  return static_cast<float>(sum / static_cast<double>(columns));
+}
+
 // dx of a row; adds to dweight and dbias. Of slopes w g: dx = (slope - mean(slope) -
-// x_hat mean(slope x_hat)) / std.
+// x_hat mean(slope x_hat)) / std; the mean of the slopes only where x's was taken off.
+template <bool centred>
 void row_gradient(Index columns, const float* __restrict g, const float* __restrict x,
                   const float* __restrict weight, float mean, double inverse,
                   float* __restrict dx, float* __restrict dweight, float* __restrict dbias) {
@@ -62,12 +76,49 @@ void row_gradient(Index columns, const float* __restrict g, const float* __restr
   const double count = static_cast<double>(columns);
   const float scale = static_cast<float>(inverse);
   const float tilt = static_cast<float>(-inverse * inverse * sums[1] / count);
-  const float level = static_cast<float>(-inverse * sums[0] / count);
+  const float level = centred ? static_cast<float>(-inverse * sums[0] / count) : 0.0f;
   for (Index i = 0; i < columns; ++i) {
     const float normal = (x[i] - mean) * scale;
     dx[i] = g[i] * weight[i] * scale + (normal * tilt + level);
     dweight[i] += g[i] * normal;
     dbias[i] += g[i];
+  }
+}
+
+template <bool centred>
+void backward(const Rows& size, const float* g, const float* x, const float* weight,
+              const float* mean, const float* var, float eps, const NormGradients& to,
+              int threads) {
+  const Index columns = size.channels;
+  const ValuesOr weights(weight, 1, columns);
+  // A limited number of parts, as each keeps its sums.
+  const Index rows_of_part = larger(ceil_div<Index>(size.rows, 16), ceil_div(pass_grain, columns));
+  const Index parts = ceil_div(size.rows, rows_of_part);
+  const Doubles totals(2 * columns * parts);
+  parallel_for(threads, static_cast<std::size_t>(parts), [&](std::size_t task) {
+    const Index part = static_cast<Index>(task);
+    const Scratch single(2 * columns);
+    double* total = totals + 2 * columns * part;
+    RowSums sums{single, single + columns, total, total + columns};
+    for (Index i = 0; i < 2 * columns; ++i) total[i] = 0;
+    sums.clear(columns);
+    const Index first = part * rows_of_part, last = smaller(first + rows_of_part, size.rows);
+    for (Index row = first; row < last; ++row) {
+      const Index place = row * columns;
+      row_gradient<centred>(columns, g + place, x + place, weights, centred ? mean[row] : 0,
+                            inverse_std(var[row], eps), to.dx + place, sums.dweight, sums.dbias);
+      if ((row - first) % rows_in_single == rows_in_single - 1 || row + 1 == last)
+        sums.flush(columns);
+    }
+  });
+  for (Index i = 0; i < columns; ++i) {
+    double dweight = 0, dbias = 0;
+    for (Index part = 0; part < parts; ++part) {
+      dweight += totals[2 * columns * part + i];
+      dbias += totals[2 * columns * part + columns + i];
+    }
+    to.dweight[i] = static_cast<float>(dweight);
+    to.dbias[i] = static_cast<float>(dbias);
   }
 }
 
@@ -91,37 +142,28 @@ void layer_norm(const Rows& size, const float* x, const float* weight, const flo
 void layer_norm_backward(const Rows& size, const float* g, const float* x, const float* weight,
                          const float* mean, const float* var, float eps,
                          const NormGradients& to, int threads) {
+  backward<true>(size, g, x, weight, mean, var, eps, to, threads);
+}
+
+void rms_norm(const Rows& size, const float* x, const float* weight, float eps, float* y,
+              float* square, int threads) {
   const Index columns = size.channels;
-  const ValuesOr weights(weight, 1, columns);
-  // A limited number of parts, as each keeps its sums.
-  const Index rows_of_part = larger(ceil_div<Index>(size.rows, 16), ceil_div(pass_grain, columns));
-  const Index parts = ceil_div(size.rows, rows_of_part);
-  const Doubles totals(2 * columns * parts);
-  parallel_for(threads, static_cast<std::size_t>(parts), [&](std::size_t task) {
-    const Index part = static_cast<Index>(task);
-    const Scratch single(2 * columns);
-    double* total = totals + 2 * columns * part;
-    RowSums sums{single, single + columns, total, total + columns};
-    for (Index i = 0; i < 2 * columns; ++i) total[i] = 0;
-    sums.clear(columns);
-    const Index first = part * rows_of_part, last = smaller(first + rows_of_part, size.rows);
+  const ValuesOr weights(weight, 1, columns), zeros(nullptr, 0, columns);
+  const float *w = weights, *b = zeros;
+  parallel_ranges(threads, size.rows, ceil_div(pass_grain, columns), [=](Index first, Index last) {
     for (Index row = first; row < last; ++row) {
-      const Index place = row * columns;
-      row_gradient(columns, g + place, x + place, weights, mean[row], inverse_std(var[row], eps),
-                   to.dx + place, sums.dweight, sums.dbias);
-      if ((row - first) % rows_in_single == rows_in_single - 1 || row + 1 == last)
-        sums.flush(columns);
+      const float* from = x + row * columns;
+      square[row] = mean_square(columns, from);
+      const float inverse = static_cast<float>(inverse_std(square[row], eps));
+      normalise_row(columns, from, w, b, 0, inverse, y + row * columns);
     }
   });
-  for (Index i = 0; i < columns; ++i) {
-    double dweight = 0, dbias = 0;
-    for (Index part = 0; part < parts; ++part) {
-      dweight += totals[2 * columns * part + i];
-      dbias += totals[2 * columns * part + columns + i];
-    }
-    to.dweight[i] = static_cast<float>(dweight);
-    to.dbias[i] = static_cast<float>(dbias);
-  }
+}
+
+void rms_norm_backward(const Rows& size, const float* g, const float* x, const float* weight,
+                       const float* square, float eps, float* dx, float* dweight, int threads) {
+  const Scratch dbias(size.channels);
+  backward<false>(size, g, x, weight, nullptr, square, eps, {dx, dweight, dbias}, threads);
 }
 
 }  // namespace chainrule::CHAINRULE_ISA

@@ -33,11 +33,14 @@ def training_step() -> list[np.ndarray]:
     g, dweight, dbias = kernels.batch_norm_backward(g, y, None, mean, var, 1e-5)
     grouped, *moments = kernels.group_norm(y, 4, None, None, 1e-5)
     layered, *row_moments = kernels.layer_norm(y.reshape(-1, 400), None, None, 1e-5)
+    scaled, squares = kernels.rms_norm(y.reshape(-1, 400), None, 1e-5)
     norms = [
         grouped,
         layered,
         *kernels.group_norm_backward(g, y, None, *moments, 1e-5),
         *kernels.layer_norm_backward(g.reshape(-1, 400), layered, None, *row_moments, 1e-5),
+        scaled,
+        *kernels.rms_norm_backward(g.reshape(-1, 400), scaled, None, squares, 1e-5),
         *kernels.batch_norm_relu_backward(g, y, None, None, mean, var, 1e-5),
         *kernels.relu_bias_backward(g, y),
     ]

@@ -266,6 +266,8 @@ def test_native_refuses_shapes_that_disagree():
             lambda: kernels.relu_bias_backward(y, x),
             lambda: kernels.layer_norm(ones(2, 4), three, None, 1e-5),
             lambda: kernels.layer_norm_backward(ones(2, 4), ones(2, 3), None, three, three, 1e-5),
+            lambda: kernels.rms_norm(ones(2, 4), three, 1e-5),
+            lambda: kernels.rms_norm_backward(ones(2, 4), ones(2, 3), None, three, 1e-5),
             lambda: kernels.group_norm(x, 2, three, None, 1e-5),
             lambda: kernels.group_norm_backward(y, x, None, ones(1, 2), ones(1, 2), 1e-5),
             lambda: kernels.adaptive_avg_pool2d_backward(ones(2, 4, 1, 1), (1, 4, 5, 5)),

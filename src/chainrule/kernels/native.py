@@ -89,6 +89,8 @@ __all__ = [
     "relu",
     "relu_backward",
     "relu_bias_backward",
+    "rms_norm",
+    "rms_norm_backward",
     "scale_and_shift",
     "scale_shift",
     "sgd_step",
@@ -215,6 +217,8 @@ channel_sum = _or_reference(reference.channel_sum)
 relu_bias_backward = _or_reference(reference.relu_bias_backward)
 layer_norm = _or_reference(reference.layer_norm)
 layer_norm_backward = _or_reference(reference.layer_norm_backward)
+rms_norm = _or_reference(reference.rms_norm)
+rms_norm_backward = _or_reference(reference.rms_norm_backward)
 group_norm = _or_reference(reference.group_norm)
 group_norm_backward = _or_reference(reference.group_norm_backward)
 max_pool2d = _or_reference(reference.max_pool2d)
