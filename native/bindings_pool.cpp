@@ -5,14 +5,23 @@ namespace {
 
 using Taps = Array<const std::uint8_t, As::channels_last>;
 
+constexpr std::ptrdiff_t most_size = std::ptrdiff_t{1} << 30;  // their sums do not overflow
+
+bool has_few_taps(Pair kernel) {
+  return kernel.first <= 256 && kernel.second <= 256 && kernel.first * kernel.second <= 256;
+}
+
 // images is (N, H, W, C), out (N, OH, OW, C).
 Pool pool_of(const Shape& images, const Shape& out, Pair kernel, Pair stride, Pair padding,
              Pair dilation) {
   require(images[0] == out[0] && images[3] == out[3], "max_pool2d: shapes disagree");
-  require(kernel.first > 0 && kernel.second > 0 && kernel.first * kernel.second <= 256,
+  require(kernel.first > 0 && kernel.second > 0 && has_few_taps(kernel),
           "max_pool2d: a window has 1 to 256 taps");
   require(stride.first > 0 && stride.second > 0 && dilation.first > 0 && dilation.second > 0,
           "max_pool2d: stride and dilation are at least 1");
+  for (const Pair each : {stride, padding, dilation})
+    require(each.first <= most_size && each.second <= most_size,
+            "max_pool2d: strides, paddings and dilations go up to 2^30");
   const auto size = [](std::size_t n) { return static_cast<std::ptrdiff_t>(n); };
   return {
       .images = size(images[0]), .channels = size(images[3]),
@@ -30,17 +39,21 @@ std::size_t pool_positions(std::size_t pixels, std::ptrdiff_t kernel, std::ptrdi
                            std::ptrdiff_t padding, std::ptrdiff_t dilation, bool ceil_mode) {
   require(kernel > 0 && stride > 0 && padding >= 0 && dilation > 0,
           "max_pool2d: kernel, stride and dilation are at least 1, padding at least 0");
+  require(pixels <= most_size && stride <= most_size && padding <= most_size &&
+              dilation <= most_size,
+          "max_pool2d: sizes, strides, paddings and dilations go up to 2^30");
   const auto size = static_cast<std::ptrdiff_t>(pixels);
   const std::ptrdiff_t span = size + 2 * padding - dilation * (kernel - 1) - 1;
-  require(span >= 0, "max_pool2d: the window is larger than the padded image");
-  if (!ceil_mode) return static_cast<std::size_t>(span / stride + 1);
-  const std::ptrdiff_t count = (span + stride - 1) / stride + 1;
-  return static_cast<std::size_t>((count - 1) * stride >= size + padding ? count - 1 : count);
+  const std::ptrdiff_t up = ceil_mode && span > 0 ? stride - 1 : 0;
+  std::ptrdiff_t count = span < 0 && !ceil_mode ? 0 : (span + up) / stride + 1;
+  if (ceil_mode && (count - 1) * stride >= size + padding) --count;
+  require(count >= 1, "max_pool2d: the window is larger than the padded image");
+  return static_cast<std::size_t>(count);
 }
 
 nb::object max_pool2d(const ChannelsLast& x, Pair kernel, Pair stride, Pair padding,
                       Pair dilation, bool ceil_mode, int threads) {
-  if (!fit(x) || kernel.first * kernel.second > 256) return nb::none();
+  if (!fit(x) || !has_few_taps(kernel)) return nb::none();
   const Shape from = shape_of(x);
   const Shape to{from[0],
                  pool_positions(from[1], kernel.first, stride.first, padding.first,

@@ -11,6 +11,7 @@ import pytest
 
 import chainrule as cr
 from chainrule import kernels, ops
+from chainrule.errors import ShapeError
 
 
 def leaf(values: Any, dtype: Any = cr.float64) -> cr.Tensor:
@@ -322,3 +323,20 @@ def test_stochastic_depth_drops_samples_or_the_batch() -> None:
     together = [ops.stochastic_depth(x[:3], 0.25, "batch").array for _ in range(400)]
     assert all(np.ptp(y) == 0 for y in together)
     assert np.mean(together) == pytest.approx(1, abs=0.1)
+
+
+@pytest.mark.parametrize("pool", ["max_pool2d", "avg_pool2d"])
+def test_ceil_mode_keeps_a_window_larger_than_the_image(pool: str):
+    x = cr.tensor([[[[1.0, 2.0], [3.0, 4.0]]]])
+    y = getattr(ops, pool)(x, 3, 2, ceil_mode=True)
+    assert y.tolist() == [[[[4.0 if pool == "max_pool2d" else 2.5]]]]
+    with pytest.raises(ShapeError, match="larger than the padded image"):
+        getattr(ops, pool)(x, 3, 2)
+
+
+def test_running_variance_keeps_its_digits():
+    """With momentum 1 it is the batch's, however far from what it was."""
+    x = cr.tensor([[1e-3], [-1e-3]])
+    mean, var = cr.zeros(1), cr.full((1,), 1e4)
+    ops.batch_norm(x, mean.numpy(), var.numpy(), training=True, momentum=1.0)
+    assert var.item() == pytest.approx(2e-6, rel=1e-6)

@@ -107,8 +107,10 @@ def move_statistics(
     running_mean: Any, running_var: Any, mean: Any, variance: Any, momentum: float
 ) -> None:
     """Let the running statistics follow those of a batch, in place."""
-    running_mean += momentum * (mean - running_mean)
-    running_var += momentum * (variance - running_var)
+    # Not r + m·(b - r), which forgets the digits of a small variance next to a large one.
+    for running, of_batch in ((running_mean, mean), (running_var, variance)):
+        running *= 1 - momentum
+        running += momentum * of_batch
 
 
 @op(name="batch_norm", aux=True)

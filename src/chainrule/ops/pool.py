@@ -7,6 +7,7 @@ from typing import Any
 
 from chainrule import kernels
 from chainrule.errors import ConfigError, ShapeError
+from chainrule.kernels.geometry import pool_output_size
 from chainrule.ops.conv import Pair, pair
 from chainrule.ops.op import op
 from chainrule.ops.reduction import check_float
@@ -40,7 +41,7 @@ def max_pool2d(
         )
     window, stride, padding = _window("max_pool2d", x, kernel_size, stride, padding)
     dilation = pair(dilation, "max_pool2d: dilation", 1)
-    _check_fits("max_pool2d", x, window, padding, dilation)
+    _check_fits("max_pool2d", x, window, stride, padding, dilation, ceil_mode)
     return _max_pool2d(x, window, stride, padding, dilation, ceil_mode)
 
 
@@ -60,7 +61,7 @@ def avg_pool2d(
         args = (kernel_size, stride, padding, ceil_mode, count_include_pad)
         return squeeze(avg_pool2d(unsqueeze(x, 0), *args), 0)
     window, stride, padding = _window("avg_pool2d", x, kernel_size, stride, padding)
-    _check_fits("avg_pool2d", x, window, padding, (1, 1))
+    _check_fits("avg_pool2d", x, window, stride, padding, (1, 1), ceil_mode)
     return _avg_pool2d(x, window, stride, padding, ceil_mode, count_include_pad)
 
 
@@ -96,11 +97,15 @@ def _window(
     return window, stride, padding
 
 
-def _check_fits(name: str, x: Array, window: Pair, padding: Pair, dilation: Pair) -> None:
+def _check_fits(
+    name: str, x: Array, window: Pair, stride: Pair, padding: Pair, dilation: Pair, ceil_mode: bool
+) -> None:
     shape = x.shape
     for i in (0, 1):
         n, k, p, d = shape[2 + i], window[i], padding[i], dilation[i]
-        if d * (k - 1) + 1 > n + 2 * p:
+        # In ceil mode a window may reach beyond the image by less than a stride.
+        beyond = d * (k - 1) + 1 - (n + 2 * p)
+        if beyond > 0 and pool_output_size(n, k, stride[i], p, d, ceil_mode) < 1:
             raise ShapeError(
                 f"{name}: the window of {d * (k - 1) + 1} pixels is larger than the padded "
                 f"image of {n + 2 * p}\n  x {x.shape}; kernel_size {window}; padding {padding}; "
