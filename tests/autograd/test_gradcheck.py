@@ -186,6 +186,24 @@ def test_a_parameter_is_named() -> None:
     assert not report and [r.disagreeing for r in report.rows] == [0, 1]
 
 
+def test_the_error_has_its_numbers() -> None:
+    with pytest.raises(GradcheckError) as raised:
+        gradcheck(with_gradient(np.sin, lambda x: 2 * np.cos(x)), leaf(0.5, 0.1))
+    worst = raised.value.report.worst
+    assert (worst.output, worst.tensor, worst.index) == (0, "input 0", (0,))
+    assert worst.analytic == pytest.approx(2 * worst.numerical, rel=1e-6)
+    assert worst.relative_error == pytest.approx(0.5, rel=1e-6)
+    assert gradcheck_report(lambda x: x * 2, leaf(1.0)).worst is None
+
+
+def test_a_large_model_is_checked_in_parts_unless_asked_for() -> None:
+    net = nn.Linear(200, 60)
+    report = gradcheck_report(net, cr.ones(1, 200))
+    assert [r.count for r in report.rows] == [20, 20] and report
+    report = gradcheck_report(net, cr.ones(1, 200), params=net, samples=100)
+    assert [r.count for r in report.rows] == [100, 60]
+
+
 def test_the_worst_element_is_named() -> None:
     wrong = with_gradient(lambda x: x**2, lambda x: 2 * x * np.array([1.0, 1.1, 2.0, 1.0]))
     with pytest.raises(GradcheckError, match=r"index \(2,\): .*; 2 of 4 elements disagree"):

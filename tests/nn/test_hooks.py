@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import gc
 import warnings
+import weakref
 from typing import Any
 
 import numpy as np
@@ -295,6 +297,25 @@ def test_backward_hooks_twice() -> None:
 
     ours, theirs = both(story)
     assert ours[-2:] == theirs[-2:] and ours[0] == theirs[0]
+
+
+def test_backward_hooks_keep_nothing_alive() -> None:
+    gc.collect()
+    gc.disable()
+    try:
+        _, pair = layers(cr)
+        pair.register_full_backward_hook(lambda m, gi, go: None)
+        a, b, _ = pair(leaf(cr, 1.0), leaf(cr, 2.0))
+        nodes = [weakref.ref(t.grad_fn) for t in (a, b)]
+        arrays = [weakref.ref(t.array) for t in (a, b)]
+        total = (a + b).sum()  # which needs neither array
+        del a, b
+        assert all(r() is None for r in arrays) and all(r() is not None for r in nodes)
+        total.backward()
+        del total
+        assert all(r() is None for r in nodes)
+    finally:
+        gc.enable()
 
 
 def test_wrong_numbers_of_gradients() -> None:

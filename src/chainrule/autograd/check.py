@@ -42,8 +42,14 @@ Array = np.ndarray[Any, Any]
 Index = tuple[int, ...]
 
 
+LARGE, SOME = 10_000, 20  # a model with more parameters is checked in so many of each tensor
+
+
 class GradcheckError(GraphError):
     """Analytic and numerical gradient disagree; the message says where and by how much."""
+
+    report: GradcheckReport
+    """All that was compared."""
 
 
 def numerical_gradient(f: Callable[[], float], x: Array, eps: float = 1e-6) -> Array:
@@ -95,8 +101,8 @@ def gradcheck(
     element by element. check_undefined_grad: accepted; outputs are always checked one at a time,
     with no gradient for the others.
     params: what to check beside the inputs: a module, several, tensors, a dict of them, or ();
-    left out: the modules that func is or uses. samples: at most so many elements of each tensor,
-    chosen with a fixed seed.
+    left out: the parameters of the modules that func is or uses, of a large model some of each.
+    samples: at most so many elements of each tensor, chosen with a fixed seed.
 
     Raises GradcheckError naming input or parameter, index, both values and their relative error
     (or returns False with raise_exception=False); GraphError if nothing requires grad;
@@ -112,7 +118,7 @@ def gradcheck(
         check_grad_dtypes=check_grad_dtypes, fast_mode=fast_mode, params=params, samples=samples,
     )  # fmt: skip
     if not report and raise_exception:
-        raise GradcheckError(f"gradcheck: {report.message}")
+        raise _error("gradcheck", report)
     return bool(report)
 
 
@@ -172,11 +178,17 @@ def gradgradcheck(
     if not seeds:
         return True
     derived = _Subject(first_derivatives, [*subject.inputs, *seeds], (), subject.modules)
-    derived.named = subject.named
+    derived.named, derived.unasked = subject.named, subject.unasked
     report = _compare(derived, eps, atol, rtol, nondet_tol, check_grad_dtypes, fast_mode, samples)
     if not report and raise_exception:
-        raise GradcheckError(f"gradgradcheck: {report.message}")
+        raise _error("gradgradcheck", report)
     return bool(report)
+
+
+def _error(name: str, report: GradcheckReport) -> GradcheckError:
+    error = GradcheckError(f"{name}: {report.message}")
+    error.report = report
+    return error
 
 
 def _refuse(**checks: Any) -> None:
@@ -215,6 +227,31 @@ class Checked:
     """Where only the step was too long: smaller ones agree more and more."""
 
 
+@dataclass(frozen=True)
+class Disagreement:
+    """Where two gradients lie furthest apart."""
+
+    output: int
+    tensor: str
+    index: Index | None
+    """None: along a direction (fast_mode)."""
+    analytic: float
+    numerical: float
+
+    @property
+    def relative_error(self) -> float:
+        """|a - n| / max(|a|, |n|)."""
+        largest = max(abs(self.analytic), abs(self.numerical), 1e-300)
+        return abs(self.analytic - self.numerical) / largest
+
+    def __str__(self) -> str:
+        where = "along one direction" if self.index is None else f"index {self.index}"
+        return (
+            f"output {self.output}, {self.tensor}, {where}: analytic {self.analytic:.10g}, "
+            f"numerical {self.numerical:.10g}, relative error {self.relative_error:.2g}"
+        )
+
+
 @dataclass
 class GradcheckReport:
     """What a check found; true if all agrees, and printed as a table."""
@@ -222,7 +259,8 @@ class GradcheckReport:
     eps: float
     rows: list[Checked] = field(default_factory=list)
     message: str | None = None
-    """The worst disagreement, in words; None if there is none."""
+    """What is wrong, in words; None if nothing is."""
+    worst: Disagreement | None = None
 
     def __bool__(self) -> bool:
         return self.message is None
@@ -283,7 +321,8 @@ def _compare(
                 if fast_mode:
                     comparison.along_a_direction(number, name, target)
                 else:
-                    comparison.by_elements(number, name, target, samples)
+                    most = subject.fewer(samples) if number >= len(subject.wanted) else samples
+                    comparison.by_elements(number, name, target, most)
             report.message = comparison.message()
     return report
 
@@ -329,6 +368,7 @@ class _Subject:
         ]
         found = {id(m): m for m in (*modules, *_modules_in(func))}
         self.modules, self.named = self._parameters(params, list(found.values()))
+        self.unasked = params is None
         self.args: list[Any] = []
 
     def _parameters(
@@ -353,6 +393,14 @@ class _Subject:
             if p.requires_grad
         ]
         return modules, named
+
+    def fewer(self, samples: int | None) -> int | None:
+        """How many elements of each parameter to check: some only of a large model's, which
+        nobody asked to check."""
+        total = sum(t.array.size for _, t in self.named)
+        if not self.unasked or total <= LARGE:
+            return samples
+        return SOME if samples is None else min(samples, SOME)
 
     @contextmanager
     def in_float64(self) -> Iterator[None]:
@@ -446,7 +494,7 @@ class _Comparison:
     ) -> None:
         self.subject, self.report = subject, report
         self.eps, self.atol, self.rtol = eps, atol, rtol
-        self.worst: tuple[float, Checked, str, _Element | None] | None = None
+        self.worst: tuple[float, Checked, _Element | None] | None = None
         self.gradients: list[list[Array]] = []  # by output, by target
         self.weights: list[Array] = []
 
@@ -507,7 +555,7 @@ class _Comparison:
                     excuse = element.excuse(k, a, n)
                     excuses.append(excuse)
                 if excuse is None:
-                    wrong |= self._differ(row, f"output {k}, {name}, index {index}", a, n, element)
+                    wrong |= self._differ(row, Disagreement(k, name, index, a, n), element)
             row.disagreeing += wrong
             row.kinks += [index] * (not wrong and "kink" in excuses)
             row.curved += [index] * (not wrong and "curvature" in excuses)
@@ -527,36 +575,32 @@ class _Comparison:
         t.array[...] = before
         for k, difference in enumerate(self._numbers(*values)):
             a = float(np.sum(self.gradients[k][number] * direction))
-            where = f"output {k}, {name}, along one direction"
-            row.disagreeing |= self._differ(row, where, a, difference / (2 * self.eps))
+            n = difference / (2 * self.eps)
+            row.disagreeing |= self._differ(row, Disagreement(k, name, None, a, n))
 
     def _agree(self, a: float, n: float) -> bool:
         return abs(a - n) <= self.atol + self.rtol * abs(n)
 
-    def _differ(
-        self, row: Checked, where: str, a: float, n: float, element: _Element | None = None
-    ) -> bool:
+    def _differ(self, row: Checked, found: Disagreement, element: _Element | None = None) -> bool:
         """Note how far two values lie apart; whether too far."""
+        a, n = found.analytic, found.numerical
         error = _or_inf(abs(a - n))
         relative = _or_inf(abs(a - n) / max(abs(a), abs(n), 1e-8))
         row.max_relative_error = max(row.max_relative_error, relative)
         if self._agree(a, n):
             return False
         if self.worst is None or error > self.worst[0]:
-            text = (
-                f"{where}: analytic {a:.10g}, numerical {n:.10g}, "
-                f"relative error {abs(a - n) / max(abs(a), abs(n), 1e-300):.2g}"
-            )
-            self.worst = error, row, text, element
+            self.worst = error, row, element
+            self.report.worst = found
         return True
 
     def message(self) -> str | None:
         """The worst disagreement, in words; None if there is none."""
         if self.worst is None:
             return None
-        _, row, text, element = self.worst
+        _, row, element = self.worst
         others = sum(r.disagreeing for r in self.report.rows if r is not row)
-        text += f"; {row.disagreeing} of {row.count} elements disagree"
+        text = f"{self.report.worst}; {row.disagreeing} of {row.count} elements disagree"
         text += f" (and {others} of other tensors)" if others else ""
         return text + ("" if element is None else element.doubts())
 

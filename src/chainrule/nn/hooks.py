@@ -186,20 +186,17 @@ class _BackwardHooks:
 
     def through_outputs(self, result: Any) -> Any:
         """The result, such that its gradients will be shown."""
-        if isinstance(result, tuple):
-            shown, at = _through(
-                result, lambda grads: self._at_outputs(grads, at, len(result)), zeros=False
-            )
-            return shown
-        if not isinstance(result, Variable):
+        if not isinstance(result, Variable | tuple):
             warnings.warn(
                 "backward hooks need a module whose result is a tensor or a tuple of tensors, "
                 f"got {type(result).__name__}",
                 stacklevel=4,
             )
             return result
-        shown, at = _through((result,), lambda grads: self._at_outputs(grads, at, 1), zeros=False)
-        return shown[0]
+        results = result if isinstance(result, tuple) else (result,)
+        count = len(results)  # so that the graph does not hold the results themselves
+        shown, at = _through(results, lambda grads: self._at_outputs(grads, at, count), zeros=False)
+        return shown if isinstance(result, tuple) else shown[0]
 
     def _at_outputs(self, grads: Grads, at: Any, count: int) -> Grads:
         shown = _spread(grads, at, count)

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from chainrule.errors import absent_name
 from chainrule.utils import checkpoint as checkpoint
+from chainrule.utils import hooks as hooks
 
 if not TYPE_CHECKING:
 
