@@ -31,7 +31,7 @@ def local_response_norm(
     dx_j = g_j·d_j^{-β} - 2αβ/size · x_j · Σ g_c·x_c·d_c^{-β-1}  over the c whose window holds j.
     Raises ShapeError, DTypeError, ConfigError (size below 1).
     Source: Krizhevsky, Sutskever & Hinton 2012, "ImageNet classification with deep
-    convolutional neural networks", §3.3.
+    convolutional neural networks", §3.3; docs/derivations/response_norm.md.
     """
     check_float("local_response_norm", x)
     if x.ndim < 3:
