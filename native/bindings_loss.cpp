@@ -100,6 +100,27 @@ nb::object multi_margin_loss_backward(const Contiguous& g, const Gapless& scores
   return dscores.object();
 }
 
+// Of x and t that lie alike in memory.
+nb::object huber_sum(const Gapless& x, const Gapless& t, float delta, int threads) {
+  if (!fit(x, t) || !same_layout(x, t) || x.size() == 0) return nb::none();
+  const New<float> sum = in_c_order({});
+  run([&] {
+    sum.data()[0] = static_cast<float>(
+        active().huber_sum(x.data(), t.data(), x.size(), delta, threads));
+  });
+  return sum.object();
+}
+
+nb::object huber_sum_backward(const Gapless& x, const Gapless& t, float delta, float scale,
+                              int threads) {
+  if (!fit(x, t) || !same_layout(x, t)) return nb::none();
+  const New<float> dx = like(x);
+  run([&] {
+    active().huber_sum_backward(x.data(), t.data(), dx.data(), x.size(), delta, scale, threads);
+  });
+  return dx.object();
+}
+
 }  // namespace
 
 void bind_loss(nb::module_& m) {
@@ -116,6 +137,9 @@ void bind_loss(nb::module_& m) {
         "threads"_a);
   m.def("multi_margin_loss_backward", &multi_margin_loss_backward, "g"_a, "scores"_a, "target"_a,
         "p"_a, "margin"_a, "threads"_a);
+  m.def("huber_sum", &huber_sum, "x"_a, "t"_a, "delta"_a, "threads"_a);
+  m.def("huber_sum_backward", &huber_sum_backward, "x"_a, "t"_a, "delta"_a, "scale"_a,
+        "threads"_a);
 }
 
 }  // namespace chainrule

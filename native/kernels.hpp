@@ -232,6 +232,10 @@ struct Kernels {
                                      const std::int64_t* target, bool squared, float margin,
                                      float* dscores, std::ptrdiff_t rows, std::ptrdiff_t classes,
                                      int threads);
+  double (*huber_sum)(const float* x, const float* t, std::ptrdiff_t n, float delta,
+                      int threads);
+  void (*huber_sum_backward)(const float* x, const float* t, float* dx, std::ptrdiff_t n,
+                             float delta, float scale, int threads);
   // y = scale x where the element's random word is at least the threshold, else 0.
   void (*dropout)(const float* x, float* y, std::ptrdiff_t n, std::uint32_t threshold,
                   float scale, std::uint64_t key, int threads);

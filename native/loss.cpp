@@ -196,4 +196,40 @@ void multi_margin_loss_backward(const float* g, const float* scores, const Targe
   });
 }
 
+double huber_sum(const float* x, const float* t, Index n, float delta, int threads) {
+  const Scratch memory(2 * ceil_div(n, pass_grain));
+  double* sums = reinterpret_cast<double*>(static_cast<float*>(memory));
+  const Vector limit = broadcast(delta), half = broadcast(0.5f);
+  parallel_ranges(threads, n, pass_grain, [=](Index first, Index last) {
+    double total = 0;
+    for (Index i = first; i < last;) {
+      const Index stop = smaller(last, i + 64 * lanes);  // short chains of additions round less
+      Vector sum = {};
+      for (; i < stop; i += lanes) {
+        const Index count = smaller(lanes, last - i);
+        const Vector d = load_some(x + i, count, x + last) - load_some(t + i, count, t + last);
+        const Vector size = d < Vector{} ? -d : d;
+        sum += size <= limit ? size * size * half : limit * (size - limit * half);
+      }
+      total += static_cast<double>(sum_of(sum));
+    }
+    sums[first / pass_grain] = total;
+  });
+  double total = 0;
+  for (Index task = 0; task < ceil_div(n, pass_grain); ++task) total += sums[task];
+  return total;
+}
+
+void huber_sum_backward(const float* x, const float* t, float* dx, Index n, float delta,
+                        float scale, int threads) {
+  parallel_ranges(threads, n, pass_grain, [=](Index first, Index last) {
+    for (Index i = first; i < last; i += lanes) {
+      const Index count = smaller(lanes, last - i);
+      const Vector d = load_some(x + i, count, x + last) - load_some(t + i, count, t + last);
+      const Vector clipped = at_least(at_most(d, delta), -delta);
+      store_some(dx + i, count, dx + last, clipped * broadcast(scale));
+    }
+  });
+}
+
 }  // namespace chainrule::CHAINRULE_ISA

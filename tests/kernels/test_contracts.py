@@ -456,6 +456,14 @@ def cases() -> Iterator[Case]:
                 rng.normal(size=s[0]), rng.normal(size=s), rng.integers(0, s[1], s[0]),
                 p, 0.7))  # fmt: skip
 
+    for shape in [(3, 4), (2, 5, 6, 3), (131,), (), (0, 3), (2, 3, 33), (70001,)]:
+        for name, settings in [
+            ("huber_sum", (0.7,)), ("huber_sum", (np.inf,)),
+            ("huber_sum_backward", (0.7, 0.3)), ("huber_sum_backward", (np.inf, -2.0)),
+        ]:  # fmt: skip
+            yield Case(name, f"{shape} {settings}", lambda rng, s=shape, more=settings: (
+                *(np.asarray(rng.normal(size=s) / 2) for _ in "xt"), *more))  # fmt: skip
+
     for shape, p in [((3, 4), 0.5), ((2, 5, 6, 3), 0.2), ((2, 70), 0.0), ((131,), 0.9), ((), 0.3),
                      ((0, 3), 0.5), ((2, 3, 33), 0.999)]:  # fmt: skip
         yield Case("dropout", f"{shape} p={p}", lambda rng, s=shape, p=p: (
@@ -737,6 +745,14 @@ def torch_answer(torch: Any, name: str, a: Arguments) -> Any:
         )
     if name == "cross_entropy":
         return functional.cross_entropy(*a, reduction="none"), functional.log_softmax(a[0], 1)
+    if name == "huber_sum":
+        x, t, delta = a
+        if np.isinf(delta):
+            return functional.mse_loss(x, t, reduction="sum") / 2
+        return functional.huber_loss(x, t, reduction="sum", delta=delta)
+    if name == "huber_sum_backward":
+        x, t, delta, scale = a
+        return scale * (x - t).clamp(-delta, delta)
     if name == "multi_margin_loss":
         scores, target, p, margin = a
         mean_over_classes = functional.multi_margin_loss(
@@ -1073,7 +1089,7 @@ def test_sigmoid_and_tanh_are_right_to_a_few_units_in_the_last_place(name: str, 
     exact = x.astype(np.float64)
     exact = np.tanh(exact) if name == "tanh" else 1 / (1 + np.exp(-exact))
     error = np.abs(getattr(kernels, name)(x) - exact)
-    # The reference's sigmoid is exact to units of 1, not of its smallest results.
+    # The reference's tanh is exact to units of 1, not of its smallest results.
     unit = (
         np.spacing(exact.astype(np.float32)) if tier != "reference" else np.spacing(np.float32(1))
     )

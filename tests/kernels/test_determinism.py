@@ -63,7 +63,10 @@ def training_step() -> list[np.ndarray]:
     kernels.adam_step(state[3:4], state[4:5], state[5:6], state[6:7], state[7:8], *adam)
     means = kernels.avg_pool2d(y, (3, 3), (2, 2), (1, 1), False, True)
     spread = kernels.avg_pool2d_backward(means, y.shape, (3, 3), (2, 2), (1, 1), False, True)
+    other = rng.normal(size=y.shape).astype(np.float32)
     return [
+        kernels.huber_sum(y, other, 0.7),
+        kernels.huber_sum_backward(y, other, 0.7, 0.5),
         *grouped,
         *state,
         *norms,

@@ -646,6 +646,18 @@ def cross_entropy_backward(g: np.ndarray, log_probs: np.ndarray, target: np.ndar
     return dlogits.astype(log_probs.dtype)
 
 
+def huber_sum(x: np.ndarray, t: np.ndarray, delta: float) -> np.ndarray:
+    total = 0.0
+    for place in np.ndindex(x.shape):
+        size = abs(float(x[place]) - float(t[place]))
+        total += size**2 / 2 if size <= delta else delta * (size - delta / 2)
+    return np.asarray(total, x.dtype)
+
+
+def huber_sum_backward(x: np.ndarray, t: np.ndarray, delta: float, scale: float) -> np.ndarray:
+    return _each(lambda a, b: scale * max(-delta, min(delta, a - b)), x, t)
+
+
 def multi_margin_loss(scores: np.ndarray, target: np.ndarray, p: int, margin: float) -> np.ndarray:
     loss = np.zeros(len(target))
     for n, j in np.ndindex(scores.shape):

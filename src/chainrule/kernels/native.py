@@ -71,6 +71,8 @@ __all__ = [
     "hardswish_backward",
     "hardtanh",
     "hardtanh_backward",
+    "huber_sum",
+    "huber_sum_backward",
     "layer_norm",
     "layer_norm_backward",
     "leaky_relu",
@@ -231,6 +233,8 @@ cross_entropy = _or_reference(reference.cross_entropy)
 cross_entropy_backward = _or_reference(reference.cross_entropy_backward)
 multi_margin_loss = _or_reference(reference.multi_margin_loss)
 multi_margin_loss_backward = _or_reference(reference.multi_margin_loss_backward)
+huber_sum = _or_reference(reference.huber_sum)
+huber_sum_backward = _or_reference(reference.huber_sum_backward)
 dropout = _or_reference(reference.dropout)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from chainrule import kernels
 from chainrule.errors import ConfigError, ShapeError
 from chainrule.ops.elementwise import clamp, exp, log, sign, square, where
 from chainrule.ops.loss import (
@@ -123,9 +124,11 @@ def _check_weight(name: str, input: Array, weight: Array) -> None:
 @op(name="mse_loss")
 def _mse_loss(input: Array, target: Array, factor: float | None = None) -> Array:
     """(x - t)², summed with a factor."""
+    if factor is not None:
+        return kernels.huber_sum(input, target, math.inf) * (2 * factor)
     d = input - target
     d *= d
-    return added(d, factor)
+    return d
 
 
 @op(name="l1_loss")
@@ -134,60 +137,67 @@ def _l1_loss(input: Array, target: Array, factor: float | None = None) -> Array:
     return added(np.abs(input - target), factor)
 
 
-@op(name="smooth_l1_loss", aux=True)
+@op(name="smooth_l1_loss")
 def _smooth_l1_loss(
     input: Array, target: Array, factor: float | None = None, beta: float = 1.0
-) -> tuple[Array, Array]:
-    """`_huber` of β, divided by β, summed with a factor; and d, clipped to ±β."""
-    losses, clipped = _huber(input, target, beta, 1 / beta)
-    return added(losses, factor), clipped
+) -> Array:
+    """Huber's loss of β, divided by β, summed with a factor."""
+    if factor is not None:
+        return kernels.huber_sum(input, target, beta) * (factor / beta)
+    return _huber(input, target, beta, 1 / beta)
 
 
-@op(name="huber_loss", aux=True)
+@op(name="huber_loss")
 def _huber_loss(
     input: Array, target: Array, factor: float | None = None, delta: float = 1.0
-) -> tuple[Array, Array]:
-    """`_huber`, summed with a factor; and d, clipped to ±δ."""
-    losses, clipped = _huber(input, target, delta, 1)
-    return added(losses, factor), clipped
+) -> Array:
+    """d²/2 where |d| ≤ δ, else δ(|d| - δ/2), summed with a factor."""
+    if factor is not None:
+        return kernels.huber_sum(input, target, delta) * factor
+    return _huber(input, target, delta, 1)
 
 
-def _huber(input: Array, target: Array, delta: float, scale: float) -> tuple[Array, Array]:
-    """scale·c·(d - c/2), where c is d = x - t clipped to ±δ: both branches in one; and c."""
+def _huber(input: Array, target: Array, delta: float, scale: float) -> Array:
+    """scale·c·(d - c/2), where c is d = x - t clipped to ±δ: both branches in one."""
     d = input - target
     clipped = np.clip(d, -delta, delta)
     d -= clipped * 0.5
     d *= clipped if scale == 1 else clipped * scale
-    return d, clipped
+    return d
 
 
-def _clipped(g: Array, input: Array, target: Array, aux: Array, delta: float) -> Array:
-    """c as it was kept, or where it is to be differentiated itself, computed again."""
-    return aux if isinstance(g, np.ndarray) else clamp(input - target, -delta, delta)
+def _clipped_error(
+    g: Array, x: Array, t: Array, factor: float | None, delta: float, scale: float
+) -> Array:
+    """g·factor·scale·c: the gradient of all three, with respect to x."""
+    if factor is not None and isinstance(g, np.ndarray):
+        return kernels.huber_sum_backward(x, t, delta, float(g) * factor * scale)
+    d = x - t if delta == math.inf else clamp(x - t, -delta, delta)
+    return d * scaled(g, factor, scale)
 
 
 _mse_loss.vjp(
-    input=lambda g, input, target, factor: (input - target) * scaled(g, factor, 2),
-    target=lambda g, input, target, factor: (target - input) * scaled(g, factor, 2),
+    input=lambda g, input, target, factor: _clipped_error(g, input, target, factor, math.inf, 2),
+    target=lambda g, input, target, factor: _clipped_error(g, target, input, factor, math.inf, 2),
 )
 _l1_loss.vjp(
     input=lambda g, input, target, factor: sign(input - target) * scaled(g, factor),
     target=lambda g, input, target, factor: sign(target - input) * scaled(g, factor),
 )
 _smooth_l1_loss.vjp(
-    input=lambda g, input, target, aux, factor, beta: (
-        _clipped(g, input, target, aux, beta) * scaled(g, factor, 1 / beta)
+    input=lambda g, input, target, factor, beta: _clipped_error(
+        g, input, target, factor, beta, 1 / beta
     ),
-    target=lambda g, input, target, aux, factor, beta: (
-        _clipped(g, input, target, aux, beta) * scaled(g, factor, -1 / beta)
+    target=lambda g, input, target, factor, beta: _clipped_error(
+        g, target, input, factor, beta, 1 / beta
     ),
 )
 _huber_loss.vjp(
-    input=lambda g, input, target, aux, factor, delta: (
-        _clipped(g, input, target, aux, delta) * scaled(g, factor)
+    input=lambda g, input, target, factor, delta: _clipped_error(
+        g, input, target, factor, delta, 1
     ),
-    target=lambda g, input, target, aux, factor, delta: (
-        _clipped(g, input, target, aux, delta) * scaled(g, factor, -1)
+    target=lambda g, input, target, factor, delta: _clipped_error(
+        g, target, input, factor, delta, 1
     ),
 )
 

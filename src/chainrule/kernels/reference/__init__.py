@@ -49,6 +49,8 @@ from chainrule.kernels.reference.linear import linear
 from chainrule.kernels.reference.loss import (
     cross_entropy,
     cross_entropy_backward,
+    huber_sum,
+    huber_sum_backward,
     log_softmax,
     log_softmax_backward,
     multi_margin_loss,
@@ -111,6 +113,8 @@ __all__ = [
     "hardswish_backward",
     "hardtanh",
     "hardtanh_backward",
+    "huber_sum",
+    "huber_sum_backward",
     "layer_norm",
     "layer_norm_backward",
     "leaky_relu",

@@ -7,6 +7,8 @@ from chainrule.kernels.reference.precision import half_in_single
 __all__ = [
     "cross_entropy",
     "cross_entropy_backward",
+    "huber_sum",
+    "huber_sum_backward",
     "log_softmax",
     "log_softmax_backward",
     "multi_margin_loss",
@@ -89,6 +91,33 @@ def multi_margin_loss_backward(
     slope[np.arange(len(target)), target] = -slope.sum(axis=1)
     slope *= g[:, None]
     return slope
+
+
+@half_in_single
+def huber_sum(x: np.ndarray, t: np.ndarray, delta: float) -> np.ndarray:
+    """The sum of d²/2 where |d| = |x - t| ≤ delta, else delta·(|d| - delta/2).
+
+    x, t: one shape, any strides; delta > 0, also infinite: half the sum of squares.
+    Returns an array without axes.
+    """
+    d = x - t
+    if np.isinf(delta):
+        d *= d
+        return np.asarray(d.sum() * 0.5, x.dtype)
+    clipped = np.clip(d, -delta, delta)
+    d -= clipped * 0.5
+    d *= clipped
+    return np.asarray(d.sum(), x.dtype)
+
+
+@half_in_single
+def huber_sum_backward(x: np.ndarray, t: np.ndarray, delta: float, scale: float) -> np.ndarray:
+    """scale·(x - t), the difference clipped to ±delta: the gradient of scale·huber_sum."""
+    d = np.asarray(x - t)
+    if not np.isinf(delta):
+        np.clip(d, -delta, delta, out=d)
+    d *= scale
+    return d
 
 
 def _shift_by_maximum(x: np.ndarray, axis: int) -> np.ndarray:
