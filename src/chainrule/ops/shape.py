@@ -98,13 +98,15 @@ def transpose(x: Array, dim0: int, dim1: int) -> Array:
 @spelled
 def flatten(x: Array, start_dim: int = 0, end_dim: int = -1) -> Array:
     """Join the axes start_dim ... end_dim into one."""
-    if x.ndim == 0:
+    shape = x.shape
+    ndim = len(shape)
+    if ndim == 0:
         return reshape(x, (1,))
-    start, end = _axis("flatten", start_dim, x.ndim), _axis("flatten", end_dim, x.ndim)
+    start, end = _axis("flatten", start_dim, ndim), _axis("flatten", end_dim, ndim)
     if start > end:
         raise ShapeError(f"flatten: start_dim {start_dim} comes after end_dim {end_dim}")
-    joined = math.prod(x.shape[start : end + 1])
-    return reshape(x, (*x.shape[:start], joined, *x.shape[end + 1 :]))
+    joined = math.prod(shape[start : end + 1])
+    return reshape(x, (*shape[:start], joined, *shape[end + 1 :]))
 
 
 def _axis(name: str, dim: int, ndim: int) -> int:
