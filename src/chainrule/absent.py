@@ -185,7 +185,6 @@ USE_INSTEAD: dict[str, dict[str, str]] = {
         "eigvals": COMPLEX + ", or chainrule.linalg.eigvalsh for symmetric matrices",
         "lu": "chainrule.linalg.solve, or scipy.linalg.lu",
         "lu_factor": "chainrule.linalg.solve, or scipy.linalg.lu_factor",
-        "matrix_exp": "scipy.linalg.expm, then from_numpy",
         "inv_ex": "chainrule.linalg.inv, which raises ConfigError",
         "cholesky_ex": "chainrule.linalg.cholesky, which raises ConfigError",
         "solve_ex": "chainrule.linalg.solve, which raises ConfigError",

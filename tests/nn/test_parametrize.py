@@ -332,6 +332,73 @@ def test_gradient_of_spectral_norm_with_the_vectors_held():
     assert gradcheck(lambda w: layer(x), [layer.weight_orig])
 
 
+# -- orthogonal matrices -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("trivial", [True, False])
+@pytest.mark.parametrize("how", [None, "matrix_exp", "cayley", "householder"])
+@pytest.mark.parametrize("shape", [(4, 4), (6, 3), (3, 6), (2, 5, 3)], ids=str)
+@pytest.mark.parity
+def test_orthogonal_matches_pytorch(shape, how, trivial):
+    torch = pytest.importorskip("torch", reason="parity needs: pip install 'chainrule[parity]'")
+    rng = np.random.default_rng(0)
+    start = rng.standard_normal(shape)
+    ours, theirs = nn.Module(), torch.nn.Module()
+    ours.weight = nn.Parameter(cr.tensor(start))
+    theirs.weight = torch.nn.Parameter(torch.tensor(start))
+    parametrizations.orthogonal(ours, "weight", how, use_trivialization=trivial)
+    torch.nn.utils.parametrizations.orthogonal(theirs, "weight", how, use_trivialization=trivial)
+    np.testing.assert_allclose(
+        ours.weight.detach().array, theirs.weight.detach().numpy(), atol=1e-12
+    )
+    state = {k: v.numpy().copy() for k, v in theirs.state_dict().items()}
+    assert list(ours.state_dict()) == list(state) and repr(ours) == repr(theirs)
+    strict = np.tril(rng.standard_normal(shape), -1) + np.triu(rng.standard_normal(shape), 1)
+    state["parametrizations.weight.original"] += strict
+    ours.load_state_dict(state)
+    theirs.load_state_dict({k: torch.tensor(v) for k, v in state.items()})
+    w, t = ours.weight, theirs.weight
+    small = w.mT @ w if shape[-2] >= shape[-1] else w @ w.mT
+    unit = np.broadcast_to(np.eye(small.shape[-1]), small.shape)
+    np.testing.assert_allclose(small.detach().array, unit, atol=1e-12)
+    np.testing.assert_allclose(w.detach().array, t.detach().numpy(), atol=1e-12)
+    g = rng.standard_normal(shape)
+    w.backward(cr.tensor(g))
+    t.backward(torch.tensor(g))
+    np.testing.assert_allclose(
+        ours.parametrizations.weight.original.grad.array,
+        theirs.parametrizations.weight.original.grad.numpy(),
+        atol=1e-11,
+    )
+
+
+@pytest.mark.parametrize("how", ["matrix_exp", "cayley", "householder"])
+def test_an_orthogonal_matrix_can_be_assigned(how):
+    layer = parametrizations.orthogonal(nn.Linear(4, 4).double(), "weight", how)
+    value, _ = np.linalg.qr(np.random.default_rng(0).standard_normal((4, 4)))
+    layer.weight = cr.tensor(value)
+    np.testing.assert_allclose(layer.weight.detach().array, value, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda: parametrizations.orthogonal(nn.Linear(2, 2), "size"), ConfigError, "no parameter"),
+        (lambda: parametrizations.orthogonal(nn.Linear(2, 2), "bias"), ShapeError, "is no matrix"),
+        (
+            lambda: parametrizations.orthogonal(nn.Linear(2, 2), "weight", "givens"),
+            ConfigError,
+            'must be "matrix_exp", "cayley" or "householder", got',
+        ),
+        (lambda: cr.matrix_exp(cr.ones(2, 3)), ShapeError, "matrix_exp: needs square matrices"),
+        (lambda: cr.matrix_exp(cr.ones(2, 2).int()), DTypeError, "expects a float tensor"),
+    ],
+)
+def test_orthogonal_refuses(call, error, message):
+    with pytest.raises(error, match=message):
+        call()
+
+
 # -- vectors of parameters ---------------------------------------------------------------------
 
 

@@ -21,6 +21,7 @@ from chainrule.ops.loss_classification import *
 from chainrule.ops.loss_embedding import *
 from chainrule.ops.loss_margin import *
 from chainrule.ops.loss_regression import *
+from chainrule.ops.matrix_exp import *
 from chainrule.ops.norm import *
 from chainrule.ops.op import *
 from chainrule.ops.order import *

@@ -14,6 +14,7 @@ from . import (  # noqa: F401
     loss_embedding,
     loss_margin,
     loss_regression,
+    matrix_exp,
     norm,
     order,
     padding,

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
+import chainrule as cr
 from chainrule import ops
 from chainrule.autograd import no_grad
-from chainrule.errors import AxisError, ConfigError
+from chainrule.errors import AxisError, ConfigError, ShapeError
 from chainrule.nn import functional as F
 from chainrule.nn.module import Module
 from chainrule.nn.utils import parametrize
@@ -18,7 +21,7 @@ from chainrule.nn.utils.spectral_norm import (
 )
 from chainrule.tensor import Tensor
 
-__all__ = ["spectral_norm", "weight_norm"]
+__all__ = ["orthogonal", "spectral_norm", "weight_norm"]
 
 
 class _WeightNorm(Module):
@@ -122,3 +125,141 @@ def spectral_norm(
     dim = output_axis(module) if dim is None else dim
     norm = _SpectralNorm(weight, n_power_iterations, dim, eps)
     return parametrize.register_parametrization(module, name, norm)
+
+
+class _Orthogonal(Module):
+    """A matrix with orthonormal columns (or, where it is wide, rows) made of any matrix.
+
+    What counts of the original X (n, k), n ≥ k, is its part below the diagonal, L. matrix_exp and
+    cayley: A = L - Lᵀ, filled up with zeros to (n, n), is skew-symmetric, so that e^A and
+    (I - A/2)⁻¹(I + A/2) are orthogonal. householder: a product of reflections across the columns
+    of L with ones on the diagonal. ``base``, orthogonal too, is multiplied from the left, so that
+    training goes on from there and not from the identity (Lezcano-Casado 2019, arXiv:1909.09501).
+    """
+
+    def __init__(self, weight: Tensor, orthogonal_map: str, use_trivialization: bool) -> None:
+        super().__init__()
+        self.shape = tuple(weight.shape)
+        self.orthogonal_map = orthogonal_map
+        if use_trivialization:
+            self.register_buffer("base", None)
+
+    def forward(self, X: Tensor) -> Tensor:
+        wide = X.shape[-2] < X.shape[-1]
+        Q = self._orthonormal_columns(X.mT if wide else X)
+        if hasattr(self, "base"):
+            Q = self.base @ Q
+        return Q.mT if wide else Q
+
+    def _orthonormal_columns(self, X: Tensor) -> Tensor:
+        n, k = X.shape[-2:]
+        if self.orthogonal_map == "householder":
+            return _product_of_reflections(X)
+        below = X.tril()
+        if n != k:
+            below = ops.cat([below, cr.zeros(*X.shape[:-1], n - k, dtype=X.dtype)], -1)
+        A = below - below.mT
+        if self.orthogonal_map == "matrix_exp":
+            return ops.matrix_exp(A)[..., :k]
+        one = cr.eye(n, dtype=X.dtype)
+        return ops.solve(one - 0.5 * A, one + 0.5 * A)[..., :k]
+
+    @no_grad()
+    def right_inverse(self, Q: Tensor) -> Tensor:
+        """An original for which this gives Q, or for any other matrix its Q of Q·R."""
+        if tuple(Q.shape) != self.shape:
+            raise ShapeError(
+                f"orthogonal: expects a value of shape {self.shape}, got {tuple(Q.shape)}"
+            )
+        wide = Q.shape[-2] < Q.shape[-1]
+        columns = np.swapaxes(Q.array, -1, -2) if wide else Q.array
+        if not hasattr(self, "base"):
+            original = self._reflectors_of(columns)
+            return Tensor(np.ascontiguousarray(np.swapaxes(original, -1, -2)) if wide else original)
+        n, k = columns.shape[-2:]
+        if n != k:
+            more = cr.randn(*columns.shape[:-1], n - k, dtype=Q.dtype).array
+            columns = np.concatenate([columns, more], -1)
+        elif _is_orthogonal(columns):
+            self.base = Tensor(columns.copy())
+            return Tensor(_minus_identity(Q.array))
+        self.base = Tensor(_orthogonalised(columns))
+        return Tensor(_minus_identity(Q.array))
+
+    def _reflectors_of(self, columns: Any) -> Any:
+        if self.orthogonal_map != "householder":
+            raise NotImplementedError(
+                f"orthogonal: {self.orthogonal_map} without use_trivialization has no inverse"
+            )
+        flat = columns.reshape(-1, *columns.shape[-2:])
+        made = np.empty_like(flat)
+        for i, matrix in enumerate(flat):
+            packed, tau = np.linalg.qr(matrix, mode="raw")
+            made[i] = packed.T
+            diagonal = np.einsum("ii->i", made[i, : len(tau)])
+            diagonal[...] = np.sign(diagonal) * np.where(tau == 0, -1, 1)
+        return made.reshape(columns.shape)
+
+
+def _product_of_reflections(X: Tensor) -> Tensor:
+    """The first k columns of H₁H₂...H_k, H_i = I - 2v_i v_iᵀ/‖v_i‖², each times ±1 as X's diagonal.
+
+    v_i is column i of X below the diagonal, where it is 1. The product is I - V T Vᵀ, and T⁻¹ is
+    the upper triangle of VᵀV with half the diagonal (Schreiber & Van Loan 1989).
+    """
+    n, k = X.shape[-2:]
+    V = X.tril(-1) + cr.eye(n, k, dtype=X.dtype)
+    products = V.mT @ V
+    inverse = products.triu() - 0.5 * products * cr.eye(k, dtype=X.dtype)
+    Q = cr.eye(n, k, dtype=X.dtype) - V @ ops.solve(inverse, V[..., :k, :].mT)
+    signs = np.trunc(np.diagonal(X.array, axis1=-2, axis2=-1))
+    return Q * Tensor(signs[..., None, :].astype(X.dtype))
+
+
+def _is_orthogonal(Q: Any) -> bool:
+    n, k = Q.shape[-2:]
+    near = 10.0 * n * np.finfo(Q.dtype).eps
+    return np.allclose(np.swapaxes(Q, -1, -2) @ Q, np.eye(k, dtype=Q.dtype), atol=near)
+
+
+def _orthogonalised(matrix: Any) -> Any:
+    """Q of Q·R, the diagonal of R positive."""
+    q, r = np.linalg.qr(matrix)
+    return q * np.sign(np.diagonal(r, axis1=-2, axis2=-1))[..., None, :]
+
+
+def _minus_identity(like: Any) -> Any:
+    return np.broadcast_to(-np.eye(*like.shape[-2:], dtype=like.dtype), like.shape).copy()
+
+
+def orthogonal(
+    module: Module,
+    name: str = "weight",
+    orthogonal_map: str | None = None,
+    *,
+    use_trivialization: bool = True,
+) -> Module:
+    """Let a weight (..., n, k) have orthonormal columns, or rows where n < k: QᵀQ = I or QQᵀ = I.
+
+    orthogonal_map: "matrix_exp", "cayley" or "householder" (None: the first for square matrices,
+    the last for others); see `_Orthogonal`. use_trivialization: start from the present weight,
+    orthogonalised if need be, kept in a buffer ``base``.
+    Raises ConfigError, ShapeError. Source: Lezcano-Casado 2019, arXiv:1909.09501.
+    """
+    weight = getattr(module, name, None)
+    if not isinstance(weight, Tensor):
+        raise ConfigError(
+            f"orthogonal: {type(module).__name__} has no parameter or buffer {name!r}"
+        )
+    if weight.ndim < 2:
+        raise ShapeError(f"orthogonal: {name!r} is no matrix\n  {name} {tuple(weight.shape)}")
+    if orthogonal_map is None:
+        square = weight.shape[-2] == weight.shape[-1]
+        orthogonal_map = "matrix_exp" if square else "householder"
+    if orthogonal_map not in ("matrix_exp", "cayley", "householder"):
+        raise ConfigError(
+            'orthogonal: orthogonal_map must be "matrix_exp", "cayley" or "householder", '
+            f"got {orthogonal_map!r}"
+        )
+    made = _Orthogonal(weight, orthogonal_map, use_trivialization)
+    return parametrize.register_parametrization(module, name, made, unsafe=True)
