@@ -281,6 +281,7 @@ from chainrule.ops import (
     reciprocal,
     relu,
     remainder,
+    renorm,
     repeat_interleave,
     reshape,
     roll,
@@ -343,6 +344,7 @@ from chainrule.ops import (
     xlogy,
 )
 from chainrule.ops.dtypes import get_default_dtype, promote_types, set_default_dtype
+from chainrule.ops.op import spelled as _spelled
 from chainrule.printing import set_printoptions
 from chainrule.random import (
     Generator,
@@ -390,6 +392,10 @@ row_stack, ger, trapz, moveaxis, fix, sgn = vstack, outer, trapezoid, movedim, t
 swapaxes = swapdims = transpose
 inverse, pinverse = linalg.inv, linalg.pinv
 ravel, clip = flatten, clamp
+# These are called for every layer: only here do they look for other names of arguments.
+conv1d, conv2d, conv3d = _spelled(conv1d), _spelled(conv2d), _spelled(conv3d)
+conv_transpose1d, conv_transpose2d = _spelled(conv_transpose1d), _spelled(conv_transpose2d)
+conv_transpose3d, matmul, prelu = _spelled(conv_transpose3d), _spelled(matmul), _spelled(prelu)
 inf, nan, pi, e, newaxis = _np.inf, _np.nan, _np.pi, _np.e, None
 
 float16 = half = _np.dtype(_np.float16)
@@ -741,6 +747,7 @@ __all__ = [
     "reciprocal",
     "relu",
     "remainder",
+    "renorm",
     "repeat_interleave",
     "reshape",
     "result_type",

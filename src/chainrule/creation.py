@@ -19,6 +19,7 @@ from chainrule.ops.dtypes import result_type as _result_type
 from chainrule.random import Generator, default_generator, uniform
 from chainrule.tensor import Size as Shape
 from chainrule.tensor import Tensor, as_array, check_settings
+from chainrule.tensor import device as Device  # parameters are called device
 from chainrule.vocabulary import sizes_of
 
 Size = int | Sequence[int]
@@ -78,8 +79,9 @@ def asarray(
     return made.requires_grad_() if requires_grad else made
 
 
-def from_numpy(array: np.ndarray[Any, Any]) -> Tensor:
+def from_numpy(ndarray: np.ndarray[Any, Any]) -> Tensor:
     """A tensor that shares the array's memory."""
+    array = ndarray
     if not isinstance(array, np.ndarray):
         raise TypeError(f"from_numpy: expects a NumPy array, got {type(array).__name__}")
     if not array.dtype.isnative:
@@ -90,9 +92,11 @@ def from_numpy(array: np.ndarray[Any, Any]) -> Tensor:
     return Tensor(array)
 
 
-def from_dlpack(source: Any) -> Tensor:
-    """A tensor over another library's memory (any object with ``__dlpack__``), no copy."""
-    return Tensor(np.from_dlpack(source))
+def from_dlpack(ext_tensor: Any, *, device: Any = None, copy: bool | None = None) -> Tensor:
+    """A tensor over another library's memory (any object with ``__dlpack__``), or a copy."""
+    if device is not None:
+        Device(device)  # complains about any but the CPU
+    return Tensor(np.from_dlpack(ext_tensor, copy=copy))
 
 
 def frombuffer(

@@ -35,8 +35,8 @@ def _in_place(function: Callable[..., Any], name: str | None = None) -> Any:
 def _swapped_view(function: Callable[..., Any], name: str) -> Any:
     """The method that makes of x a view of itself."""
 
-    def method(self: Any, *args: Any) -> Any:
-        return view(self, function, *args)
+    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+        return view(self, function, *args, **kwargs)
 
     method.__name__ = f"{name}_"
     method.__doc__ = f"x becomes {name}(x, ...), over the same memory."
@@ -81,6 +81,7 @@ class InPlace(Variable):
     nextafter_ = _in_place(ops.nextafter)
     heaviside_ = _in_place(ops.heaviside)
     float_power_ = _in_place(ops.float_power)
+    renorm_ = _in_place(ops.renorm)
 
     __iadd__ = add_
     __isub__ = sub_
@@ -199,9 +200,9 @@ class InPlace(Variable):
 
     # -- values ----------------------------------------------------------------------------
 
-    def copy_(self, source: Any, non_blocking: builtins.bool = False) -> Self:
-        """x ← source, broadcast and converted to x's dtype."""
-        return assign(self, source)
+    def copy_(self, other: Any, non_blocking: builtins.bool = False) -> Self:
+        """x ← other, broadcast and converted to x's dtype."""
+        return assign(self, other)
 
     def fill_(self, value: Any) -> Self:
         """x ← value everywhere."""

@@ -104,9 +104,15 @@ class Tensor(Vocabulary):
     __slots__ = ()
     __array_priority__ = 1000  # array * tensor is a tensor
 
-    def __init__(self, data: Any = (), dtype: Any = None, requires_grad: bool = False) -> None:
-        if isinstance(dtype, int):
-            raise DTypeError("Tensor: takes data, not sizes; use chainrule.empty(2, 3) or .zeros")
+    def __init__(
+        self, data: Any = (), *sizes: int, dtype: Any = None, requires_grad: bool = False
+    ) -> None:
+        if isinstance(data, int | Size):  # sizes of memory to be filled, as of `chainrule.empty`
+            data = np.empty(data if isinstance(data, Size) else (data, *sizes), get_default_dtype())
+        elif sizes:
+            raise DTypeError(
+                f"Tensor: takes data, or sizes as whole numbers; got {sizes} beside data"
+            )
         if dtype is None and isinstance(data, list | tuple):
             dtype = get_default_dtype()  # as PyTorch's; chainrule.tensor keeps integers
         array = as_array(data, dtype)
@@ -333,9 +339,9 @@ class Tensor(Vocabulary):
 
     # -- to and from other worlds ------------------------------------------------------------
 
-    def numpy(self) -> np.ndarray[Any, Any]:
-        """The NumPy array, sharing memory."""
-        if self.requires_grad:
+    def numpy(self, *, force: builtins.bool = False) -> np.ndarray[Any, Any]:
+        """The NumPy array, sharing memory. force: also where it leaves the graph."""
+        if self.requires_grad and not force:
             raise GraphError(
                 "numpy: this tensor requires grad, and NumPy would not record what follows; "
                 "use .detach().numpy()"
@@ -500,7 +506,7 @@ class Tensor(Vocabulary):
         """The tensor itself: no memory needs pinning."""
         return self
 
-    def is_pinned(self) -> builtins.bool:
+    def is_pinned(self, device: Any = None) -> builtins.bool:
         """False: there is no device to pin memory for."""
         return False
 
@@ -659,36 +665,36 @@ def _rebuild(kind: type[Tensor], array: Any, requires_grad: bool) -> Tensor:
     return kind(array, requires_grad=requires_grad)
 
 
-def is_tensor(x: Any) -> bool:
-    """Whether ``x`` is a tensor."""
-    return isinstance(x, Tensor)
+def is_tensor(obj: Any) -> bool:
+    """Whether ``obj`` is a tensor."""
+    return isinstance(obj, Tensor)
 
 
-def is_floating_point(x: Tensor) -> bool:
-    """Whether the elements of ``x`` are floats."""
-    return x.is_floating_point()
+def is_floating_point(input: Tensor) -> bool:
+    """Whether the elements of ``input`` are floats."""
+    return input.is_floating_point()
 
 
-def numel(x: Tensor) -> int:
-    """The number of elements of ``x``."""
-    return x.numel()
+def numel(input: Tensor) -> int:
+    """The number of elements of ``input``."""
+    return input.numel()
 
 
-def is_complex(x: Tensor) -> bool:
+def is_complex(input: Tensor) -> bool:
     """False: numbers are real."""
     return False
 
 
-def is_signed(x: Tensor) -> bool:
-    """Whether there may be negative elements in x."""
-    return x.is_signed()
+def is_signed(input: Tensor) -> bool:
+    """Whether there may be negative elements in ``input``."""
+    return input.is_signed()
 
 
-def is_nonzero(x: Tensor) -> bool:
-    """Whether the single element of x is not zero."""
-    return x.is_nonzero()
+def is_nonzero(input: Tensor) -> bool:
+    """Whether the single element of ``input`` is not zero."""
+    return input.is_nonzero()
 
 
-def is_same_size(x: Tensor, other: Tensor) -> bool:
+def is_same_size(input: Tensor, other: Tensor) -> bool:
     """Whether the shapes agree."""
-    return x.is_same_size(other)
+    return input.is_same_size(other)

@@ -75,12 +75,12 @@ def get_num_threads() -> int:
     return _threads
 
 
-def set_num_threads(n: int) -> None:
-    """Use ``n`` threads in the native kernels and in the BLAS behind NumPy."""
+def set_num_threads(num: int) -> None:
+    """Use ``num`` threads in the native kernels and in the BLAS behind NumPy."""
     global _threads
-    if not isinstance(n, int) or n < 1:
-        raise ConfigError(f"set_num_threads: expects a whole number of at least 1, got {n!r}")
-    _threads = n
+    if not isinstance(num, int) or num < 1:
+        raise ConfigError(f"set_num_threads: expects a whole number of at least 1, got {num!r}")
+    _threads = num
     import threadpoolctl
 
-    threadpoolctl.threadpool_limits(n)
+    threadpoolctl.threadpool_limits(num)

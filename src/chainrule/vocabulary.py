@@ -97,11 +97,13 @@ def log_softmax(x: Any, dim: int, dtype: Any = None) -> Any:
     return ops.log_softmax(x if dtype is None else ops.cast(x, np.dtype(dtype)), dim)
 
 
+@spelled
 def rsub(x: Any, other: Any, alpha: float = 1) -> Any:
     """other - α·x."""
     return ops.sub(other, x, alpha)
 
 
+@spelled
 def t(x: Any) -> Any:
     """The transpose of a matrix."""
     if x.ndim > 2:
@@ -109,21 +111,25 @@ def t(x: Any) -> Any:
     return x if x.ndim < 2 else ops.transpose(x, 0, 1)
 
 
+@spelled
 def dot(x: Any, tensor: Any) -> Any:
     """Σ x·y of two vectors."""
     return _product("dot", x, tensor, 1, 1)
 
 
+@spelled
 def mv(x: Any, vec: Any) -> Any:
     """A matrix times a vector."""
     return _product("mv", x, vec, 2, 1)
 
 
+@spelled
 def mm(x: Any, mat2: Any) -> Any:
     """A matrix times a matrix."""
     return _product("mm", x, mat2, 2, 2)
 
 
+@spelled
 def bmm(x: Any, mat2: Any) -> Any:
     """Matrices times matrices, one by one: (B, N, K) and (B, K, M) -> (B, N, M)."""
     if len(x) != len(mat2):
@@ -380,6 +386,7 @@ class Vocabulary(InPlace):
     argmin = ops.argmin
     logsumexp = ops.logsumexp
     norm = ops.norm
+    renorm = ops.renorm
     any = ops.any
     all = ops.all
     count_nonzero = ops.count_nonzero

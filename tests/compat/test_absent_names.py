@@ -61,10 +61,13 @@ def test_there_is_one_device():
         assert thing.to(cr.device("cpu")) is thing
 
 
-def test_the_class_tensor_takes_data():
+def test_the_class_tensor_takes_data_or_sizes():
     assert cr.Tensor([1, 2]).dtype == cr.float32  # chainrule.tensor([1, 2]) keeps integers
-    with pytest.raises(DTypeError, match=r"not sizes; use chainrule\.empty"):
-        cr.Tensor(2, 3)
+    assert cr.Tensor(2, 3).shape == cr.Tensor(cr.ones(2, 3).size()).shape == (2, 3)
+    assert cr.Tensor(4).shape == (4,) and cr.Tensor(0, 2).dtype == cr.float32
+    assert cr.Tensor().shape == (0,) and cr.Tensor((2, 3)).tolist() == [2, 3]
+    with pytest.raises(DTypeError, match=r"takes data, or sizes as whole numbers; got \(3,\)"):
+        cr.Tensor([1.0], 3)
 
 
 def test_what_is_noted_as_absent_is_absent():

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NoReturn
 from chainrule.errors import absent_name
 from chainrule.nn import functional as functional
 from chainrule.nn import init as init
+from chainrule.nn import modules as modules
 from chainrule.nn import regularization as regularization
 from chainrule.nn import utils as utils
 from chainrule.nn.container import *

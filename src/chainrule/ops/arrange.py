@@ -151,6 +151,7 @@ def rot90(x: Array, k: int = 1, dims: Sequence[int] = (0, 1)) -> Array:
     return flip(transpose(x, a, b), (b,)) if turned == 3 else getitem(x, ...)
 
 
+@spelled
 def fliplr(x: Array) -> Array:
     """The columns in reverse order."""
     if x.ndim < 2:
@@ -158,6 +159,7 @@ def fliplr(x: Array) -> Array:
     return flip(x, (1,))
 
 
+@spelled
 def flipud(x: Array) -> Array:
     """The rows in reverse order."""
     if x.ndim < 1:
@@ -267,16 +269,19 @@ def _split_along(name: str, x: Array, where: Any, dim: int, least: int) -> tuple
     return tensor_split(x, where, dim)
 
 
+@spelled
 def hsplit(x: Array, indices_or_sections: Any) -> tuple[Array, ...]:
     """Cut along the columns (a vector: along its axis)."""
     return _split_along("hsplit", x, indices_or_sections, 1 if x.ndim > 1 else 0, 1)
 
 
+@spelled
 def vsplit(x: Array, indices_or_sections: Any) -> tuple[Array, ...]:
     """Cut along the rows."""
     return _split_along("vsplit", x, indices_or_sections, 0, 2)
 
 
+@spelled
 def dsplit(x: Array, indices_or_sections: Any) -> tuple[Array, ...]:
     """Cut along the third axis."""
     return _split_along("dsplit", x, indices_or_sections, 2, 3)

@@ -25,10 +25,10 @@ def get_default_dtype() -> np.dtype[Any]:
     return _default_float
 
 
-def set_default_dtype(dtype: Any) -> None:
-    """Make ``dtype``, a float dtype, the one that Python floats become."""
+def set_default_dtype(d: Any) -> None:
+    """Make ``d``, a float dtype, the one that Python floats become."""
     global _default_float
-    dtype = np.dtype(dtype)
+    dtype = np.dtype(d)
     if dtype.kind != "f":
         raise DTypeError(f"set_default_dtype: expects a float dtype, got {dtype}")
     _default_float = dtype
@@ -52,13 +52,13 @@ def can_store(a: np.dtype[Any], b: np.dtype[Any]) -> bool:
     return _kind(a) <= _kind(b)
 
 
-def promote_types(a: np.dtype[Any], b: np.dtype[Any]) -> np.dtype[Any]:
-    """The dtype in which arrays of dtypes a and b meet."""
-    if a == b:
-        return a
-    if _kind(a) == _kind(b):
-        return np.promote_types(a, b)
-    return a if _kind(a) > _kind(b) else b
+def promote_types(type1: np.dtype[Any], type2: np.dtype[Any]) -> np.dtype[Any]:
+    """The dtype in which arrays of two dtypes meet."""
+    if type1 == type2:
+        return type1
+    if _kind(type1) == _kind(type2):
+        return np.promote_types(type1, type2)
+    return type1 if _kind(type1) > _kind(type2) else type2
 
 
 def result_type(args: Sequence[Any]) -> np.dtype[Any]:

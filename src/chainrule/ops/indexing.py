@@ -243,6 +243,7 @@ def masked_scatter(x: Array, mask: Array, source: Array) -> Array:
     return reshape(index_put(_flat(expand(x, shape)), at, values), shape)
 
 
+@spelled
 def argwhere(x: Array) -> Array:
     """The indices of all nonzero elements: (how many, number of axes)."""
     return nonzero(x)

@@ -50,6 +50,7 @@ __all__ = [
 Array = Any
 
 
+@spelled
 def msort(x: Array) -> Array:
     """The elements in order along the first axis."""
     return sort(x, 0).values

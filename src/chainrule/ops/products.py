@@ -277,6 +277,7 @@ def tensordot(a: Array, b: Array, dims: Any = 2) -> Array:
     )
 
 
+@spelled
 def outer(a: Array, b: Array) -> Array:
     """Every element of a vector (N,) times every one of another (M,): (N, M)."""
     if a.ndim != 1 or b.ndim != 1:
@@ -284,6 +285,7 @@ def outer(a: Array, b: Array) -> Array:
     return mul(unsqueeze(a, 1), unsqueeze(b, 0))
 
 
+@spelled
 def inner(a: Array, b: Array) -> Array:
     """Σ a·b over the last axis of both; with a number, the product."""
     if a.ndim == 0 or b.ndim == 0:
@@ -291,6 +293,7 @@ def inner(a: Array, b: Array) -> Array:
     return tensordot(a, b, ([a.ndim - 1], [b.ndim - 1]))
 
 
+@spelled
 def vdot(a: Array, b: Array) -> Array:
     """Σ a·b of two vectors."""
     return _vectors("vdot", a, b)
@@ -302,6 +305,7 @@ def _vectors(name: str, a: Array, b: Array) -> Array:
     return matmul(a, b)
 
 
+@spelled
 def kron(a: Array, b: Array) -> Array:
     """The Kronecker product: every element of a, times all of b, as blocks."""
     ndim = builtins.max(a.ndim, b.ndim)

@@ -45,6 +45,7 @@ __all__ = [
     "logsumexp",
     "mean",
     "norm",
+    "renorm",
     "std",
     "sum",
     "var",
@@ -214,6 +215,17 @@ def norm(
     return where(empty, 0.0, pow(where(empty, 1.0, total), 1 / p))
 
 
+@spelled
+def renorm(x: Array, p: float, dim: int, maxnorm: float) -> Array:
+    """Each slice along ``dim`` scaled down to the p-norm ``maxnorm`` where it has a larger one.
+
+    y = x · maxnorm / (‖x‖ + 10⁻⁷) there, else x; its gradient goes through the norm too.
+    """
+    (kept,) = _axes(dim, x.ndim)
+    length = norm(x, p, tuple(a for a in range(x.ndim) if a != kept), keepdim=True)
+    return x * where(length > maxnorm, maxnorm / (length + 1e-7), 1.0)
+
+
 def root(x: Array) -> Array:
     """√x for a sum of squares: at 0, where the slope of √ is infinite, the gradient is 0."""
     zero = x == 0
@@ -310,11 +322,13 @@ def all(x: Array, dim: Dim = None, keepdim: bool = False) -> Array:
     return np.all(x, axis=_axes(dim, x.ndim), keepdims=keepdim)
 
 
+@spelled
 def equal(a: Array, b: Array) -> bool:
     """Whether shapes and all values are equal."""
     return tuple(a.shape) == tuple(b.shape) and bool(all(eq(a, b)))
 
 
+@spelled
 def allclose(
     a: Array, b: Array, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False
 ) -> bool:

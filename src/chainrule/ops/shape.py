@@ -164,8 +164,14 @@ flip.vjp(x=lambda g, dims: flip(g, dims))
 
 @spelled
 def cat(tensors: Sequence[Array], dim: int = 0) -> Array:
-    """Join along an existing axis; the other lengths agree, dtypes are promoted."""
-    return _cat(_one_dtype("cat", tensors), dim)
+    """Join along an existing axis; the other lengths agree, dtypes are promoted.
+
+    Tensors of shape (0,) go with all others, so that a result can start as ``tensor([])``.
+    """
+    tensors = _one_dtype("cat", tensors)
+    if len({len(t.shape) for t in tensors}) > 1:
+        tensors = [t for t in tensors if tuple(t.shape) != (0,)]
+    return _cat(tensors, dim)
 
 
 @spelled

@@ -28,7 +28,7 @@ from chainrule.ops.elementwise import (
     where,
     zeros_like,
 )
-from chainrule.ops.op import values_of
+from chainrule.ops.op import spelled, values_of
 
 __all__ = [
     "acos",
@@ -292,6 +292,7 @@ def _xlogy_a(g: Array, a: Array, b: Array) -> Array:
 xlogy.vjp(a=_xlogy_a, b=lambda g, a, b: g * (a / b))
 
 
+@spelled
 def float_power(a: Array, b: Array) -> Array:
     """a^b computed and given in float64."""
     return pow(_double(a), _double(b))
@@ -301,6 +302,7 @@ def _double(x: Array) -> Array:
     return float(x) if isinstance(x, bool | int | float) else cast(x, np.float64)
 
 
+@spelled
 def ldexp(a: Array, b: Array) -> Array:
     """a·2^b."""
     return mul(a, exp2(b))
@@ -325,6 +327,7 @@ def frexp_exponent(x: Array) -> Array:
     return np.frexp(x)[1]
 
 
+@spelled
 def frexp(x: Array) -> tuple[Array, Array]:
     """(mantissa, exponent): x = m·2^e with ½ ≤ |m| < 1, and (0, 0) for 0."""
     if x.dtype.kind != "f":
@@ -428,6 +431,7 @@ def clamp_max(x: Array, max: Array) -> Array:
     return clamp(x, max=max)
 
 
+@spelled
 def positive(x: Array) -> Array:
     """x itself, for numbers."""
     if x.dtype == np.bool_:

@@ -57,3 +57,9 @@ for _name in ("argmax", "argmin"):
 for _p in (0, 0.5, 1.5, -1, float("-inf"), "fro", None):
     case("norm", f"p {_p}, columns", normal((3, 4)),
          lambda o, x, p=_p: o.norm(x, p, 0) if p is not None else o.norm(x, dim=0))
+
+for _p in (2, 1, 3.0, float("inf")):
+    for _dim in (0, -1):
+        case("renorm", f"p {_p} dim {_dim}", normal((3, 2, 4)),
+             lambda o, x, p=_p, d=_dim: o.renorm(x, p, d, 1.5))
+case("renorm", "all smaller", normal((2, 3)), lambda o, x: o.renorm(x, p=2, dim=1, maxnorm=9.0))

@@ -56,6 +56,7 @@ case("cat", "rows", normal((2, 3), (1, 3), (0, 3)), lambda o, a, b, c: o.cat((a,
 case("cat", "columns", normal((2, 3), (2, 1)), lambda o, a, b: o.cat([a, b], -1))
 case("cat", "channels", normal((2, 3, 2, 2), (2, 1, 2, 2)), lambda o, a, b: o.cat((a, b), 1))
 case("cat", "one twice", normal((2, 3)), lambda o, a: o.cat((a, a), 0))
+case("cat", "with nothing", normal((0,), (2, 3, 1), (0,)), lambda o, *xs: o.cat(xs, 1))
 case("cat", "alone", normal((2, 3)), lambda o, a: o.cat((a,), 0))
 case("stack", "front", normal((2, 3), (2, 3)), lambda o, a, b: o.stack((a, b)))
 case("stack", "back", normal((2,), (2,), (2,)), lambda o, a, b, c: o.stack((a, b, c), -1))

@@ -9,28 +9,20 @@ change nothing: results are the same bits on every run without being asked for.
 
 from __future__ import annotations
 
-import builtins
 from typing import Any
 
-__all__ = ["accelerator", "cuda", "cudnn", "mkldnn", "mps", "openmp"]
+from chainrule.backends import cudnn as cudnn
+from chainrule.backends import mkldnn as mkldnn
+from chainrule.backends import mps as mps
 
 
-class _Nothing:
-    """A device or a library that is not there."""
+class cuda:
+    """There are no GPUs; what is asked of all of them is done."""
 
     @staticmethod
     def is_available() -> bool:
         """False: chainrule computes on the CPU."""
         return False
-
-    @staticmethod
-    def is_built() -> bool:
-        """False: chainrule computes on the CPU."""
-        return False
-
-
-class cuda(_Nothing):
-    """There are no GPUs; what is asked of all of them is done."""
 
     @staticmethod
     def device_count() -> int:
@@ -52,8 +44,13 @@ class cuda(_Nothing):
         """Wait for nothing."""
 
 
-class accelerator(_Nothing):
+class accelerator:
     """There is none."""
+
+    @staticmethod
+    def is_available() -> bool:
+        """False: chainrule computes on the CPU."""
+        return False
 
     @staticmethod
     def device_count() -> int:
@@ -63,31 +60,6 @@ class accelerator(_Nothing):
     @staticmethod
     def current_accelerator(check_available: bool = False) -> None:
         """None."""
-
-
-class mps(_Nothing):
-    """Apple's GPUs: not used."""
-
-
-class cudnn(_Nothing):
-    """Not used; its settings change nothing."""
-
-    enabled = benchmark = allow_tf32 = False
-    deterministic = True
-
-    @staticmethod
-    def version() -> None:
-        """None."""
-
-
-class mkldnn(_Nothing):
-    """Not used: the kernels are chainrule's own."""
-
-    enabled = False
-
-
-class openmp(_Nothing):
-    """Not used: the kernels have threads of their own."""
 
 
 def use_deterministic_algorithms(mode: bool, *, warn_only: bool = False) -> None:
@@ -108,7 +80,7 @@ def get_float32_matmul_precision() -> str:
     return "highest"
 
 
-class memory_format(builtins.str):
+class memory_format(str):
     """How a tensor asks to lie in memory: images take channels-last memory by themselves."""
 
     __slots__ = ()

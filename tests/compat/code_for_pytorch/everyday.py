@@ -1,8 +1,5 @@
 # ruff: noqa
-"""Models and training code as people write them for PyTorch.
-
-`test_code_for_pytorch.py` runs this text twice: as it stands, and with its imports changed.
-"""
+"""Small models with everything in them, and the loops that train and test any of them."""
 
 from collections import OrderedDict
 
@@ -279,7 +276,10 @@ class Attention(nn.Module):
         return self.head(x[:, -1])
 
 
-MODELS = [MLP, ResNet, VGG, Inception, SqueezeExcite, DenseNet, MobileBlock, Attention]
+MODELS = {
+    model.__name__: (model, (6, 3, 2, 2) if model is MLP else (6, 3, 8, 8))
+    for model in (MLP, ResNet, VGG, Inception, SqueezeExcite, DenseNet, MobileBlock, Attention)
+}
 
 
 # -- training ------------------------------------------------------------------------------------
