@@ -15,6 +15,7 @@ SPARSE = "tensors are dense; index with integers, or use gather and scatter_add"
 ONE_DEVICE = "chainrule computes on the CPU only"
 QUANTIZED = "there are no quantized tensors; use float32, or float16 to store"
 COMPILED = "nothing needs compiling; neighbouring operations are fused by themselves"
+FRACTIONAL = "adaptive_max_pool takes any output size too, with cells that are not random"
 RECURRENT = "recurrent networks are outside a library for images; write the cell with nn.Linear"
 WINDOWS = "signal processing is left to SciPy: scipy.signal, then from_numpy"
 ALIGNMENT = "alignment of sequences is outside a library for images"
@@ -186,6 +187,8 @@ USE_INSTEAD: dict[str, dict[str, str]] = {
         "solve_ex": "chainrule.linalg.solve, which raises ConfigError",
     },
     "chainrule.nn": {
+        "FractionalMaxPool2d": FRACTIONAL,
+        "FractionalMaxPool3d": FRACTIONAL,
         "LazyConv1d": "chainrule.nn.Conv1d, with its in_channels written out",
         "LazyConv2d": "chainrule.nn.Conv2d, with its in_channels written out",
         "LazyConv3d": "chainrule.nn.Conv3d, with its in_channels written out",
@@ -228,6 +231,10 @@ USE_INSTEAD: dict[str, dict[str, str]] = {
         "_save_to_state_dict": "register_state_dict_post_hook sees the collected names",
     },
     "chainrule.nn.functional": {
+        "fractional_max_pool2d": FRACTIONAL,
+        "fractional_max_pool2d_with_indices": FRACTIONAL,
+        "fractional_max_pool3d": FRACTIONAL,
+        "fractional_max_pool3d_with_indices": FRACTIONAL,
         "conv_tbc": "conv1d, with the axes in the order (N, C, L)",
         "ctc_loss": ALIGNMENT,
         "linear_cross_entropy": "cross_entropy(linear(input, weight, bias), target)",

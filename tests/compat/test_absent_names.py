@@ -18,7 +18,7 @@ from chainrule.errors import ConfigError, DTypeError
         (cr, "Zeros", r"^chainrule has no Zeros; it has zeros"),
         (nn, "LSTM", r"^chainrule\.nn has no LSTM: recurrent networks .*nn\.Linear$"),
         (nn, "Relu", r"^chainrule\.nn has no Relu; it has ReLU"),
-        (nn.functional, "max_pool3d", r"^chainrule\.nn\.functional has no .*; it has max_pool2d"),
+        (nn.functional, "max_pool4d", r"^chainrule\.nn\.functional has no .*; it has max_pool3d"),
         (nn, "CTCLoss", r"^chainrule\.nn has no CTCLoss: alignment of sequences is outside"),
         (nn.functional, "ctc_loss", r"has no ctc_loss: alignment of sequences is outside"),
         (nn.init, "xavier_normal", r"^chainrule\.nn\.init has no .*; it has xavier_normal_"),

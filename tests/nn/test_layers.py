@@ -80,6 +80,30 @@ def test_errors_of_gates_and_dropout(wrong, error, message):
         wrong(cr.ones(2, 3))
 
 
+@pytest.mark.parametrize(
+    ("wrong", "error", "message"),
+    [
+        (lambda x: F.max_pool3d(x[0], 2), ShapeError, r"max_pool3d: x needs five axes"),
+        (lambda x: F.max_pool1d(x[0], 9), ShapeError, "max_pool1d: the window of 9 pixels"),
+        (lambda x: F.avg_pool1d(x[0], 2, padding=2), ConfigError, "exceeds half the window"),
+        (lambda x: F.max_pool2d(x, (1, 2, 3)), ConfigError, "kernel_size must be .* a pair"),
+        (lambda x: F.avg_pool2d(x, 2, divisor_override=0), ConfigError, "divisor_override"),
+        (lambda x: F.adaptive_max_pool2d(x, (1, 2, 3)), ConfigError, "output_size must be"),
+        (lambda x: F.adaptive_avg_pool3d(x[0], 1), ShapeError, "x needs five axes"),
+        (lambda x: F.max_unpool2d(x, cr.zeros(1), 2), ShapeError, "each maximum needs an index"),
+        (lambda x: F.max_unpool2d(x, x.long() + 99, 2), ShapeError, "indices go from 100 to 100"),
+        (
+            lambda x: F.max_unpool2d(x, x.long(), 2, output_size=(8, 12)),
+            ConfigError,
+            r"output_size \(8, 12\) must be less than a stride of \(2, 2\) from \(8, 10\)",
+        ),
+    ],
+)
+def test_errors_of_pooling(wrong, error, message):
+    with pytest.raises(error, match=message):
+        wrong(cr.ones(2, 3, 4, 5))
+
+
 def test_dropouts_of_channels_take_samples_without_a_batch():
     for function, shape in ((F.dropout1d, (64, 5)), (F.dropout3d, (64, 2, 3, 4))):
         y = function(cr.ones(shape), 0.5).array.reshape(64, -1)

@@ -27,6 +27,7 @@ from chainrule.ops.op import *
 from chainrule.ops.order import *
 from chainrule.ops.padding import *
 from chainrule.ops.pool import *
+from chainrule.ops.pool_adaptive import *
 from chainrule.ops.products import *
 from chainrule.ops.reduction import *
 from chainrule.ops.regularization import *
@@ -35,4 +36,5 @@ from chainrule.ops.shape import *
 from chainrule.ops.special import *
 from chainrule.ops.statistics import *
 from chainrule.ops.unfold import *
+from chainrule.ops.unpool import *
 from chainrule.ops.weight_norm import *
