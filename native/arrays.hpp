@@ -128,7 +128,7 @@ class Array {
     if (as == As::strided) return true;
     if (as == As::channels_last) return is_innermost(array, 1);
     return PyArray_IS_C_CONTIGUOUS(array) ||
-           (as == As::gapless && PyArray_NDIM(array) == 4 && is_innermost(array, 1));
+           (as == As::gapless && PyArray_NDIM(array) > 2 && is_innermost(array, 1));
   }
 
   void bring_into_order() {
@@ -229,6 +229,17 @@ New<T> images(std::size_t count, std::size_t height, std::size_t width, std::siz
   const npy_intp item = sizeof(T), shape[] = {n, c, h, w};
   const npy_intp steps[] = {h * w * c * item, item, w * c * item, c * item};
   return {4, shape, steps};
+}
+
+// Volumes (N, C, D, H, W) in channels-last memory.
+inline New<float> volumes(std::size_t count, std::size_t depth, std::size_t height,
+                          std::size_t width, std::size_t channels) {
+  const npy_intp n = static_cast<npy_intp>(count), d = static_cast<npy_intp>(depth),
+                 h = static_cast<npy_intp>(height), w = static_cast<npy_intp>(width),
+                 c = static_cast<npy_intp>(channels);
+  const npy_intp item = sizeof(float), shape[] = {n, c, d, h, w};
+  const npy_intp steps[] = {d * h * w * c * item, item, h * w * c * item, w * c * item, c * item};
+  return {5, shape, steps};
 }
 
 }  // namespace chainrule

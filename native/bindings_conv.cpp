@@ -123,6 +123,48 @@ nb::object conv2d_weight_grad(const ChannelsLast& g, const ChannelsLast& x,
   return dw.object();
 }
 
+using VolumeShape = std::array<std::size_t, 5>;
+
+// volume is (N, D, H, W, C).
+Frames frames_of(const VolumeShape& volume, std::ptrdiff_t taps, std::ptrdiff_t stride,
+                 std::ptrdiff_t padding, std::ptrdiff_t dilation, std::ptrdiff_t groups) {
+  const auto size = [&](int axis) { return static_cast<std::ptrdiff_t>(volume[axis]); };
+  require(taps > 0 && groups > 0 && size(4) % groups == 0, "frames: taps and groups");
+  const Frames f{size(0), size(1), size(2) * size(3), size(4),
+                 positions(volume[1], static_cast<std::size_t>(taps), stride, padding, dilation),
+                 taps, stride, padding, dilation, groups};
+  return f;
+}
+
+nb::object gather_frames(const ChannelsLast& x, std::ptrdiff_t taps, std::ptrdiff_t stride,
+                         std::ptrdiff_t padding, std::ptrdiff_t dilation, std::ptrdiff_t groups,
+                         int threads) {
+  if (!fit(x)) return nb::none();
+  require(x.ndim() == 5, "frames: needs 5 axes");
+  const VolumeShape volume{x.shape(0), x.shape(1), x.shape(2), x.shape(3), x.shape(4)};
+  const Frames f = frames_of(volume, taps, stride, padding, dilation, groups);
+  const New<float> y = images(static_cast<std::size_t>(f.images * f.places), volume[2], volume[3],
+                              static_cast<std::size_t>(taps * f.channels));
+  fill(y, [&] { active().gather_frames(f, x.data(), y.data(), threads); });
+  return y.object();
+}
+
+nb::object add_frames(const ChannelsLast& g, const VolumeShape& x_shape, std::ptrdiff_t taps,
+                      std::ptrdiff_t stride, std::ptrdiff_t padding, std::ptrdiff_t dilation,
+                      std::ptrdiff_t groups, int threads) {
+  if (!fit(g)) return nb::none();
+  const auto [images, channels, depth, height, width] = x_shape;
+  const Frames f = frames_of({images, depth, height, width, channels}, taps, stride, padding,
+                             dilation, groups);
+  const Shape gathered = shape_of(g);
+  require(gathered[0] == static_cast<std::size_t>(f.images * f.places) && gathered[1] == height &&
+              gathered[2] == width && gathered[3] == static_cast<std::size_t>(taps) * channels,
+          "frames: shapes disagree");
+  const New<float> dx = volumes(images, depth, height, width, channels);
+  fill(dx, [&] { active().add_frames(f, g.data(), dx.data(), threads); });
+  return dx.object();
+}
+
 }  // namespace
 
 void bind_conv(nb::module_& m) {
@@ -135,6 +177,10 @@ void bind_conv(nb::module_& m) {
         "padding"_a, "dilation"_a, "groups"_a, "threads"_a);
   m.def("conv2d_weight_grad", &conv2d_weight_grad, "g"_a, "x"_a, "weight_shape"_a, "stride"_a,
         "padding"_a, "dilation"_a, "groups"_a, "threads"_a);
+  m.def("gather_frames", &gather_frames, "x"_a, "taps"_a, "stride"_a, "padding"_a, "dilation"_a,
+        "groups"_a, "threads"_a);
+  m.def("add_frames", &add_frames, "g"_a, "x_shape"_a, "taps"_a, "stride"_a, "padding"_a,
+        "dilation"_a, "groups"_a, "threads"_a);
 }
 
 }  // namespace chainrule

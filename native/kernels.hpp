@@ -41,6 +41,13 @@ struct Epilogue {
   float* var = nullptr;
 };
 
+// Volumes of `depth` frames, and windows of `taps` of them at `places` along depth.
+struct Frames {
+  std::ptrdiff_t images, depth, pixels, channels;
+  std::ptrdiff_t places, taps, stride, padding, dilation;
+  std::ptrdiff_t groups;
+};
+
 struct Pool {
   std::ptrdiff_t images, channels, height, width;
   std::ptrdiff_t out_height, out_width;
@@ -164,6 +171,9 @@ struct Kernels {
                             int threads);
   void (*conv2d_weight_grad)(const Convolution&, const float* g, const float* x, float* dw,
                              int threads);
+  // x and dx are (N, D, H, W, C); y and g (N·places, H, W, groups·taps·C/groups).
+  void (*gather_frames)(const Frames&, const float* x, float* y, int threads);
+  void (*add_frames)(const Frames&, const float* g, float* dx, int threads);
   // c (rows, cols) = a (rows, depth) b (depth, cols) + bias (cols), which may be null; with relu,
   // the larger of that and 0.
   void (*matrix_product)(const Operand& a, const Operand& b, const float* bias, bool relu, float* c,

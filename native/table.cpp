@@ -2,6 +2,7 @@
 #include "arithmetic.hpp"
 #include "conv.hpp"
 #include "dropout.hpp"
+#include "frames.hpp"
 #include "group_norm.hpp"
 #include "layer_norm.hpp"
 #include "linear.hpp"
@@ -44,6 +45,8 @@ const Kernels kernels = {
     .conv2d = conv2d,
     .conv2d_input_grad = conv2d_input_grad,
     .conv2d_weight_grad = conv2d_weight_grad,
+    .gather_frames = gather_frames,
+    .add_frames = add_frames,
     .matrix_product = matrix_product,
     .moments = moments,
     .normalise = normalise,

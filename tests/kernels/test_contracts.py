@@ -1035,6 +1035,12 @@ def test_memory_order_flows_through(tier: str):
     normed = kernels.normalise(x, *kernels.moments(x), None, None, 1e-5)
     for result in (y, index, normed, kernels.relu(x)):
         assert result.transpose(0, 2, 3, 1).flags.c_contiguous
+    volume = channels_last(np.ones((2, 3, 2, 4, 4), np.float32))
+    frames = kernels.gather_frames(volume, 2, 1, 0, 1, 1)
+    assert frames.transpose(0, 2, 3, 1).flags.c_contiguous
+    spread = kernels.add_frames(frames, volume.shape, 2, 1, 0, 1, 1)
+    for result in (spread, kernels.relu(volume), kernels.add(volume, spread)):
+        assert np.moveaxis(result, 1, -1).flags.c_contiguous
 
 
 def test_max_pool_takes_nan_and_minus_infinity(tier: str):

@@ -64,7 +64,11 @@ def training_step() -> list[np.ndarray]:
     means = kernels.avg_pool2d(y, (3, 3), (2, 2), (1, 1), False, True)
     spread = kernels.avg_pool2d_backward(means, y.shape, (3, 3), (2, 2), (1, 1), False, True)
     other = rng.normal(size=y.shape).astype(np.float32)
+    film = rng.normal(size=(2, 5, 7, 40, 40)).astype(np.float32)
+    frames = kernels.gather_frames(film, 3, 2, 1, 1, 1)
     return [
+        frames,
+        kernels.add_frames(frames, film.shape, 3, 2, 1, 1, 1),
         kernels.huber_sum(y, other, 0.7),
         kernels.huber_sum_backward(y, other, 0.7, 0.5),
         *grouped,

@@ -46,6 +46,7 @@ __all__ = [
     "adaptive_avg_pool2d",
     "adaptive_avg_pool2d_backward",
     "add",
+    "add_frames",
     "avg_pool2d",
     "avg_pool2d_backward",
     "batch_norm_add_relu_backward",
@@ -63,6 +64,7 @@ __all__ = [
     "elu_backward",
     "gelu",
     "gelu_backward",
+    "gather_frames",
     "group_norm",
     "group_norm_backward",
     "hardsigmoid",
@@ -256,6 +258,32 @@ def conv2d(
     geometry = (stride, padding, dilation, groups)
     y = _native.conv2d(x, weight, bias, *geometry, *epilogue, get_num_threads())
     return reference.conv2d(x, weight, bias, *geometry, epilogue) if y is None else y
+
+
+def gather_frames(
+    x: np.ndarray, taps: int, stride: int, padding: int, dilation: int, groups: int
+) -> np.ndarray:
+    settings = (taps, stride, padding, dilation, groups)
+    if (taps, stride, padding) == (1, 1, 0):  # a view
+        return reference.gather_frames(x, *settings)
+    y = _native.gather_frames(x, *settings, get_num_threads())
+    return reference.gather_frames(x, *settings) if y is None else y
+
+
+def add_frames(
+    g: np.ndarray,
+    x_shape: tuple[int, ...],
+    taps: int,
+    stride: int,
+    padding: int,
+    dilation: int,
+    groups: int,
+) -> np.ndarray:
+    settings = (taps, stride, padding, dilation, groups)
+    if (taps, stride, padding) == (1, 1, 0):  # a view
+        return reference.add_frames(g, x_shape, *settings)
+    dx = _native.add_frames(g, x_shape, *settings, get_num_threads())
+    return reference.add_frames(g, x_shape, *settings) if dx is None else dx
 
 
 def linear(
