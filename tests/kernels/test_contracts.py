@@ -891,6 +891,10 @@ def beyond_torch(case: Case) -> str | None:
         return "has no such kernel"
     if case.kernel == "max_pool2d_backward" and not in_image(*a[1:]):
         return "takes no tap in the padding"
+    if case.kernel.startswith("conv2d"):
+        filters = 1 if case.kernel == "conv2d_weight_grad" else len(a[1])
+        if 0 in (a[0].shape[1], a[1].shape[1], filters):
+            return "convolves no channels in part only"
     own = ("layer_norm", "rms_norm", "group_norm")
     if case.kernel.startswith(("batch_norm", "moments", "conv2d_moments", *own)) and a[0].size == 0:
         return "refuses an empty batch"
