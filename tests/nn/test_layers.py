@@ -282,3 +282,52 @@ def test_resetting_layer_and_group_norm():
         layer.weight.array[:], layer.bias.array[:] = 5, 6
         layer.reset_parameters()
         assert layer.weight.tolist() == [1, 1, 1] and layer.bias.tolist() == [0, 0, 0]
+
+
+# -- tables and forms --------------------------------------------------------------------------
+
+
+def test_embedding_starts_standard_normal_with_zeros_at_the_padding():
+    cr.manual_seed(0)
+    table = nn.Embedding(400, 30, padding_idx=-2).weight.array
+    assert not table[398].any()
+    np.testing.assert_allclose([table.mean(), table.std()], [0, 1], atol=0.02)
+
+
+def test_bilinear_starts_uniform():
+    cr.manual_seed(0)
+    layer = nn.Bilinear(25, 8, 40)
+    for p in (layer.weight, layer.bias):
+        assert 0.9 * 0.2 < np.abs(p.array).max() <= 0.2
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda: nn.Embedding(3, 2, padding_idx=3), ConfigError, "padding_idx 3 is none of 3"),
+        (lambda: nn.Embedding(3, 2, sparse=True), ConfigError, "gradients are dense"),
+        (lambda: nn.Embedding(3, 2)(cr.tensor([0, 3])), IndexError, "rows 0 to 3 do not lie in"),
+        (lambda: nn.Embedding(3, 2)(cr.tensor([-1])), IndexError, "rows -1 to -1 do not lie in"),
+        (lambda: nn.Embedding(3, 2)(cr.ones(2)), DTypeError, "input must hold integers"),
+        (lambda: F.embedding(cr.tensor([0]), cr.ones(3)), ShapeError, "weight needs two axes"),
+        (lambda: nn.Bilinear(0, 2, 3), ConfigError, "in1_features must be positive, got 0"),
+        (
+            lambda: nn.Bilinear(2, 3, 4)(cr.ones(5, 2), cr.ones(4, 3)),
+            ShapeError,
+            r"bilinear: x1 and x2 must agree.*\n  x1 \(5, 2\) = \(\.\.\., I\)",
+        ),
+        (
+            lambda: F.bilinear(cr.ones(1, 2), cr.ones(1, 3), cr.ones(4, 2, 3), cr.ones(3)),
+            ShapeError,
+            "one value for each of 4 outputs",
+        ),
+        (
+            lambda: F.bilinear(cr.ones(1, 2), cr.ones(1, 3).double(), cr.ones(4, 2, 3)),
+            DTypeError,
+            "bilinear: dtypes of x1, x2, weight differ: float32, float64, float32",
+        ),
+    ],
+)
+def test_embedding_and_bilinear_refuse(call, error, message):
+    with pytest.raises(error, match=message):
+        call()

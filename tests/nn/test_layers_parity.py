@@ -307,3 +307,48 @@ def test_initialisers_have_the_same_spread(name, settings):
     ours = getattr(nn.init, name)(cr.empty(shape), **settings).array
     theirs = getattr(torch.nn.init, name)(torch.empty(shape), **settings).numpy()
     np.testing.assert_allclose(ours.std(), theirs.std(), rtol=0.03)
+
+
+def test_bilinear():
+    ours, theirs = twins(lambda m: m.Bilinear(3, 4, 5))
+    rng = np.random.default_rng(0)
+    pairs = [tensors(rng.standard_normal(s)) for s in ((2, 6, 3), (2, 6, 4))]
+    y, u = ours(*[x for x, _ in pairs]), theirs(*[t for _, t in pairs])
+    y.square().sum().backward()
+    u.square().sum().backward()
+    found = [y.detach(), *(x.grad for x, _ in pairs), ours.weight.grad, ours.bias.grad]
+    expected = [u.detach(), *(t.grad for _, t in pairs), theirs.weight.grad, theirs.bias.grad]
+    for a, b in zip(found, expected, strict=True):
+        np.testing.assert_allclose(a.array, b.numpy(), rtol=1e-10)
+    for bias in (True, False):
+        assert repr(nn.Bilinear(3, 4, 5, bias)) == repr(torch.nn.Bilinear(3, 4, 5, bias))
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"padding_idx": 2},
+        {"padding_idx": -1, "scale_grad_by_freq": True},
+        {"max_norm": 1.0},
+        {"max_norm": 0.5, "norm_type": 1.0},
+    ],
+)
+def test_embedding(settings):
+    ours, theirs = twins(lambda m: m.Embedding(5, 3, **settings))
+    rows = np.array([[0, 4, 2], [4, 4, 1]])
+    y, u = ours(cr.tensor(rows)), theirs(torch.tensor(rows))
+    y.square().sum().backward()
+    u.square().sum().backward()
+    for a, b in (
+        (y.detach(), u.detach()),
+        (ours.weight.grad, theirs.weight.grad),
+        (ours.weight.detach(), theirs.weight.detach()),
+    ):
+        np.testing.assert_allclose(a.array, b.numpy(), rtol=1e-6)
+    assert repr(ours) == repr(theirs)
+    table = np.random.default_rng(0).standard_normal((4, 2))
+    mine = nn.Embedding.from_pretrained(cr.tensor(table), **settings)
+    twin = torch.nn.Embedding.from_pretrained(torch.tensor(table), **settings)
+    assert repr(mine) == repr(twin) and not mine.weight.requires_grad
+    np.testing.assert_allclose(mine(cr.tensor([1, 3])).array, twin(torch.tensor([1, 3])).numpy())

@@ -4,6 +4,7 @@ import sys
 from typing import TYPE_CHECKING, NoReturn
 
 from chainrule.errors import absent_name
+from chainrule.nn import filters as filters
 from chainrule.nn import functional as functional
 from chainrule.nn import init as init
 from chainrule.nn import modules as modules

@@ -12,6 +12,7 @@ from chainrule.ops.decomposition import *
 from chainrule.ops.distance import *
 from chainrule.ops.dropout import *
 from chainrule.ops.elementwise import *
+from chainrule.ops.embedding import *
 from chainrule.ops.error_function import *
 from chainrule.ops.group_norm import *
 from chainrule.ops.indexing import *

@@ -53,7 +53,7 @@ def per_axis(value: Size, axes: int, name: str, least: int = 0) -> tuple[int, ..
 
 
 def conv1d(
-    x: Array,
+    input: Array,
     weight: Array,
     bias: Array = None,
     stride: Size = 1,
@@ -65,18 +65,20 @@ def conv1d(
 
     y[n, o, i] = b[o] + Σ_{c, u} W[o, c, u] · x[n, c, i·s + u·d - p]
 
-    x (N, C, L) or (C, L); weight (O, C/groups, K); bias (O,) or None; the settings as there.
+    input x (N, C, L) or (C, L); weight (O, C/groups, K); bias (O,) or None; the settings as there.
     Returns (N, O, ⌊(L + 2p - d(K-1) - 1)/s⌋ + 1). Raises ShapeError, DTypeError, ConfigError.
     """
-    if len(x.shape) == 2:
+    if len(input.shape) == 2:
         args = (weight, bias, stride, padding, dilation, groups)
-        return squeeze(conv1d(unsqueeze(x, 0), *args), 0)
-    x, stride, padding, dilation = _checked(1, x, weight, bias, stride, padding, dilation, groups)
+        return squeeze(conv1d(unsqueeze(input, 0), *args), 0)
+    x, stride, padding, dilation = _checked(
+        1, input, weight, bias, stride, padding, dilation, groups
+    )
     return conv1d_op(x, weight, bias, stride, padding, dilation, groups)
 
 
 def conv2d(
-    x: Array,
+    input: Array,
     weight: Array,
     bias: Array = None,
     stride: Size = 1,
@@ -88,7 +90,7 @@ def conv2d(
 
     y[n, o, i, j] = b[o] + Σ_{c, u, v} W[o, c, u, v] · x[n, c, i·s + u·d - p, j·s + v·d - p]
 
-    x (N, C, H, W) or (C, H, W); weight (O, C/groups, KH, KW), same float dtype; bias (O,) or
+    input x (N, C, H, W) or (C, H, W); weight (O, C/groups, KH, KW), same float dtype; bias (O,) or
     None. stride, padding, dilation: pixels, int or (vertical, horizontal). padding "same"
     keeps the size (stride 1 only), "valid" pads nothing. With groups, output channel block k
     sees input channel block k only; groups = C is a depthwise convolution. A 1x1 window is
@@ -97,15 +99,17 @@ def conv2d(
     Raises ShapeError (channels disagree, window larger than the padded image), DTypeError.
     Source: Dumoulin & Visin 2016, A guide to convolution arithmetic, arXiv:1603.07285.
     """
-    if len(x.shape) == 3:
-        y = conv2d(unsqueeze(x, 0), weight, bias, stride, padding, dilation, groups)
+    if len(input.shape) == 3:
+        y = conv2d(unsqueeze(input, 0), weight, bias, stride, padding, dilation, groups)
         return squeeze(y, 0)
-    x, stride, padding, dilation = _checked(2, x, weight, bias, stride, padding, dilation, groups)
+    x, stride, padding, dilation = _checked(
+        2, input, weight, bias, stride, padding, dilation, groups
+    )
     return conv2d_op(x, weight, bias, stride, padding, dilation, groups)
 
 
 def conv3d(
-    x: Array,
+    input: Array,
     weight: Array,
     bias: Array = None,
     stride: Size = 1,
@@ -117,15 +121,15 @@ def conv3d(
 
     y[n, o, i, j, k] = b[o] + Σ_{c, t, u, v} W[o, c, t, u, v] · x[n, c, i·s + t·d - p, ..., ...]
 
-    x (N, C, D, H, W) or (C, D, H, W); weight (O, C/groups, KD, KH, KW); bias (O,) or None; the
-    settings as for `conv2d`, int or (depth, vertical, horizontal).
+    input x (N, C, D, H, W) or (C, D, H, W); weight (O, C/groups, KD, KH, KW); bias (O,) or None;
+    the settings as for `conv2d`, int or (depth, vertical, horizontal).
     Returns (N, O, ⌊(D + 2p - d(KD-1) - 1)/s⌋ + 1, the same for H, for W).
     Raises ShapeError, DTypeError, ConfigError.
     """
-    if len(x.shape) == 4:
+    if len(input.shape) == 4:
         args = (weight, bias, stride, padding, dilation, groups)
-        return squeeze(conv3d(unsqueeze(x, 0), *args), 0)
-    x, s, p, d = _checked(3, x, weight, bias, stride, padding, dilation, groups)
+        return squeeze(conv3d(unsqueeze(input, 0), *args), 0)
+    x, s, p, d = _checked(3, input, weight, bias, stride, padding, dilation, groups)
     if not along_depth_only(weight.shape, s, p):
         return conv3d_op(x, weight, bias, s, p, d, groups)
     high = (s[0], 1), (p[0], 0), (d[0], 1)

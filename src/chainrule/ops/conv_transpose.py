@@ -32,7 +32,7 @@ __all__ = ["conv_transpose1d", "conv_transpose2d", "conv_transpose3d"]
 
 
 def conv_transpose1d(
-    x: Array,
+    input: Array,
     weight: Array,
     bias: Array = None,
     stride: Size = 1,
@@ -43,19 +43,19 @@ def conv_transpose1d(
 ) -> Array:
     """Transposed convolution of sequences: see `conv_transpose2d`.
 
-    x (N, C, L) or (C, L); weight (C, O/groups, K) -> (N, O, (L-1)s - 2p + d(K-1) + op + 1).
+    input x (N, C, L) or (C, L); weight (C, O/groups, K) -> (N, O, (L-1)s - 2p + d(K-1) + op + 1).
     """
-    if len(x.shape) == 2:
+    if len(input.shape) == 2:
         args = (weight, bias, stride, padding, output_padding, groups, dilation)
-        return squeeze(conv_transpose1d(unsqueeze(x, 0), *args), 0)
+        return squeeze(conv_transpose1d(unsqueeze(input, 0), *args), 0)
     x, shape, *settings = _checked(
-        1, x, weight, bias, stride, padding, output_padding, groups, dilation
+        1, input, weight, bias, stride, padding, output_padding, groups, dilation
     )
     return conv_transpose1d_op(x, weight, bias, shape, *settings, groups)
 
 
 def conv_transpose2d(
-    x: Array,
+    input: Array,
     weight: Array,
     bias: Array = None,
     stride: Size = 1,
@@ -68,8 +68,8 @@ def conv_transpose2d(
 
     y[n, o, i·s + u·d - p, j·s + v·d - p] += Σ_c x[n, c, i, j] · W[c, o, u, v],  + b[o]
 
-    x (N, C, H, W) or (C, H, W); weight (C, O/groups, KH, KW), the filters of the convolution from
-    O to C channels whose input gradient this is; bias (O,) or None. padding crops what that
+    input x (N, C, H, W) or (C, H, W); weight (C, O/groups, KH, KW), the filters of the convolution
+    from O to C channels whose input gradient this is; bias (O,) or None. padding crops what that
     convolution would have padded. Several sizes convolve to one where s > 1: output_padding (less
     than stride or dilation) makes y larger than the smallest, at the right and below.
     Returns (N, O, (H-1)s - 2p + d(KH-1) + output_padding + 1, the same for W).
@@ -77,17 +77,17 @@ def conv_transpose2d(
     Source: Dumoulin & Visin 2016, arXiv:1603.07285, §4; Zeiler et al. 2010, Deconvolutional
     networks.
     """
-    if len(x.shape) == 3:
+    if len(input.shape) == 3:
         args = (weight, bias, stride, padding, output_padding, groups, dilation)
-        return squeeze(conv_transpose2d(unsqueeze(x, 0), *args), 0)
+        return squeeze(conv_transpose2d(unsqueeze(input, 0), *args), 0)
     x, shape, *settings = _checked(
-        2, x, weight, bias, stride, padding, output_padding, groups, dilation
+        2, input, weight, bias, stride, padding, output_padding, groups, dilation
     )
     return conv_transpose2d_op(x, weight, bias, shape, *settings, groups)
 
 
 def conv_transpose3d(
-    x: Array,
+    input: Array,
     weight: Array,
     bias: Array = None,
     stride: Size = 1,
@@ -98,14 +98,14 @@ def conv_transpose3d(
 ) -> Array:
     """Transposed convolution of volumes: see `conv_transpose2d`.
 
-    x (N, C, D, H, W) or (C, D, H, W); weight (C, O/groups, KD, KH, KW) -> (N, O, OD, OH, OW), each
-    length as there.
+    input x (N, C, D, H, W) or (C, D, H, W); weight (C, O/groups, KD, KH, KW); bias (O,) or None
+    -> (N, O, OD, OH, OW), each length as there.
     """
-    if len(x.shape) == 4:
+    if len(input.shape) == 4:
         args = (weight, bias, stride, padding, output_padding, groups, dilation)
-        return squeeze(conv_transpose3d(unsqueeze(x, 0), *args), 0)
+        return squeeze(conv_transpose3d(unsqueeze(input, 0), *args), 0)
     x, shape, s, p, d = _checked(
-        3, x, weight, bias, stride, padding, output_padding, groups, dilation
+        3, input, weight, bias, stride, padding, output_padding, groups, dilation
     )
     if not along_depth_only(weight.shape, s, p) or shape[3:] != tuple(x.shape[3:]):
         return conv_transpose3d_op(x, weight, bias, shape, s, p, d, groups)

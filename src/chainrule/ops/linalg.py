@@ -11,9 +11,9 @@ from chainrule.errors import DTypeError, ShapeError
 from chainrule.ops.elementwise import sum_to
 from chainrule.ops.op import op
 from chainrule.ops.reduction import channel_sum
-from chainrule.ops.shape import flatten, squeeze, unsqueeze
+from chainrule.ops.shape import flatten, permute, reshape, squeeze, unsqueeze
 
-__all__ = ["linear", "matmul"]
+__all__ = ["bilinear", "linear", "matmul"]
 
 Array = Any
 
@@ -99,3 +99,42 @@ linear.vjp(
     weight=lambda g, x: linear.in_vjp(_rows(g).mT, _rows(x).mT),
     bias=lambda g: channel_sum(_rows(g)),
 )
+
+
+def bilinear(x1: Array, x2: Array, weight: Array, bias: Array = None) -> Array:
+    """A form of two vectors for each output: y_o = x1ᵀ W_o x2 + b_o.
+
+    x1 (..., I), x2 (..., J) with the same leading axes; weight (O, I, J); bias (O,) or None
+    -> (..., O). As a multiply gate it swaps: dx1 = Σ_o g_o W_o x2, dx2 = Σ_o g_o W_oᵀ x1,
+    dW_o = g_o x1 x2ᵀ. Composed of products of matrices: x1 W of (I, O·J), then with x2.
+    Raises ShapeError, DTypeError.
+    """
+    outputs, i, j = _check_bilinear(x1, x2, weight)
+    rows = linear(_rows(x1), reshape(permute(weight, (0, 2, 1)), (outputs * j, i)))
+    count = rows.shape[0]
+    y = matmul(reshape(rows, (count, outputs, j)), reshape(_rows(x2), (count, j, 1)))
+    y = reshape(y, (*x1.shape[:-1], outputs))
+    if bias is None:
+        return y
+    if bias.shape != (outputs,):
+        raise ShapeError(
+            f"bilinear: bias must hold one value for each of {outputs} outputs\n"
+            f"  weight {tuple(weight.shape)} = (O, I, J); bias {tuple(bias.shape)}"
+        )
+    return y + bias
+
+
+def _check_bilinear(x1: Array, x2: Array, weight: Array) -> tuple[int, int, int]:
+    fits = weight.ndim == 3 and min(x1.ndim, x2.ndim) > 0 and x1.shape[:-1] == x2.shape[:-1]
+    if not fits or (x1.shape[-1], x2.shape[-1]) != tuple(weight.shape[1:]):
+        raise ShapeError(
+            "bilinear: x1 and x2 must agree but for the last axis, and weight with both of those\n"
+            f"  x1 {tuple(x1.shape)} = (..., I); x2 {tuple(x2.shape)} = (..., J); "
+            f"weight {tuple(weight.shape)} = (O, I, J)"
+        )
+    if not x1.dtype == x2.dtype == weight.dtype:
+        raise DTypeError(
+            f"bilinear: dtypes of x1, x2, weight differ: {x1.dtype}, {x2.dtype}, {weight.dtype}; "
+            "convert"
+        )
+    return weight.shape[0], weight.shape[1], weight.shape[2]

@@ -7,6 +7,7 @@ from . import (  # noqa: F401
     decomposition,
     dropout,
     elementwise,
+    embedding,
     indexing,
     linalg,
     loss_binary,

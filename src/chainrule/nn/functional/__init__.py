@@ -16,6 +16,7 @@ from chainrule.nn.functional.activation import *
 from chainrule.nn.functional.conv import *
 from chainrule.nn.functional.distance import *
 from chainrule.nn.functional.dropout import *
+from chainrule.nn.functional.embedding import *
 from chainrule.nn.functional.linear import *
 from chainrule.nn.functional.loss_binary import *
 from chainrule.nn.functional.loss_classification import *

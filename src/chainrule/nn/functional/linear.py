@@ -1,11 +1,11 @@
-"""Affine maps."""
+"""Affine and bilinear maps."""
 
 from __future__ import annotations
 
 from chainrule import ops
 from chainrule.tensor import Tensor
 
-__all__ = ["linear"]
+__all__ = ["bilinear", "linear"]
 
 
 def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -15,3 +15,12 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     Raises ShapeError (features disagree), DTypeError.
     """
     return ops.linear(input, weight, bias)
+
+
+def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """y_o = x1ᵀ W_o x2 + b_o.
+
+    input1 x1 (..., I); input2 x2 (..., J), with the same leading axes; weight W (O, I, J); bias b
+    (O,) or None -> (..., O). Raises ShapeError, DTypeError.
+    """
+    return ops.bilinear(input1, input2, weight, bias)

@@ -3,6 +3,7 @@
 from chainrule.nn.layers.activation import *
 from chainrule.nn.layers.conv import *
 from chainrule.nn.layers.dropout import *
+from chainrule.nn.layers.embedding import *
 from chainrule.nn.layers.linear import *
 from chainrule.nn.layers.norm import *
 from chainrule.nn.layers.padding import *
