@@ -502,8 +502,6 @@ __all__ = [
     "cholesky",
     "cholesky_inverse",
     "cholesky_solve",
-    "channels_last",
-    "channels_last_3d",
     "chunk",
     "clamp",
     "clamp_max",
