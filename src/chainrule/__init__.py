@@ -131,7 +131,6 @@ from chainrule.ops import (
     ceil,
     celu,
     chain_matmul,
-    cholesky,
     cholesky_inverse,
     cholesky_solve,
     chunk,
@@ -275,7 +274,6 @@ from chainrule.ops import (
     prelu,
     prod,
     put,
-    qr,
     quantile,
     rad2deg,
     reciprocal,
@@ -314,7 +312,6 @@ from chainrule.ops import (
     std_mean,
     sub,
     sum,
-    svd,
     take,
     take_along_dim,
     tan,
@@ -369,6 +366,7 @@ from chainrule.tensor import (
 from chainrule.threads import get_num_threads, set_num_threads
 from chainrule.vocabulary import (
     bmm,
+    cholesky,
     div,
     dot,
     log_softmax,
@@ -376,8 +374,11 @@ from chainrule.vocabulary import (
     min,
     mm,
     mv,
+    pinverse,
+    qr,
     rsub,
     softmax,
+    svd,
     t,
     where,
 )
@@ -390,7 +391,7 @@ arcsinh, arccosh, arctanh = asinh, acosh, atanh
 concat = concatenate = cat
 row_stack, ger, trapz, moveaxis, fix, sgn = vstack, outer, trapezoid, movedim, trunc, sign
 swapaxes = swapdims = transpose
-inverse, pinverse = linalg.inv, linalg.pinv
+inverse = linalg.inv
 ravel, clip = flatten, clamp
 # These are called for every layer: only here do they look for other names of arguments.
 conv1d, conv2d, conv3d = _spelled(conv1d), _spelled(conv2d), _spelled(conv3d)

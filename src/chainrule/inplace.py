@@ -82,6 +82,12 @@ class InPlace(Variable):
     heaviside_ = _in_place(ops.heaviside)
     float_power_ = _in_place(ops.float_power)
     renorm_ = _in_place(ops.renorm)
+    cumprod_ = _in_place(ops.cumprod)
+    addmm_ = _in_place(ops.addmm)
+    addmv_ = _in_place(ops.addmv)
+    addr_ = _in_place(ops.addr)
+    addbmm_ = _in_place(ops.addbmm)
+    baddbmm_ = _in_place(ops.baddbmm)
 
     __iadd__ = add_
     __isub__ = sub_

@@ -9,7 +9,7 @@ from __future__ import annotations
 import builtins
 import operator
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -148,6 +148,51 @@ def _product(name: str, a: Any, b: Any, axes_a: int, axes_b: int) -> Any:
     return ops.matmul(a, b)
 
 
+# -- matrices, in their older forms ---------------------------------------------------------------
+
+
+class SVD(NamedTuple):
+    """X = U diag(S) Vᵀ."""
+
+    U: Any
+    S: Any
+    V: Any
+
+
+@spelled
+def svd(x: Any, some: bool = True, compute_uv: bool = True) -> SVD:
+    """X (..., N, M) = U diag(S) Vᵀ with V, not its transpose: see `chainrule.linalg.svd`.
+
+    compute_uv: False gives zeros for U (N, N) and V (M, M).
+    """
+    if not compute_uv:
+        *batch, n, m = x.shape
+        zeros = [x.new_zeros(*batch, k, k) for k in (n, m)]
+        return SVD(zeros[0], ops.svdvals(x), zeros[1])
+    if not some:
+        raise ConfigError("svd: some must be True; numpy.linalg.svd has full matrices too")
+    u, s, vh = ops.svd(x)
+    return SVD(u, s, vh.mT)
+
+
+@spelled
+def qr(x: Any, some: bool = True) -> Any:
+    """X (..., N, M) = Q R: see `chainrule.linalg.qr`."""
+    return ops.qr(x, "reduced" if some else "complete")
+
+
+@spelled
+def pinverse(x: Any, rcond: float = 1e-15) -> Any:
+    """The Moore-Penrose inverse; singular values below rcond·(the largest) count as zero."""
+    return ops.pinv(x, rtol=rcond)
+
+
+@spelled
+def cholesky(x: Any, upper: bool = False) -> Any:
+    """The triangular L of X = L Lᵀ (upper: U of X = Uᵀ U): see `chainrule.linalg.cholesky`."""
+    return ops.cholesky(x, upper=upper)
+
+
 # -- the methods ---------------------------------------------------------------------------------
 
 
@@ -263,12 +308,12 @@ class Vocabulary(InPlace):
     logdet = ops.logdet
     slogdet = ops.slogdet
     inverse = ops.inv
-    pinverse = ops.pinv
-    cholesky = ops.cholesky
+    pinverse = pinverse
+    cholesky = cholesky
     cholesky_solve = ops.cholesky_solve
     cholesky_inverse = ops.cholesky_inverse
-    qr = ops.qr
-    svd = ops.svd
+    qr = qr
+    svd = svd
 
     # -- elementwise -----------------------------------------------------------------------
 

@@ -398,3 +398,34 @@ def test_draws() -> None:
 def test_errors_say_where_and_what(f: Any, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         f()
+
+
+@pytest.mark.parity
+@pytest.mark.filterwarnings("ignore:torch.cholesky is deprecated")
+def test_the_older_forms_of_matrix_factors() -> None:
+    torch = pytest.importorskip("torch", reason="parity needs: pip install 'chainrule[parity]'")
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((2, 4, 3))
+    a = x.swapaxes(-1, -2) @ x
+
+    def multiplied(u: Any, s: Any, v: Any) -> Any:
+        return u * s[..., None, :] @ v.mT
+
+    for call in (
+        lambda o, x, a: o.svd(x),
+        lambda o, x, a: (x.mT.svd(some=True)[1], multiplied(*x.svd())),
+        lambda o, x, a: o.svd(x, compute_uv=False),
+        lambda o, x, a: (lambda q, r: q @ r)(*o.qr(x, some=True)),
+        lambda o, x, a: o.pinverse(x, 0.5),
+        lambda o, x, a: o.cholesky(a, True),
+        lambda o, x, a: a.cholesky(upper=False),
+    ):
+        here = call(cr, cr.tensor(x), cr.tensor(a))
+        there = call(torch, torch.tensor(x), torch.tensor(a))
+        here, there = (t if isinstance(t, tuple) else (t,) for t in (here, there))
+        if len(here) == 3 and here[0].any():  # the signs of singular vectors are free
+            here, there = ([t.abs() for t in ts] for ts in (here, there))
+        for mine, theirs in zip(here, there, strict=True):
+            np.testing.assert_allclose(mine, theirs, rtol=1e-9, atol=1e-12)
+    with pytest.raises(ConfigError, match=r"svd: some must be True"):
+        cr.svd(cr.ones(2, 3), some=False)

@@ -164,11 +164,13 @@ def log_abs_det(x: Array) -> Array:
 log_abs_det.vjp(x=lambda g, x: _stretch(g) * inv(x).mT)
 
 
+@spelled
 def slogdet(x: Array) -> SignAndLog:
     """(sign, ln |·|) of the determinant, which overflows later than it."""
     return SignAndLog(det_sign(x), log_abs_det(x))
 
 
+@spelled
 def logdet(x: Array) -> Array:
     """ln det X; NaN where the determinant is negative."""
     sign, log = slogdet(x)

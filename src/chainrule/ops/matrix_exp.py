@@ -10,7 +10,7 @@ import numpy as np
 from chainrule.errors import ShapeError
 from chainrule.ops.decomposition import solve
 from chainrule.ops.elementwise import cast
-from chainrule.ops.op import Recorded
+from chainrule.ops.op import Recorded, spelled
 from chainrule.ops.reduction import check_float
 
 __all__ = ["matrix_exp"]
@@ -26,6 +26,7 @@ PADE = [
 LARGEST_NORM = 5.37  # up to which the quotient is exact to float64's last digits
 
 
+@spelled
 def matrix_exp(x: Array) -> Array:
     """I + X + X²/2! + X³/3! + ..., for square matrices.   (..., N, N) -> the same.
 
