@@ -259,6 +259,27 @@ def test_a_node_with_hooks() -> None:
     assert "the gradient of sqrt made an infinity (backward)" in found(grad)
 
 
+def test_another_error_on_the_way_back_tells_of_the_call() -> None:
+    class Broken(Function):
+        @staticmethod
+        def forward(ctx: Any, x: Any) -> Any:
+            return x.clone()
+
+        @staticmethod
+        def backward(ctx: Any, g: Any) -> Any:
+            raise ValueError("broken")
+
+    def run() -> None:
+        y = Broken.apply(cr.ones(1, requires_grad=True))  # here
+        (y * 2).backward()
+
+    with pytest.raises(ValueError, match="broken") as raised, detect_anomaly():
+        run()
+    notes = "\n".join(raised.value.__notes__)
+    assert notes.startswith("in the gradient of Broken, which was called:")
+    assert f":{line_of(run, '# here')}: y = Broken.apply" in notes
+
+
 # -- switching -------------------------------------------------------------------------------------
 
 

@@ -210,6 +210,12 @@ def _pull_and_look(node: Node, g: Any, useful: set[int] | None, arrivals: Any, k
     _here.in_sweep = True
     try:
         engine._pull(node, g, useful, _Looking(arrivals, node, g), known)  # type: ignore[arg-type]
+    except AnomalyError:
+        raise
+    except Exception as error:  # any other, too, is easier to mend if one knows the call
+        error.add_note(f"in the gradient of {node.op.name}, which was called:")
+        error.add_note(_lines(*_place(_sites.get(node))))
+        raise
     finally:
         _here.in_sweep = False
 
