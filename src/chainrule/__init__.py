@@ -85,6 +85,7 @@ from chainrule.ops import (
     abs,
     acos,
     acosh,
+    adaptive_avg_pool1d,
     add,
     addbmm,
     addcdiv,
@@ -113,7 +114,9 @@ from chainrule.ops import (
     atleast_1d,
     atleast_2d,
     atleast_3d,
+    avg_pool1d,
     baddbmm,
+    bilinear,
     bincount,
     bitwise_and,
     bitwise_left_shift,
@@ -397,6 +400,8 @@ ravel, clip = flatten, clamp
 conv1d, conv2d, conv3d = _spelled(conv1d), _spelled(conv2d), _spelled(conv3d)
 conv_transpose1d, conv_transpose2d = _spelled(conv_transpose1d), _spelled(conv_transpose2d)
 conv_transpose3d, matmul, prelu = _spelled(conv_transpose3d), _spelled(matmul), _spelled(prelu)
+adaptive_avg_pool1d, avg_pool1d = _spelled(adaptive_avg_pool1d), _spelled(avg_pool1d)
+bilinear = _spelled(bilinear)
 inf, nan, pi, e, newaxis = _np.inf, _np.nan, _np.pi, _np.e, None
 
 float16 = half = _np.dtype(_np.float16)
@@ -434,6 +439,7 @@ __all__ = [
     "accelerator",
     "acos",
     "acosh",
+    "adaptive_avg_pool1d",
     "add",
     "addbmm",
     "addcdiv",
@@ -474,9 +480,11 @@ __all__ = [
     "atleast_2d",
     "atleast_3d",
     "autograd",
+    "avg_pool1d",
     "backends",
     "baddbmm",
     "bernoulli",
+    "bilinear",
     "bincount",
     "bitwise_and",
     "bitwise_left_shift",

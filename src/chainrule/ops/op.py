@@ -78,7 +78,7 @@ OTHER_NAMES = {
 PLACES = {
     "input": 0, "self": 0, "tensor": 0, "elements": 0, "element": 0,
     "other": 1, "exponent": 1, "mat2": 1, "vec": 1, "vec2": 1, "tensor1": 1,
-    "test_element": 1, "input2": 1, "tensor2": 2,
+    "test_element": 1, "input1": 0, "input2": 1, "tensor2": 2,
 }  # fmt: skip
 """Which argument PyTorch means by these names, whatever the formulas here call it."""
 

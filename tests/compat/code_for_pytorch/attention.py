@@ -348,5 +348,6 @@ MODELS = {
     "ViT": (VisionTransformer, (2, 3, 8, 8)),
     "MLP-Mixer": (mixer, (2, 3, 8, 8)),
     "ConvNeXt": (ConvNeXt, (2, 3, 12, 12)),
+    "CBAM": (CBAM, (2, 3, 7, 9)),
     "Non-local": (NonLocalBlock, (2, 3, 4, 5)),
 }

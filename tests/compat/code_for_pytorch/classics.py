@@ -209,5 +209,6 @@ MODELS = {
     "AlexNet": (AlexNet, (2, 3, 79, 79)),
     "VGG-A": (lambda: VGG(make_layers(cfgs["A"]), 8), (2, 3, 16, 16)),
     "VGG-B, batch norm": (lambda: VGG(make_layers(cfgs["B"], batch_norm=True), 16), (3, 3, 19, 17)),
+    "NiN": (NiN, (2, 3, 11, 14)),
     "SqueezeNet": (SqueezeNet, (2, 3, 21, 20)),
 }

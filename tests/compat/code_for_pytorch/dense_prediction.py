@@ -204,4 +204,5 @@ class ASPP(nn.Module):
 MODELS = {
     "U-Net, transposed convolutions": (lambda: UNet(3, 2), (2, 3, 14, 11)),
     "FCN": (FCN, (2, 3, 12, 15)),
+    "SegNet": (SegNet, (2, 3, 9, 8)),
 }

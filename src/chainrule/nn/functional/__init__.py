@@ -1,7 +1,6 @@
 """PyTorch's `torch.nn.functional` by name and signature, over `chainrule.ops`.
 
 Nothing is computed here; the formulas and their gradients are in `chainrule.ops`.
-``inplace`` is accepted where PyTorch has it and changes nothing: results are new tensors.
 Losses take ``size_average`` and ``reduce`` as PyTorch's do, with its warning: where either is
 given it overrides ``reduction``.
 With ``inplace`` the result takes the place of the input, which is returned: one tensor then, as
