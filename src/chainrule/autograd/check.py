@@ -219,7 +219,7 @@ class Checked:
     count: int = 0
     """How many elements were compared."""
     max_relative_error: float = 0.0
-    """max |a - n| / max(|a|, |n|) over them, kinks left out."""
+    """max |a - n| / max(|a|, |n|, atol) over them, kinks left out: below atol all is rounding."""
     disagreeing: int = 0
     kinks: list[Index] = field(default_factory=list)
     """Where a kink was crossed, and passed over."""
@@ -585,7 +585,7 @@ class _Comparison:
         """Note how far two values lie apart; whether too far."""
         a, n = found.analytic, found.numerical
         error = _or_inf(abs(a - n))
-        relative = _or_inf(abs(a - n) / max(abs(a), abs(n), 1e-8))
+        relative = _or_inf(abs(a - n) / max(abs(a), abs(n), self.atol, 1e-300))
         row.max_relative_error = max(row.max_relative_error, relative)
         if self._agree(a, n):
             return False
