@@ -7,7 +7,7 @@ import pytest
 
 import chainrule as cr
 import chainrule.nn.functional as F
-from chainrule import nn
+from chainrule import kernels, nn
 from chainrule.errors import ConfigError, DTypeError, ShapeError
 
 CONVOLUTIONS = [nn.Conv1d, nn.Conv2d, nn.Conv3d]
@@ -188,3 +188,11 @@ def test_padding_keeps_integers():
     x = cr.arange(6).reshape(1, 2, 3)
     assert F.pad(x, (2, 1), "reflect").tolist() == [[[2, 1, 0, 1, 2, 1], [5, 4, 3, 4, 5, 4]]]
     assert F.pad(x, (1, 0), value=7).dtype == cr.int64
+
+
+def test_every_tier_adds_the_bias_of_a_transposed_convolution():
+    x, weight, bias = cr.randn(2, 3, 4, 5), cr.randn(3, 2, 3, 3), cr.randn(2)
+    expected = F.conv_transpose2d(x, weight, stride=2) + bias[:, None, None]
+    for tier in ("naive", "reference"):
+        with kernels.use(tier):
+            close(F.conv_transpose2d(x, weight, bias, stride=2), expected)

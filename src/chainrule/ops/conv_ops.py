@@ -14,6 +14,7 @@ that a window sees are gathered as channels of one image: y = conv2d(G x, W'), w
 gathering and W' the filters (C, KD, KH, KW) seen as ones of KD·C channels. G is linear, its
 transpose adds frames up, and so dx = Gᵀ input_grad(g, W'), dW' = weight_grad(g, G x). What was
 gathered is not kept for the backward pass, but gathered again: it is KD times as large as x.
+(In a depthwise convolution the KD·C channels are as many groups, and the taps are added up after.)
 
 The arguments are checked by `chainrule.ops.conv` and `chainrule.ops.conv_transpose`.
 """
@@ -138,9 +139,13 @@ def conv_transpose2d_op(
 
 def _add_bias(y: Array, bias: Array) -> Array:
     """y + bias[c], in y's memory, which is channels-last."""
-    if bias is not None:
-        by_channel = np.moveaxis(y, 1, -1)
-        by_channel += bias
+    if bias is not None and y.size:
+        pixels = np.moveaxis(y, 1, -1)
+        row = pixels.shape[-2]
+        if pixels.flags.c_contiguous:  # NumPy adds long rows faster than many short ones
+            pixels.reshape(-1, row * len(bias))[...] += np.tile(bias, row)
+        else:
+            pixels += bias
     return y
 
 
@@ -247,9 +252,15 @@ def conv3d_op(
 ) -> Array:
     """`conv3d` with the checks behind it."""
     depth = _depth(weight.shape, stride, padding, dilation)
-    frames = kernels.gather_frames(x, *depth, groups)
-    planes = _planes(weight)
-    y = kernels.conv2d(frames, planes, bias, stride[1:], padding[1:], dilation[1:], groups)
+    apart = _taps_apart(weight.shape, groups)
+    frames = kernels.gather_frames(x, *depth, 1 if apart else groups)
+    planes = _planes(weight, apart)
+    within = stride[1:], padding[1:], dilation[1:]
+    if apart:
+        y = kernels.conv2d(frames, planes, None, *within, groups * depth[0])
+        y = _add_bias(_sum_of_taps(y, depth[0]), bias)
+    else:
+        y = kernels.conv2d(frames, planes, bias, *within, groups)
     volume = (len(x), y.shape[1], conv_output_size(x.shape[2], *depth), *y.shape[2:])
     return kernels.add_frames(y, volume, 1, 1, 0, 1, 1)
 
@@ -265,13 +276,20 @@ def conv3d_input_grad(
     groups: int,
 ) -> Array:
     """dL/dx of conv3d, of ``shape``."""
-    planes = _planes(weight)
-    gathered = (len(g) * g.shape[2], groups * planes.shape[1], *shape[3:])
-    frames = kernels.conv2d_input_grad(
-        _images(g), planes, gathered, stride[1:], padding[1:], dilation[1:], groups
-    )
     depth = _depth(weight.shape, stride, padding, dilation)
-    return kernels.add_frames(frames, shape, *depth, groups)
+    apart = _taps_apart(weight.shape, groups)
+    images = _images(g)
+    gathered = (len(images), depth[0] * shape[1], *shape[3:])
+    frames = kernels.conv2d_input_grad(
+        _for_each_tap(images, depth[0]) if apart else images,
+        _planes(weight, apart),
+        gathered,
+        stride[1:],
+        padding[1:],
+        dilation[1:],
+        groups * depth[0] if apart else groups,
+    )
+    return kernels.add_frames(frames, shape, *depth, 1 if apart else groups)
 
 
 @op
@@ -286,11 +304,17 @@ def conv3d_weight_grad(
 ) -> Array:
     """dL/dW of conv3d, of ``shape``."""
     outputs, channels, taps, height, width = shape
-    frames = kernels.gather_frames(x, *_depth(shape, stride, padding, dilation), groups)
+    depth = _depth(shape, stride, padding, dilation)
+    within = stride[1:], padding[1:], dilation[1:]
+    if _taps_apart(shape, groups):
+        frames = kernels.gather_frames(x, *depth, 1)
+        planes = (taps * outputs, 1, height, width)
+        images = _for_each_tap(_images(g), taps)
+        dw = kernels.conv2d_weight_grad(images, frames, planes, *within, groups * taps)
+        return np.ascontiguousarray(np.moveaxis(dw.reshape(taps, *shape[:2], *shape[3:]), 0, 2))
+    frames = kernels.gather_frames(x, *depth, groups)
     planes = (outputs, taps * channels, height, width)
-    dw = kernels.conv2d_weight_grad(
-        _images(g), frames, planes, stride[1:], padding[1:], dilation[1:], groups
-    )
+    dw = kernels.conv2d_weight_grad(_images(g), frames, planes, *within, groups)
     return np.ascontiguousarray(dw.reshape(outputs, taps, channels, height, width).swapaxes(1, 2))
 
 
@@ -320,10 +344,38 @@ def _depth(
     return weight[2], stride[0], padding[0], dilation[0]
 
 
-def _planes(weight: Array) -> Array:
-    """(O, C/groups, KD, KH, KW) -> (O, KD·C/groups, KH, KW), in the order of gathered frames."""
+def _taps_apart(weight: Sequence[int], groups: int) -> bool:
+    """Whether taps along depth stay groups of their own, to be added up after.
+
+    So where a group has one channel: depthwise kernels then see one again, and not KD.
+    """
+    return groups > 1 and weight[1] == 1 and weight[2] > 1
+
+
+def _planes(weight: Array, apart: bool) -> Array:
+    """The filters (O, C/groups, KD, KH, KW) in the order of gathered frames.
+
+    (O, KD·C/groups, KH, KW); with taps apart (KD·O, 1, KH, KW).
+    """
     outputs, channels, taps, height, width = weight.shape
+    if apart:
+        return np.moveaxis(weight, 2, 0).reshape(taps * outputs, 1, height, width)
     return weight.swapaxes(1, 2).reshape(outputs, taps * channels, height, width)
+
+
+def _sum_of_taps(y: Array, taps: int) -> Array:
+    """Σ_t of (N, taps·O, H, W): the transpose of `_for_each_tap`."""
+    count, channels, *size = y.shape
+    last = y.transpose(0, 2, 3, 1).reshape(count, *size, taps, channels // taps)
+    return last.sum(3).transpose(0, 3, 1, 2)
+
+
+def _for_each_tap(g: Array, taps: int) -> Array:
+    """(N, O, H, W) -> (N, taps·O, H, W): a copy for each tap."""
+    count, channels, *size = g.shape
+    last = g.transpose(0, 2, 3, 1)[:, :, :, None]
+    copies = np.broadcast_to(last, (count, *size, taps, channels))
+    return copies.reshape(count, *size, taps * channels).transpose(0, 3, 1, 2)
 
 
 def _images(volume: Array) -> Array:
