@@ -106,6 +106,39 @@ def test_half_precision_is_kept_and_computed_in_single():
         np.testing.assert_allclose(y.detach().array, exact.detach().array, rtol=1e-3, atol=2e-3)
 
 
+@pytest.mark.parity
+@pytest.mark.filterwarnings("ignore:Mismatch dtype:UserWarning")
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda m: m.BatchNorm1d(6),
+        lambda m: m.BatchNorm1d(6, affine=False),
+        lambda m: m.InstanceNorm1d(6, affine=True, track_running_stats=True),
+        lambda m: m.LayerNorm(5),
+        lambda m: m.GroupNorm(2, 6),
+        lambda m: m.RMSNorm(5),
+    ],
+    ids=["batch", "batch, plain", "instance", "layer", "group", "rms"],
+)
+def test_half_precision_values_meet_single_precision_parameters(build, training):
+    torch = pytest.importorskip("torch", reason="parity needs: pip install 'chainrule[parity]'")
+    value = np.random.default_rng(3).standard_normal((4, 6, 5)).astype(np.float16)
+    ours, theirs = build(nn).train(training), build(torch.nn).train(training)
+    x, t = cr.tensor(value).requires_grad_(), torch.tensor(value, requires_grad=True)
+    y, u = ours(x), theirs(t)
+    (y * y).sum().backward()
+    (u * u).sum().backward()
+    assert y.dtype == cr.float16 and x.grad.dtype == cr.float16
+    np.testing.assert_allclose(y.detach().array, u.detach().numpy(), rtol=2e-3, atol=2e-3)
+    np.testing.assert_allclose(x.grad.array, t.grad.numpy(), rtol=2e-2, atol=2e-2)
+    for p, q in zip(ours.parameters(), theirs.parameters(), strict=True):
+        assert p.grad.dtype == cr.float32
+        np.testing.assert_allclose(p.grad.array, q.grad.numpy(), rtol=1e-2, atol=2e-2)
+    for name, state in theirs.state_dict().items():
+        np.testing.assert_allclose(ours.state_dict()[name].array, state.numpy(), rtol=1e-4)
+
+
 def test_normalize_into_a_tensor():
     out = cr.zeros(1, 2)
     assert F.normalize(cr.tensor([[3.0, 4.0]]), out=out) is out

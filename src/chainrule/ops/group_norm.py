@@ -19,9 +19,11 @@ import numpy as np
 
 from chainrule import kernels
 from chainrule.errors import ConfigError, ShapeError
-from chainrule.ops.elementwise import rsqrt, square
+from chainrule.ops.elementwise import cast, rsqrt, square
 from chainrule.ops.norm import (
+    HALF,
     all_but_channels,
+    any_wider,
     batch_norm_inference,
     check_channels,
     move_statistics,
@@ -52,6 +54,8 @@ def layer_norm(
     Raises ShapeError, DTypeError. Source: Ba, Kiros & Hinton 2016, arXiv:1607.06450.
     """
     shape = _last_axes("layer_norm", x, normalized_shape, weight=weight, bias=bias)
+    if x.dtype == HALF and any_wider(weight, bias):
+        return cast(layer_norm(cast(x, np.float32), shape, weight, bias, eps), HALF)
     return layer_norm_by_rows(x, weight, bias, len(shape), eps)
 
 
@@ -129,6 +133,8 @@ def rms_norm(
     shape = _last_axes("rms_norm", x, normalized_shape, weight=weight)
     if eps is None:
         eps = float(np.finfo(np.float64 if x.dtype == np.float64 else np.float32).eps)
+    if x.dtype == HALF and any_wider(weight):
+        return cast(rms_norm(cast(x, np.float32), shape, weight, eps), HALF)
     return rms_norm_by_rows(x, weight, len(shape), eps)
 
 
@@ -176,6 +182,8 @@ def group_norm(
             f"  x {x.shape} = (N, C, *)"
         )
     check_channels("group_norm", x, weight, bias, None, None)
+    if x.dtype == HALF and any_wider(weight, bias):
+        return cast(group_norm(cast(x, np.float32), num_groups, weight, bias, eps), HALF)
     if math.prod(x.shape) == num_groups:
         raise ShapeError(
             "group_norm: one value per group has no variance; use fewer groups or larger images\n"
@@ -228,6 +236,12 @@ def instance_norm(
     Source: Ulyanov, Vedaldi & Lempitsky 2016, arXiv:1607.08022.
     """
     check_channels("instance_norm", x, weight, bias, running_mean, running_var)
+    if x.dtype == HALF and any_wider(weight, bias, running_mean, running_var):
+        y = instance_norm(
+            cast(x, np.float32), running_mean, running_var, weight, bias,
+            use_input_stats, momentum, eps,
+        )  # fmt: skip
+        return cast(y, HALF)
     if not use_input_stats:
         if running_mean is None:
             raise ConfigError(

@@ -24,7 +24,7 @@ import numpy as np
 from chainrule import kernels
 from chainrule.errors import ConfigError, ShapeError
 from chainrule.kernels.reference.precision import half_in_single
-from chainrule.ops.elementwise import rsqrt, square
+from chainrule.ops.elementwise import cast, rsqrt, square
 from chainrule.ops.op import op
 from chainrule.ops.reduction import channel_sum, check_float, mean, sum
 from chainrule.ops.shape import reshape
@@ -56,6 +56,11 @@ def batch_norm(
     Source: Ioffe & Szegedy 2015, arXiv:1502.03167, algorithms 1 and 2.
     """
     check_channels("batch_norm", x, weight, bias, running_mean, running_var)
+    if x.dtype == HALF and any_wider(weight, bias, running_mean, running_var):
+        y = batch_norm(
+            cast(x, np.float32), running_mean, running_var, weight, bias, training, momentum, eps
+        )
+        return cast(y, HALF)
     if eps < 0 or (eps == 0 and training):
         raise ConfigError(
             f"batch_norm: eps must be positive in training, and never negative; got {eps}"
@@ -63,6 +68,14 @@ def batch_norm(
     if training or running_mean is None:
         return _normalise_by_batch(x, running_mean, running_var, weight, bias, momentum, eps)
     return batch_norm_inference(x, weight, bias, running_mean, running_var, eps)
+
+
+HALF = np.dtype(np.float16)
+
+
+def any_wider(*parameters: Any) -> bool:
+    """Whether float16 values would meet others: then all is computed in float32."""
+    return any(v is not None and v.dtype != HALF for v in parameters)
 
 
 def check_channels(
