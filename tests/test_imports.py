@@ -32,7 +32,7 @@ STOREYS = [
     {"func"},
     {"__init__"},  # the public names, which the rooms above may use: `import chainrule as cr`
     {"linalg"},
-    {"creation", "saving"},
+    {"creation", "jit", "saving", "typed"},
     {"tensor"},
     {"vocabulary"},
     {"printing", "inplace"},

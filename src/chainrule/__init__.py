@@ -17,7 +17,7 @@ from typing import Any as _Any
 
 import numpy as _np
 
-from chainrule import autograd, backends, errors, kernels, linalg, ops
+from chainrule import autograd, backends, errors, jit, kernels, linalg, ops
 from chainrule.autograd import (
     enable_grad,
     inference_mode,
@@ -367,6 +367,17 @@ from chainrule.tensor import (
     numel,
 )
 from chainrule.threads import get_num_threads, set_num_threads
+from chainrule.typed import (
+    BoolTensor,
+    ByteTensor,
+    CharTensor,
+    DoubleTensor,
+    FloatTensor,
+    HalfTensor,
+    IntTensor,
+    LongTensor,
+    ShortTensor,
+)
 from chainrule.vocabulary import (
     bmm,
     cholesky,
@@ -430,7 +441,16 @@ def __getattr__(name: str) -> _Any:
 __version__ = "0.1.0"
 
 __all__ = [
+    "BoolTensor",
+    "ByteTensor",
+    "CharTensor",
+    "DoubleTensor",
+    "FloatTensor",
     "Generator",
+    "HalfTensor",
+    "IntTensor",
+    "LongTensor",
+    "ShortTensor",
     "Size",
     "Tensor",
     "__version__",
@@ -654,6 +674,7 @@ __all__ = [
     "isneginf",
     "isposinf",
     "isreal",
+    "jit",
     "kernels",
     "kron",
     "kthvalue",

@@ -210,7 +210,8 @@ class Vocabulary(InPlace):
     __floordiv__ = floor_divide = ops.floor_divide
     __mod__ = remainder = ops.remainder
     __pow__ = pow = ops.pow
-    __matmul__ = matmul = ops.matmul
+    __matmul__ = ops.matmul
+    matmul = spelled(ops.matmul)
     __neg__ = neg = negative = ops.neg
     __pos__ = ops.positive
     __abs__ = abs = absolute = ops.abs

@@ -76,3 +76,43 @@ def test_what_is_noted_as_absent_is_absent():
         for part in room.split(".")[1:]:
             owner = getattr(owner, part)
         assert [name for name in names if hasattr(owner, name)] == [], room
+
+
+def test_the_old_constructors_make_tensors_of_one_dtype():
+    weight = cr.nn.Parameter(cr.FloatTensor(2, 3))
+    assert weight.shape == (2, 3) and weight.dtype == cr.float32
+    assert cr.LongTensor([1, 2]).tolist() == [1, 2] and cr.LongTensor([1]).dtype == cr.int64
+    assert cr.DoubleTensor(cr.ones(2).size()).dtype == cr.float64 and cr.BoolTensor(0).shape == (0,)
+    assert type(cr.ByteTensor([3])) is cr.Tensor
+    assert isinstance(cr.ones(1), cr.FloatTensor) and not isinstance(cr.ones(1), cr.LongTensor)
+    assert not isinstance([1.0], cr.FloatTensor)
+    assert cr.ones(1).type(cr.LongTensor).dtype == cr.int64
+
+
+def test_marks_for_a_compiler_leave_code_as_it_is():
+    @cr.jit.script
+    def mish(x: cr.Tensor) -> cr.Tensor:
+        return x * nn.functional.softplus(x).tanh()
+
+    class Net(nn.Module):
+        size: cr.jit.Final[int]
+
+        @cr.jit.unused
+        def eager(self, x):
+            return x
+
+        @cr.jit.ignore(drop=True)
+        def dropped(self, x):
+            return x
+
+        @cr.jit.ignore
+        def forward(self, x):
+            if cr.jit.is_scripting() or cr.jit.is_tracing():
+                return None
+            return self.dropped(self.eager(cr.jit.annotate(cr.Tensor, mish(x))))
+
+    net = cr.jit.script(Net())
+    x = cr.tensor([0.5])
+    assert net(x).item() == pytest.approx(nn.functional.mish(x).item())
+    with pytest.raises(AttributeError, match=r"^chainrule\.jit has no trace: nothing needs compil"):
+        cr.jit.trace(net, x)
