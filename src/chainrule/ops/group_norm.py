@@ -181,8 +181,7 @@ def group_norm(
             f"group_norm: {num_groups} groups must divide the channels of x\n"
             f"  x {x.shape} = (N, C, *)"
         )
-    check_channels("group_norm", x, weight, bias, None, None)
-    if x.dtype == HALF and any_wider(weight, bias):
+    if check_channels("group_norm", x, weight, bias, None, None):
         return cast(group_norm(cast(x, np.float32), num_groups, weight, bias, eps), HALF)
     if math.prod(x.shape) == num_groups:
         raise ShapeError(
@@ -235,8 +234,7 @@ def instance_norm(
     Raises ShapeError (one value per channel of an image), DTypeError, ConfigError.
     Source: Ulyanov, Vedaldi & Lempitsky 2016, arXiv:1607.08022.
     """
-    check_channels("instance_norm", x, weight, bias, running_mean, running_var)
-    if x.dtype == HALF and any_wider(weight, bias, running_mean, running_var):
+    if check_channels("instance_norm", x, weight, bias, running_mean, running_var):
         y = instance_norm(
             cast(x, np.float32), running_mean, running_var, weight, bias,
             use_input_stats, momentum, eps,

@@ -55,8 +55,7 @@ def batch_norm(
     Raises ShapeError (fewer than two values per channel in training), DTypeError, ConfigError.
     Source: Ioffe & Szegedy 2015, arXiv:1502.03167, algorithms 1 and 2.
     """
-    check_channels("batch_norm", x, weight, bias, running_mean, running_var)
-    if x.dtype == HALF and any_wider(weight, bias, running_mean, running_var):
+    if check_channels("batch_norm", x, weight, bias, running_mean, running_var):
         y = batch_norm(
             cast(x, np.float32), running_mean, running_var, weight, bias, training, momentum, eps
         )
@@ -80,24 +79,36 @@ def any_wider(*parameters: Any) -> bool:
 
 def check_channels(
     name: str, x: Array, weight: Array, bias: Array, running_mean: Any, running_var: Any
-) -> None:
-    """Raise unless x is (N, C, *) of floats, and each of the others (C,) or None."""
-    shape = x.shape
+) -> bool:
+    """Raise unless x is (N, C, *) of floats, and each of the others (C,) or None.
+
+    Returns whether float16 values meet others.
+    """
+    shape, dtype = x.shape, x.dtype
     if len(shape) < 2:
         raise ShapeError(f"{name}: x needs at least two axes\n  x {shape} = (N, C, *)")
-    check_float(name, x)
+    if dtype.kind != "f":
+        check_float(name, x)
     if (running_mean is None) is not (running_var is None):
         raise ConfigError(f"{name}: pass both running_mean and running_var, or neither")
     per_channel = (shape[1],)
-    for v in (weight, bias, running_mean, running_var):
-        if v is not None and v.shape != per_channel:
-            role = ("weight", "bias", "running_mean", "running_var")[
-                [v is each for each in (weight, bias, running_mean, running_var)].index(True)
-            ]
-            raise ShapeError(
-                f"{name}: {role} {tuple(v.shape)} must hold one value per channel of x\n"
-                f"  x {shape} = (N, C, *)"
-            )
+    if (
+        (weight is not None and weight.shape != per_channel)
+        or (bias is not None and bias.shape != per_channel)
+        or (running_mean is not None and running_mean.shape != per_channel)
+        or (running_var is not None and running_var.shape != per_channel)
+    ):
+        vectors = {
+            "weight": weight, "bias": bias, "running_mean": running_mean,
+            "running_var": running_var,
+        }  # fmt: skip
+        wrong = {r: v for r, v in vectors.items() if v is not None and v.shape != per_channel}
+        role, v = next(iter(wrong.items()))
+        raise ShapeError(
+            f"{name}: {role} {tuple(v.shape)} must hold one value per channel of x\n"
+            f"  x {shape} = (N, C, *)"
+        )
+    return dtype.itemsize == 2 and any_wider(weight, bias, running_mean, running_var)
 
 
 def _normalise_by_batch(
