@@ -36,6 +36,8 @@ Single = tuple[int]
 Pair = tuple[int, int]
 Triple = tuple[int, int, int]
 
+LARGE = 1 << 15  # numbers, whose memory takes longer than a few calls of NumPy
+
 
 def close_under_differentiation(conv: Op, input_grad: Op, weight_grad: Op, transposed: Op) -> None:
     """Declare the VJPs of four ops, which are one another."""
@@ -139,13 +141,16 @@ def conv_transpose2d_op(
 
 def _add_bias(y: Array, bias: Array) -> Array:
     """y + bias[c], in y's memory, which is channels-last."""
-    if bias is not None and y.size:
-        pixels = np.moveaxis(y, 1, -1)
-        row = pixels.shape[-2]
-        if pixels.flags.c_contiguous:  # NumPy adds long rows faster than many short ones
-            pixels.reshape(-1, row * len(bias))[...] += np.tile(bias, row)
-        else:
-            pixels += bias
+    if bias is None:
+        return y
+    pixels = y.transpose(0, *range(2, y.ndim), 1)
+    if y.size < LARGE or not pixels.flags.c_contiguous:
+        pixels += bias
+    else:  # NumPy adds long rows faster than many short ones
+        row, channels = pixels.shape[-2:]
+        pixels.reshape(-1, row * channels)[...] += np.broadcast_to(bias, (row, channels)).reshape(
+            -1
+        )
     return y
 
 
