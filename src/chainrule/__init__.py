@@ -134,6 +134,7 @@ from chainrule.ops import (
     ceil,
     celu,
     chain_matmul,
+    channel_shuffle,
     cholesky_inverse,
     cholesky_solve,
     chunk,
@@ -272,6 +273,8 @@ from chainrule.ops import (
     outer,
     pairwise_distance,
     permute,
+    pixel_shuffle,
+    pixel_unshuffle,
     positive,
     pow,
     prelu,
@@ -412,7 +415,8 @@ conv1d, conv2d, conv3d = _spelled(conv1d), _spelled(conv2d), _spelled(conv3d)
 conv_transpose1d, conv_transpose2d = _spelled(conv_transpose1d), _spelled(conv_transpose2d)
 conv_transpose3d, matmul, prelu = _spelled(conv_transpose3d), _spelled(matmul), _spelled(prelu)
 adaptive_avg_pool1d, avg_pool1d = _spelled(adaptive_avg_pool1d), _spelled(avg_pool1d)
-bilinear = _spelled(bilinear)
+bilinear, channel_shuffle = _spelled(bilinear), _spelled(channel_shuffle)
+pixel_shuffle, pixel_unshuffle = _spelled(pixel_shuffle), _spelled(pixel_unshuffle)
 inf, nan, pi, e, newaxis = _np.inf, _np.nan, _np.pi, _np.e, None
 
 float16 = half = _np.dtype(_np.float16)
@@ -526,6 +530,7 @@ __all__ = [
     "ceil",
     "celu",
     "chain_matmul",
+    "channel_shuffle",
     "channels_last",
     "channels_last_3d",
     "cholesky",
@@ -755,6 +760,8 @@ __all__ = [
     "permute",
     "pi",
     "pinverse",
+    "pixel_shuffle",
+    "pixel_unshuffle",
     "poisson",
     "positive",
     "pow",

@@ -104,6 +104,91 @@ def test_errors_of_pooling(wrong, error, message):
         wrong(cr.ones(2, 3, 4, 5))
 
 
+def test_deformable_convolution_starts_as_a_convolution():
+    layer = nn.DeformConv2d(4, 6, 3, 2, 1, groups=2)
+    x = cr.randn(2, 4, 7, 8)
+    plain = F.conv2d(x, layer.weight, layer.bias, 2, 1, 1, 2)
+    offset, mask = cr.zeros(2, 18, 4, 4), cr.ones(2, 9, 4, 4)
+    np.testing.assert_allclose(layer(x, offset).array, plain.array, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(layer(x, offset, mask / 2).array * 2 - plain.array,
+                               np.broadcast_to(layer.bias.array[:, None, None], plain.shape),
+                               rtol=1e-4, atol=1e-5)  # fmt: skip
+    assert repr(layer) == (
+        "DeformConv2d(4, 6, kernel_size=(3, 3), stride=(2, 2), padding=(1, 1), groups=2)"
+    )
+
+
+def test_moving_every_tap_moves_the_image():
+    x, w = cr.randn(1, 2, 6, 6), cr.randn(3, 2, 1, 1)
+    down = cr.stack([cr.full((6, 6), 2.0), cr.full((6, 6), -1.0)])[None]
+    y = F.deform_conv2d(x, down, w)
+    moved = F.pad(x, (1, -1, -2, 2))  # from two rows below and one column to the left
+    np.testing.assert_allclose(y.array, F.conv2d(moved, w).array, rtol=1e-5, atol=1e-6)
+
+
+def test_selective_kernel_weighs_its_branches():
+    layer = nn.SelectiveKernel(8, 12, branches=3, groups=2)
+    x = cr.randn(4, 8, 6, 6, requires_grad=True)
+    y = layer(x)
+    assert y.shape == (4, 12, 6, 6)
+    y.sum().backward()
+    assert all(p.grad is not None for p in layer.parameters())
+    layer.eval()
+    for choose in layer.select:
+        choose.weight.data.fill_(0.0)  # so that all branches weigh alike
+    mean = sum(branch(x).detach().array for branch in layer.branches) / 3
+    np.testing.assert_allclose(layer(x).detach().array, mean, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "error", "message"),
+    [
+        (lambda x: F.interpolate(x), ConfigError, "only one of size or scale_factor"),
+        (lambda x: F.interpolate(x, 2, 2), ConfigError, "only one of size or scale_factor"),
+        (lambda x: F.interpolate(x, (2, 3, 4)), ConfigError, r"size \(2, 3, 4\) needs one"),
+        (lambda x: F.interpolate(x, 2, mode="cubic"), ConfigError, "mode is one of nearest"),
+        (lambda x: F.interpolate(x, 2, mode="linear"), ShapeError, '"linear" needs 3 axes'),
+        (
+            lambda x: F.interpolate(x, 2, align_corners=True),
+            ConfigError,
+            "align_corners can only be set with",
+        ),
+        (lambda x: F.interpolate(x, 2, antialias=True), ConfigError, "Anti-alias option"),
+        (lambda x: F.interpolate(x, scale_factor=0.1), ShapeError, "lengths must be at least 1"),
+        (
+            lambda x: F.interpolate(x, 2, recompute_scale_factor=True),
+            ConfigError,
+            "recompute_scale_factor needs scale_factor",
+        ),
+        (lambda x: F.pixel_shuffle(x, 2), ShapeError, "multiple of upscale_factor² = 4"),
+        (lambda x: F.pixel_unshuffle(x, 3), ShapeError, "multiples of downscale_factor 3"),
+        (lambda x: F.channel_shuffle(x, 4), ShapeError, "multiple of groups 4"),
+        (lambda x: F.grid_sample(x, x, align_corners=True), ShapeError, "grid is"),
+        (
+            lambda x: F.grid_sample(x, cr.zeros(2, 1, 1, 2), "cubic", align_corners=True),
+            ConfigError,
+            "mode is bilinear, nearest",
+        ),
+        (lambda x: F.affine_grid(cr.ones(2, 2, 2), (2, 1, 3, 3), True), ShapeError, "theta is"),
+        (
+            lambda x: F.deform_conv2d(x, cr.ones(2, 7, 3, 4), cr.ones(2, 3, 2, 2)),
+            ShapeError,
+            r"offset must be \(N, 2·G·4, 3, 4\)",
+        ),
+        (
+            lambda x: F.deform_conv2d(
+                x, cr.ones(2, 8, 3, 4), cr.ones(2, 3, 2, 2), mask=cr.ones(2, 3, 3, 4)
+            ),
+            ShapeError,
+            r"mask must be \(2, 4, 3, 4\)",
+        ),
+    ],
+)
+def test_errors_of_upsampling_and_sampling(wrong, error, message):
+    with pytest.raises(error, match=message):
+        wrong(cr.ones(2, 3, 4, 5))
+
+
 def test_dropouts_of_channels_take_samples_without_a_batch():
     for function, shape in ((F.dropout1d, (64, 5)), (F.dropout3d, (64, 2, 3, 4))):
         y = function(cr.ones(shape), 0.5).array.reshape(64, -1)

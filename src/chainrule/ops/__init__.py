@@ -9,6 +9,7 @@ from chainrule.ops.arrange import *
 from chainrule.ops.conv import *
 from chainrule.ops.conv_transpose import *
 from chainrule.ops.decomposition import *
+from chainrule.ops.deform import *
 from chainrule.ops.distance import *
 from chainrule.ops.dropout import *
 from chainrule.ops.elementwise import *
@@ -33,9 +34,11 @@ from chainrule.ops.products import *
 from chainrule.ops.reduction import *
 from chainrule.ops.regularization import *
 from chainrule.ops.response_norm import *
+from chainrule.ops.sampling import *
 from chainrule.ops.shape import *
 from chainrule.ops.special import *
 from chainrule.ops.statistics import *
 from chainrule.ops.unfold import *
 from chainrule.ops.unpool import *
+from chainrule.ops.upsample import *
 from chainrule.ops.weight_norm import *

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NoReturn
 from chainrule.errors import absent_name
 from chainrule.nn.functional.activation import *
 from chainrule.nn.functional.conv import *
+from chainrule.nn.functional.deform import *
 from chainrule.nn.functional.distance import *
 from chainrule.nn.functional.dropout import *
 from chainrule.nn.functional.embedding import *
@@ -24,7 +25,9 @@ from chainrule.nn.functional.loss_margin import *
 from chainrule.nn.functional.loss_regression import *
 from chainrule.nn.functional.norm import *
 from chainrule.nn.functional.pool import *
+from chainrule.nn.functional.sampling import *
 from chainrule.nn.functional.shape import *
+from chainrule.nn.functional.upsample import *
 
 if not TYPE_CHECKING:  # a type checker knows what there is
 

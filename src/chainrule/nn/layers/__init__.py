@@ -2,6 +2,7 @@
 
 from chainrule.nn.layers.activation import *
 from chainrule.nn.layers.conv import *
+from chainrule.nn.layers.deform import *
 from chainrule.nn.layers.dropout import *
 from chainrule.nn.layers.embedding import *
 from chainrule.nn.layers.linear import *
@@ -9,3 +10,4 @@ from chainrule.nn.layers.norm import *
 from chainrule.nn.layers.padding import *
 from chainrule.nn.layers.pool import *
 from chainrule.nn.layers.shape import *
+from chainrule.nn.layers.upsample import *

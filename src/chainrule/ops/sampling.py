@@ -1,0 +1,195 @@
+"""Reading images between their pixels: at coordinates that may be learned themselves."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from chainrule.errors import ConfigError, ShapeError
+from chainrule.ops.elementwise import abs, clamp, mul, remainder, where
+from chainrule.ops.indexing import getitem
+from chainrule.ops.linalg import matmul
+from chainrule.ops.op import Recorded
+from chainrule.ops.reduction import check_float
+from chainrule.ops.shape import permute, reshape, transpose, unsqueeze
+
+__all__ = ["affine_grid", "grid_sample"]
+
+Array = Any
+MODES = ("bilinear", "nearest", "bicubic")
+PADDINGS = ("zeros", "border", "reflection")
+
+
+def affine_grid(theta: Array, size: Sequence[int], align_corners: bool | None = None) -> Array:
+    """Where the pixels of a result of ``size`` lie after an affine map, for `grid_sample`.
+
+    theta (N, 2, 3), size (N, C, H, W) -> (N, H, W, 2): θ (x, y, 1)ᵀ, with x and y from -1 to 1
+    across the image (align_corners: between the corners' centres). theta (N, 3, 4) and size
+    (N, C, D, H, W) -> (N, D, H, W, 3). dθ = Σ g ⊗ (x, y, 1).
+    Raises ShapeError. Source: Jaderberg et al. 2015, arXiv:1506.02025, section 3.2.
+    """
+    axes = len(size) - 2
+    check_float("affine_grid", theta)
+    if axes not in (2, 3) or tuple(theta.shape) != (size[0], axes, axes + 1):
+        raise ShapeError(
+            "affine_grid: theta is (N, 2, 3) for a size (N, C, H, W), (N, 3, 4) for "
+            f"(N, C, D, H, W)\n  theta {tuple(theta.shape)}; size {tuple(size)}"
+        )
+    lines = []
+    for n in size[2:]:
+        line = np.linspace(-1, 1, n) if n > 1 else np.zeros(n)
+        lines.append(line if align_corners else line * ((n - 1) / max(n, 1)))
+    grid = np.meshgrid(*lines, indexing="ij")[::-1]  # x runs along the last axis
+    points = np.stack([*(g.reshape(-1) for g in grid), np.ones(math.prod(size[2:]))], -1)
+    there = matmul(points.astype(theta.dtype), transpose(theta, 1, 2))
+    return reshape(there, (size[0], *size[2:], axes))
+
+
+def grid_sample(
+    x: Array,
+    grid: Array,
+    mode: str = "bilinear",
+    padding_mode: str = "zeros",
+    align_corners: bool | None = None,
+) -> Array:
+    """Read images x at the points of ``grid``, (x, y) from -1 to 1 across the image.
+
+    x (N, C, H, W), grid (N, OH, OW, 2) -> (N, C, OH, OW); volumes (N, C, D, H, W) with grid
+    (N, OD, OH, OW, 3). -1 and 1 are the edges of the outermost pixels (align_corners: their
+    centres). Beyond: 0, the border's pixel, or the image reflected. g goes to the pixels that
+    were read, weighted, and through the weights to the grid; see docs/derivations/upsampling.md.
+    Raises ShapeError, ConfigError. Source: Jaderberg et al. 2015, arXiv:1506.02025, section 3.3.
+    """
+    _check(x, grid, mode, padding_mode)
+    lengths = x.shape[2:]
+    points = [
+        _pixels_of(getitem(grid, (..., i)), n, bool(align_corners))
+        for i, n in enumerate(reversed(lengths))
+    ][::-1]
+    if mode != "bicubic":  # which pads each of its pixels by itself
+        points = [
+            _pad(p, n, padding_mode, bool(align_corners))
+            for p, n in zip(points, lengths, strict=True)
+        ]
+    if mode == "bicubic":
+
+        def place(at: Any, n: int) -> Any:
+            return _pad(at, n, padding_mode, bool(align_corners))
+
+        y = read(x, points, cubic_taps, place)
+    else:
+        y = read(x, points, linear_taps if mode == "bilinear" else nearest_tap)
+    return permute(y, (0, y.ndim - 1, *range(1, y.ndim - 1)))
+
+
+def _check(x: Array, grid: Array, mode: str, padding_mode: str) -> None:
+    check_float("grid_sample", x)
+    if mode not in MODES or (mode == "bicubic" and x.ndim == 5):
+        raise ConfigError(
+            f"grid_sample: mode is bilinear, nearest, or for images bicubic; got {mode!r}"
+        )
+    if padding_mode not in PADDINGS:
+        raise ConfigError(
+            f"grid_sample: padding_mode is one of {', '.join(PADDINGS)}; got {padding_mode!r}"
+        )
+    axes = x.ndim - 2
+    fits = axes in (2, 3) and grid.ndim == x.ndim
+    if not fits or grid.shape[-1] != axes or grid.shape[0] != x.shape[0]:
+        raise ShapeError(
+            "grid_sample: grid is (N, OH, OW, 2) for images (N, C, H, W), (N, OD, OH, OW, 3) for "
+            f"volumes\n  x {tuple(x.shape)}; grid {tuple(grid.shape)}"
+        )
+    if min(x.shape[2:]) < 1:
+        raise ShapeError(f"grid_sample: there is no pixel to read\n  x {tuple(x.shape)}")
+
+
+def _pixels_of(at: Array, n: int, align_corners: bool) -> Array:
+    """From -1..1 to pixels."""
+    return (at + 1) * ((n - 1) / 2) if align_corners else ((at + 1) * n - 1) / 2
+
+
+def _pad(at: Array, n: int, padding_mode: str, align_corners: bool) -> Array:
+    """Coordinates beyond the image moved to what stands for them there."""
+    if padding_mode == "zeros":
+        return at
+    if padding_mode == "reflection":
+        low, span = (0.0, float(n - 1)) if align_corners else (-0.5, float(n))
+        if span == 0:
+            return mul(at, 0.0)
+        away = abs(at - low)
+        back = remainder(away, 2 * span)
+        at = where(back > span, 2 * span - back, back) + low
+    # As in PyTorch, a coordinate on the border or beyond has no slope.
+    inside = (at > 0) & (at < n - 1)
+    return where(inside, at, clamp(values_of(at), 0, n - 1))
+
+
+def values_of(x: Array) -> Any:
+    """The array behind x, outside the graph."""
+    return x.array if isinstance(x, Recorded) else x
+
+
+# -- pixels and their weights --------------------------------------------------------------------
+
+Tap = tuple[Any, Array]  # where along an axis a pixel is read, and its weight
+
+
+def nearest_tap(at: Array) -> list[Tap]:
+    """The nearest pixel, halves to even."""
+    return [(np.round(values_of(at)), 1.0)]
+
+
+def linear_taps(at: Array) -> list[Tap]:
+    """The two neighbours, each weighted by the distance to the other."""
+    first = np.floor(values_of(at))
+    share = at - first
+    return [(first, 1 - share), (first + 1, share)]
+
+
+def cubic_taps(at: Array) -> list[Tap]:
+    """The four nearest by Keys' kernel (1981, eq. 15) of slope -¾ at distance 1."""
+    first = np.floor(values_of(at))
+    share, a = at - first, -0.75
+    taps = []
+    for step in (-1, 0, 1, 2):
+        d = share - step if step < 1 else step - share
+        if step in (0, 1):
+            weight = ((a + 2) * d - (a + 3)) * d * d + 1
+        else:
+            weight = ((d - 5) * d + 8) * d * a - 4 * a
+        taps.append((first + step, weight))
+    return taps
+
+
+def read(
+    x: Array,
+    points: Sequence[Array],
+    taps: Callable[[Array], list[Tap]],
+    place: Callable[[Any, int], Any] | None = None,
+) -> Array:
+    """Σ over pixels near each point of weight · pixel; pixels outside count as 0.
+
+    x (N, C, *lengths); points: one array (N, *) for each of the axes, in pixels -> (N, *, C).
+    place: where to read instead of a pixel, given its coordinate and the axis' length.
+    """
+    lengths = x.shape[2:]
+    rows = reshape(permute(x, (0, *range(2, x.ndim), 1)), (-1, x.shape[1]))
+    shape = points[0].shape
+    image = np.arange(shape[0]).reshape(-1, *(1,) * (len(shape) - 1))
+    y = None
+    for chosen in itertools.product(*(taps(p) for p in points)):
+        index, inside, weight = image, True, None
+        for (at, share), n in zip(chosen, lengths, strict=True):
+            at = at if place is None else np.round(place(at, n))
+            with np.errstate(invalid="ignore"):  # NaN reads pixel 0 and stays NaN by its weight
+                inside = inside & (at >= 0) & (at <= n - 1)
+                index = index * n + np.clip(np.nan_to_num(at), 0, n - 1).astype(np.intp)
+            weight = share if weight is None else mul(weight, share)
+        weight = mul(weight, np.asarray(inside, x.dtype))
+        term = mul(getitem(rows, index), unsqueeze(weight, -1))
+        y = term if y is None else y + term
+    return y
