@@ -105,6 +105,7 @@ def _unfold(x: Array, kernel_size: Pair, stride: Pair, padding: Pair, dilation: 
     images, channels, *size = x.shape
     positions = _positions("unfold", size, settings)
     y = np.zeros((images, channels, math.prod(kernel_size), *positions), x.dtype)
+    x = np.ascontiguousarray(x)  # its rows are then runs of memory, as the result's
     for tap, (rows, cols), pixels in taps(size, positions, kernel_size, stride, padding, dilation):
         y[:, :, tap, rows, cols] = x[:, :, pixels[0], pixels[1]]
     return y.reshape(images, channels * math.prod(kernel_size), math.prod(positions))
