@@ -384,8 +384,10 @@ from chainrule.typed import (
 from chainrule.vocabulary import (
     bmm,
     cholesky,
+    detach,
     div,
     dot,
+    index_put,
     log_softmax,
     max,
     min,
@@ -395,6 +397,7 @@ from chainrule.vocabulary import (
     qr,
     rsub,
     softmax,
+    split_with_sizes,
     svd,
     t,
     where,
@@ -439,6 +442,8 @@ def __getattr__(name: str) -> _Any:
     """The rooms above, ``cr.nn`` and so on, imported when they are first asked for."""
     if name in _ROOMS:
         return _import_module(f"{__name__}.{name}")
+    if name.endswith("_") and not name.startswith("_") and hasattr(Tensor, name):
+        return getattr(Tensor, name)  # chainrule.relu_(x) is x.relu_()
     raise errors.absent_name(_sys.modules[__name__], name)
 
 
@@ -570,6 +575,7 @@ __all__ = [
     "default_generator",
     "deg2rad",
     "det",
+    "detach",
     "device",
     "diag",
     "diag_embed",
@@ -649,6 +655,7 @@ __all__ = [
     "index_add",
     "index_copy",
     "index_fill",
+    "index_put",
     "index_reduce",
     "index_select",
     "inf",
@@ -825,6 +832,7 @@ __all__ = [
     "softmax",
     "sort",
     "split",
+    "split_with_sizes",
     "sqrt",
     "square",
     "squeeze",

@@ -176,6 +176,12 @@ class InPlace(Variable):
     tril_ = _in_place(ops.tril)
     triu_ = _in_place(ops.triu)
     cumsum_ = _in_place(ops.cumsum)
+    cumprod_ = _in_place(ops.cumprod)
+    addmm_ = _in_place(ops.addmm)
+    addmv_ = _in_place(ops.addmv)
+    addr_ = _in_place(ops.addr)
+    baddbmm_ = _in_place(ops.baddbmm)
+    addbmm_ = _in_place(ops.addbmm)
 
     def index_put_(self, indices: Any, values: Any, accumulate: builtins.bool = False) -> Self:
         """x[indices] ← values, or x[indices] ← x[indices] + values, repeated ones as often."""

@@ -23,6 +23,7 @@ from chainrule.errors import ConfigError, DTypeError, GraphError, ShapeError
 from chainrule.ops.dtypes import get_default_dtype
 from chainrule.ops.op import no_such_axis
 from chainrule.printing import describe
+from chainrule.random import Generator
 from chainrule.vocabulary import Vocabulary, sizes_of
 
 
@@ -528,6 +529,11 @@ class Tensor(Vocabulary):
         return ops.reshape(ops.flatten(self), tuple(self.shape))
 
     # -- new tensors like this one -----------------------------------------------------------
+
+    def bernoulli(self, p: Any = None, *, generator: Generator | None = None) -> Tensor:
+        """1 with the probability each element gives (or p), else 0. No gradient."""
+        made: Tensor = self.detach().clone()
+        return made.bernoulli_(made if p is None else p, generator)
 
     def new_empty(self, *size: Any, dtype: Any = None, **settings: Any) -> Tensor:
         """Unset memory of this dtype."""

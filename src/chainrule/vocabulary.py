@@ -97,6 +97,21 @@ def log_softmax(x: Any, dim: int, dtype: Any = None) -> Any:
     return ops.log_softmax(x if dtype is None else ops.cast(x, np.dtype(dtype)), dim)
 
 
+def detach(x: Any) -> Any:
+    """The same memory, outside the graph."""
+    return x.detach()
+
+
+def index_put(x: Any, indices: Any, values: Any, accumulate: bool = False) -> Any:
+    """A copy of x in which x[indices] is replaced by values, or has them added."""
+    return x.index_put(indices, values, accumulate)
+
+
+def split_with_sizes(x: Any, split_sizes: Any, dim: int = 0) -> Any:
+    """As `split` with a list of lengths."""
+    return ops.split(x, list(split_sizes), dim)
+
+
 @spelled
 def rsub(x: Any, other: Any, alpha: float = 1) -> Any:
     """other - α·x."""
@@ -315,6 +330,7 @@ class Vocabulary(InPlace):
     cholesky_inverse = ops.cholesky_inverse
     qr = qr
     svd = svd
+    matrix_exp = ops.matrix_exp
 
     # -- elementwise -----------------------------------------------------------------------
 
@@ -392,6 +408,17 @@ class Vocabulary(InPlace):
     sgn = ops.sign
     softmax = softmax
     log_softmax = log_softmax
+
+    def conj(self) -> Any:
+        """The tensor itself: numbers are real."""
+        return self
+
+    resolve_conj = conj
+    real = property(conj, doc="The tensor itself: numbers are real.")
+
+    def is_conj(self) -> builtins.bool:
+        """False: numbers are real."""
+        return False
 
     def where(self, condition: Any, other: Any) -> Any:
         """This tensor where the condition holds, else ``other``."""
@@ -546,9 +573,9 @@ class Vocabulary(InPlace):
         """Reverse the order along each of the axes."""
         return ops.flip(self, sizes_of(dims))
 
-    def split_with_sizes(self, split_sizes: Any, dim: builtins.int = 0) -> Any:
-        """As `split` with a list of lengths."""
-        return ops.split(self, list(split_sizes), dim)
+    split_with_sizes = split_with_sizes
+    unsafe_split = ops.split
+    unsafe_chunk = ops.chunk
 
     @property
     def T(self) -> Any:

@@ -217,6 +217,16 @@ def overwritten_values_get_no_gradient(o: Any, x: Any) -> list[Any]:
 
 
 @program
+def what_has_no_slope_gives_zeros(o: Any, x: Any) -> list[Any]:
+    h, k = x * 2, x * 3
+    row = k[1]
+    h.gt_(2).mul_(x)
+    row.floor_().add_(x[0])
+    assert h.requires_grad and row.requires_grad
+    return [h, k, row * x[2]]
+
+
+@program
 def detached_copies_of_the_memory_stay_outside(o: Any, x: Any) -> list[Any]:
     h = x * 2
     d = h.detach()

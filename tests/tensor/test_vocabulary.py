@@ -214,6 +214,18 @@ x[..., None, 0]
 x[1:, ::2]
 x[0, [1, 2]]
 x[x > 0.5].sum()
+o.relu_(x - 0.5)
+o.clamp_(x * 1, 0.2, 0.4)
+(x * 1).cumprod_(1)
+o.zeros(3, 3, dtype=o.float64).addmm_(x, x.T, beta=2)
+o.ones(3, dtype=o.float64).addmv_(x, x[0])
+o.split_with_sizes(x, [1, 2])
+o.index_put(x, (o.tensor([0]),), o.tensor(1.0, dtype=o.float64))
+o.detach(x)
+x.real
+x.bernoulli(1.0)
+(x * 1).add_(x[0]).sub_(1).mul_(x).div_(2).neg_().exp_().sqrt_()
+o.arange(5).add_(2).mul_(3)
 """.strip().splitlines()
 
 

@@ -25,9 +25,11 @@ import numpy as np
 from chainrule.autograd.graph import Variable, Version, grad_mode, record
 from chainrule.autograd.pending import before_change
 from chainrule.errors import DTypeError, GraphError, ShapeError
+from chainrule.ops.activation import relu
 from chainrule.ops.dtypes import can_store
-from chainrule.ops.elementwise import cast, fill
+from chainrule.ops.elementwise import add, cast, div, exp, fill, mul, neg, sqrt, sub
 from chainrule.ops.indexing import overwrite, take
+from chainrule.ops.op import values_of
 from chainrule.ops.shape import index_put
 
 Array = np.ndarray[Any, Any]
@@ -39,18 +41,49 @@ def change(v: Variable, function: Callable[..., Any], *args: Any, **kwargs: Any)
         return _change_unseen(v, function(v, *args, **kwargs))
     recording = _is_recording(v, *args, *kwargs.values())
     _check(v, recording)
+    if not recording and not kwargs and function in DIRECT and _fit_directly(v, args):
+        before_change(v.array)
+        DIRECT[function](v.array, *map(values_of, args), out=v.array)
+        v.version.count += 1
+        return v
     if _is_alone(v):
-        return _take_memory(v, _fitting(v, function(v, *args, **kwargs)), recording)
+        new = _fitting(v, function(v, *args, **kwargs))
+        return _take_memory(v, _cut_off(v, new) if recording else new, recording)
     old = v
     if recording:
         old = Variable.of(v.array.copy(order="K"), v.node)
         old.wanted = v.wanted
     new = _fitting(v, function(old, *args, **kwargs))
+    if recording:
+        new = _cut_off(old, new)
     _write(v, ..., new.array)
     if recording and new.wanted:
         _join(v, new)
         _derive_views_anew(v)
     return v
+
+
+def _relu(x: Array, out: Array) -> None:
+    np.maximum(x, 0, out=out)
+
+
+DIRECT: dict[Any, Callable[..., Any]] = {
+    add: np.add, sub: np.subtract, mul: np.multiply, div: np.true_divide, relu: _relu,
+    neg: np.negative, exp: np.exp, sqrt: np.sqrt,
+}  # fmt: skip
+"""What NumPy computes into the same memory, bit for bit as the op does, where nobody records."""
+
+
+def _fit_directly(v: Variable, args: tuple[Any, ...]) -> bool:
+    """Whether these arguments neither promote v (a float) nor make it larger."""
+    dtype, shape = v.array.dtype, v.array.shape
+    for a in map(values_of, args):
+        if isinstance(a, np.ndarray):
+            if a.dtype != dtype or a.shape not in (shape, ()):
+                return False
+        elif type(a) not in (int, float):
+            return False
+    return dtype.kind == "f" and len(args) <= 1
 
 
 def put(v: Variable, index: Any, value: Any) -> None:
@@ -166,6 +199,11 @@ def _fitting(v: Variable, new: Any) -> Any:
     return cast(new, v.array.dtype)
 
 
+def _cut_off(old: Variable, new: Variable) -> Any:
+    """``new``, which has a gradient where ``old`` has one, if only of zeros (as of x.eq_(y))."""
+    return fill(old, new) if old.wanted and not new.wanted else new
+
+
 def _join(v: Variable, new: Variable) -> None:
     """v comes from where ``new`` does."""
     retained = v.node is not None and v.node.retain is not None and v.node.retain() is v
@@ -178,6 +216,8 @@ def _change_unseen(v: Any, new: Any) -> Any:
     """v, late when ``new`` was computed from it, takes over what that is."""
     if grad_mode.enabled and new.wanted and v.wanted and v.node is None:
         _check(v, True)  # complains
+    if grad_mode.enabled:
+        new = _cut_off(v, new)
     if not isinstance(v, Variable.late) or v.pending.computed is not None:
         return _take_memory(v, _fitting(v, new), grad_mode.enabled)  # its values were kept
     if (new.shape, new.dtype) != (v.shape, v.dtype) or new.version.sharers is not None:

@@ -6,6 +6,7 @@ All are composed of `matmul` and elementwise ops: gradients of any order follow 
 from __future__ import annotations
 
 import builtins
+import functools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -86,6 +87,7 @@ def _read(equation: Any, operands: Any) -> tuple[list[list[Any]], list[Any] | No
     return *_parse(equation), list(operands)
 
 
+@functools.cache
 def _parse(equation: str) -> tuple[list[list[Any]], list[Any] | None]:
     left, arrow, right = equation.replace(" ", "").partition("->")
 

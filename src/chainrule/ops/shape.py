@@ -506,5 +506,20 @@ def topk(
     length = x.shape[_axis("topk", dim, x.ndim)] if x.ndim else 1
     if not 0 <= k <= length:
         raise ShapeError(f"topk: k = {k} of {length} elements (dim {dim})\n  x {tuple(x.shape)}")
-    index = narrow(argsort(x, dim, largest), dim, 0, k)
+    if x.ndim == 0:
+        index = narrow(argsort(x, dim, largest), dim, 0, k)
+    else:
+        index = topk_index(x, k, dim % x.ndim, largest)
     return ValuesAndIndices(gather(x, dim, index), index)
+
+
+@op
+def topk_index(x: Array, k: int, dim: int, largest: bool) -> Array:
+    """Where the k largest (or smallest) elements lie along ``dim``, best first; NaN is largest."""
+    n = x.shape[dim]
+    if 0 < k < n // 2:  # find them before they are put in order
+        places = np.argpartition(x, n - k if largest else k - 1, dim)
+        some = np.sort(np.take(places, range(n - k, n) if largest else range(k), dim), dim)
+        order = argsort.forward(np.take_along_axis(x, some, dim), dim, largest)
+        return np.take_along_axis(some, order, dim)
+    return np.take(argsort.forward(x, dim, largest), range(k), dim)
