@@ -39,8 +39,6 @@ USE_INSTEAD: dict[str, dict[str, str]] = {
         "max_pool1d": FUNCTIONAL,
         "max_pool2d": FUNCTIONAL,
         "max_pool3d": FUNCTIONAL,
-        "pixel_shuffle": FUNCTIONAL,
-        "pixel_unshuffle": FUNCTIONAL,
         "poisson_nll_loss": FUNCTIONAL,
         "rms_norm": FUNCTIONAL,
         "triplet_margin_loss": FUNCTIONAL,
