@@ -89,6 +89,7 @@ def test_errors_of_gates_and_dropout(wrong, error, message):
         (lambda x: F.max_pool2d(x, (1, 2, 3)), ConfigError, "kernel_size must be .* a pair"),
         (lambda x: F.avg_pool2d(x, 2, divisor_override=0), ConfigError, "divisor_override"),
         (lambda x: F.adaptive_max_pool2d(x, (1, 2, 3)), ConfigError, "output_size must be"),
+        (lambda x: F.adaptive_max_pool2d(x[..., :0], 1), ShapeError, "no pixel to choose"),
         (lambda x: F.adaptive_avg_pool3d(x[0], 1), ShapeError, "x needs five axes"),
         (lambda x: F.max_unpool2d(x, cr.zeros(1), 2), ShapeError, "each maximum needs an index"),
         (lambda x: F.max_unpool2d(x, x.long() + 99, 2), ShapeError, "indices go from 100 to 100"),

@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 
 from chainrule import kernels
+from chainrule.errors import ShapeError
 from chainrule.kernels.geometry import adaptive_bins
 from chainrule.ops.conv import per_axis
 from chainrule.ops.conv_ops import Pair
 from chainrule.ops.op import Recorded, op
-from chainrule.ops.pool import check_axes, columns_of, max_pool_indices, slices_of, volumes_of
+from chainrule.ops.pool import AXES, check_axes, columns_of, max_pool_indices, slices_of, volumes_of
 from chainrule.ops.shape import gather, reshape, squeeze, unsqueeze
 
 __all__ = [
@@ -97,6 +98,10 @@ def _adaptive_max_pool(
         result = _adaptive_max_pool(name, axes, unsqueeze(x, 0), output_size, return_indices)
         return tuple(squeeze(r, 0) for r in result) if return_indices else squeeze(result, 0)
     cells = _cells(name, x, axes, output_size)
+    if 0 in x.shape[2:]:
+        raise ShapeError(
+            f"{name}: there is no pixel to choose\n  x {tuple(x.shape)} = {AXES[axes]}"
+        )
     places = _winners(x.array if isinstance(x, Recorded) else x, cells)
     flat = (*x.shape[:2], math.prod(x.shape[2:]))
     y = gather(reshape(x, flat), 2, places.reshape(*flat[:2], math.prod(cells)))
@@ -109,6 +114,9 @@ def _winners(x: Any, cells: Sequence[int]) -> Any:
 
     Axis by axis from the last: the first of the rows whose winners are largest.
     """
+    if all(count == 1 for count in cells):  # global: one pass
+        flat = x.reshape(*x.shape[:2], math.prod(x.shape[2:]))
+        return flat.argmax(2).reshape(*x.shape[:2], *cells)
     best = x
     places = np.broadcast_to(np.arange(math.prod(x.shape[2:])).reshape(x.shape[2:]), x.shape)
     for axis in range(x.ndim - 1, 1, -1):
