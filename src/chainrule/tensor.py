@@ -285,7 +285,8 @@ class Tensor(Vocabulary):
         return steps if dim is None else steps[_axis_of(dim, self.array.ndim)]
 
     def data_ptr(self) -> int:
-        """The address of the first element."""
+        """The address of the first element; changes in place keep it from now on."""
+        self.version.is_visible = True
         return int(self.array.__array_interface__["data"][0])
 
     def is_floating_point(self) -> bool:

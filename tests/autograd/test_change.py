@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 
 import chainrule as cr
 from chainrule import nn
+from chainrule.autograd import change
 from chainrule.errors import DTypeError, GraphError, ShapeError
 
 PROGRAMS: dict[str, Callable[..., Any]] = {}
@@ -347,6 +349,57 @@ def test_memory_that_others_hold_is_written_to() -> None:
     seen = y.numpy()
     y.add_(1)
     assert seen.tolist() == [2, 2]
+
+
+@pytest.fixture
+def references_measured_again() -> Any:
+    """To call when getrefcount was replaced; afterwards as it was."""
+    before = change._references_if_alone
+    yield change._measure_references
+    change._references_if_alone = before
+
+
+@pytest.mark.parametrize(
+    ("counting", "is_used"),
+    [
+        (lambda a: sys.getrefcount(a) - 1, True),  # this function's argument is one more
+        (lambda a: sys.getrefcount(a) - 2, True),  # as where a call borrows its argument
+        (lambda a: sys.getrefcount(a), False),  # more than any Python counts
+        (lambda a: sys.getrefcount(a) - 3, False),
+        (lambda a: 1, False),
+        (lambda a: 0, False),
+        (lambda a: 2**32 - 1, False),
+    ],
+    ids=["as here", "borrowed", "one more", "too few", "one", "none", "immortal"],
+)
+def test_memory_others_hold_is_safe_however_python_counts_references(
+    monkeypatch: pytest.MonkeyPatch, references_measured_again: Any, counting: Any, is_used: bool
+) -> None:
+    if sys.version_info >= (3, 14):
+        pytest.skip("the numbers are those of Pythons whose calls hold their arguments")
+    monkeypatch.setattr(change, "getrefcount", counting)
+    references_measured_again()
+    h = cr.ones(2) * 1
+    held = h.array
+    h.exp_().mul_(2)
+    assert h.array is held and held.tolist() == (np.exp(np.ones(2, np.float32)) * 2).tolist()
+    view = (cr.ones(3) * 1)[1:]
+    base = view.array.base
+    view.add_(1)
+    assert view.array.base is base
+    free = leaf(1.0, 2.0) * 1
+    free.exp_()
+    assert (free.grad_fn.saved[0].array is free.array) is is_used  # taken, not copied
+
+
+def test_references_are_counted_in_this_python() -> None:
+    assert change._references_if_alone in (2, 3)
+
+
+def test_an_address_that_was_told_stays() -> None:
+    h = leaf(1.0, 2.0) * 1
+    address = h.data_ptr()
+    assert h.exp_().add_(1).data_ptr() == address
 
 
 def test_assigning_a_changed_view_to_its_own_place_records_nothing() -> None:

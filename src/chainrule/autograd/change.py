@@ -175,10 +175,40 @@ def _is_alone(v: Variable) -> bool:
         return False
     array: Any = v.array
     while array is not None:
-        if getrefcount(array) > 3:  # who holds it; the name here; the argument
+        if getrefcount(array) > _references_if_alone:
             return False
         array = array.base if isinstance(array, np.ndarray) else None
     return True
+
+
+def _measure_references() -> None:
+    """Find out how many references `_is_alone` sees to an array that has one holder.
+
+    They are the holder's, that of the name there and, up to Python 3.13, that of the call's
+    argument. A Python where that is not so takes nothing for alone, which is slower but right.
+    """
+    global _references_if_alone
+    for _references_if_alone in (2, 3):
+        if _is_alone(_over(np.empty(2))):
+            break
+    held = np.empty(2)
+    if (
+        not _is_alone(_over(np.empty(2)[1:]))
+        or _is_alone(_over(held))
+        or _is_alone(_over(held[1:]))
+    ):
+        _references_if_alone = -1
+
+
+def _over(array: Array) -> Variable:
+    """A variable that holds ``array``, as `_is_alone` asks of one."""
+    v = object.__new__(Variable)
+    v.array, v.version = array, Version()
+    return v
+
+
+_references_if_alone = -1
+_measure_references()
 
 
 def _is_private(new: Variable) -> bool:
