@@ -380,7 +380,7 @@ FAMILIES = {
     r"^(digamma|erfinv|i0|igamma|lgamma|mvlgamma|polygamma)": SPECIAL,
     r"^Lazy(Linear|.*Norm)|^Uninitialized": "write the number of features out",
     r"Transformer|Embedding|^embedding": "models of language are outside a library for images",
-    r"[aA]ttention|^multi_head": "(q @ k.mT / q.shape[-1]**0.5).softmax(-1) @ v",
+    r"^multi_head_attention": "chainrule.nn.MultiheadAttention",
     r"_with_indices$": "the name without _with_indices, with return_indices=True",
     r"^unsafe_": "the name without unsafe_",
     r"^(parse_|import_ir|merge_type|unify_type)|^(cond|fork|wait|while_loop)$": COMPILED,

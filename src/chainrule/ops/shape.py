@@ -416,13 +416,13 @@ def tril(x: Array, diagonal: int = 0) -> Array:
 
     diagonal: how far to the right of the main one (negative: left). The gradient is cut alike.
     """
-    return where(_lower("tril", x, diagonal), x, 0)
+    return where(_lower("tril", x, diagonal), x, False if x.dtype == bool else 0)
 
 
 @spelled
 def triu(x: Array, diagonal: int = 0) -> Array:
     """The upper triangle of matrices (..., N, M): entries left of the diagonal become zero."""
-    return where(_lower("triu", x, diagonal - 1), 0, x)
+    return where(_lower("triu", x, diagonal - 1), False if x.dtype == bool else 0, x)
 
 
 def _lower(name: str, x: Array, diagonal: int) -> Array:

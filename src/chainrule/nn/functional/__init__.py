@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from chainrule.errors import absent_name
 from chainrule.nn.functional.activation import *
+from chainrule.nn.functional.attention import *
 from chainrule.nn.functional.conv import *
 from chainrule.nn.functional.deform import *
 from chainrule.nn.functional.distance import *

@@ -1,6 +1,7 @@
 """Layers, one file a family."""
 
 from chainrule.nn.layers.activation import *
+from chainrule.nn.layers.attention import *
 from chainrule.nn.layers.conv import *
 from chainrule.nn.layers.deform import *
 from chainrule.nn.layers.dropout import *
