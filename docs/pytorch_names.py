@@ -33,13 +33,20 @@ ROOMS = {
     "torch.nn.utils": "chainrule.nn.utils",
     "torch.autograd": "chainrule.autograd",
     "torch.autograd.functional": "chainrule.autograd.functional",
+    "torch.func": "chainrule.func",
+    "torch.linalg": "chainrule.linalg",
 }
 """PyTorch's rooms, and ours of the same contents."""
 
 EVERYWHERE = {"out", "layout", "pin_memory", "memory_format", "names", "out_dtype", "implicit"}
 """Arguments of which the page speaks once, not for every function, or that only GPUs have."""
 
-MISTAKEN = {"requires_grad_": {"mode"}, "result_type": {"tensor", "other", "scalar", "scalar1"}}
+MISTAKEN = {
+    "enable_grad": {"orig_func"},
+    "norm": {"input"},
+    "requires_grad_": {"mode"},
+    "result_type": {"tensor", "other", "scalar", "scalar1", "scalar2"},
+}
 """Arguments that PyTorch's stub files name and its functions do not have, or only as numbers."""
 
 CLASSES = re.compile(
@@ -149,12 +156,14 @@ def their_arguments(room: str, name: str) -> list[str] | None:
     else:
         return [p.name for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
     kind = "TensorBase." if room == "torch.Tensor" else ""
-    for path in ("_C/__init__.pyi",) if kind else ("_C/_VariableFunctions.pyi", "_C/_nn.pyi"):
+    paths = ["_C/__init__.pyi"] if kind else ["_C/_VariableFunctions.pyi", "_C/_nn.pyi"]
+    for path in paths if room != "torch.linalg" else []:
         overloads = stubs(path).get(kind + name)
         if overloads:
             all_of = [f.args.posonlyargs + f.args.args + f.args.kwonlyargs for f in overloads]
             return list(dict.fromkeys(a.arg for arguments in all_of for a in arguments))
-    return None
+    written = re.search(r"\((.*?)\)\s*->", value.__doc__ or "")  # as the docs show the call
+    return re.findall(r"(?:^|, )(?:\*, )?(\w+)", written[1]) if written else None
 
 
 # -- and in chainrule ------------------------------------------------------------------------------

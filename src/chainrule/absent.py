@@ -97,7 +97,6 @@ USE_INSTEAD: dict[str, dict[str, str]] = {
         "bfloat16": "NumPy has no bfloat16; use float32, or float16 to store",
         "compile": COMPILED,
         "fx": COMPILED,
-        "export": "save the state_dict with chainrule.save; import chainrule.export for folding",
         "hub": "see chainrule.models",
         "complex": COMPLEX,
         "complex64": COMPLEX,
@@ -259,6 +258,9 @@ USE_INSTEAD: dict[str, dict[str, str]] = {
         "ScriptModule": "chainrule.nn.Module",
     },
     "chainrule.func": {
+        "debug_unwrap": "tensors are not wrapped: x.array holds the values",
+        "rearrange": "x.reshape and x.permute",
+        "replace_all_batch_norm_modules_": "model.eval(), or chainrule.nn.GroupNorm",
         "vmap": "give the function a batch axis, or loop and join with chainrule.stack",
         "linearize": "chainrule.func.jvp for each tangent",
         "stack_module_state": "chainrule.stack over the models' parameters, name by name",
@@ -284,6 +286,9 @@ USE_INSTEAD: dict[str, dict[str, str]] = {
         "variable": "chainrule.autograd.Variable",
     },
     "chainrule.linalg": {
+        "LinAlgError": "numpy.linalg.LinAlgError",
+        "tensorinv": "chainrule.linalg.inv of the reshaped matrix",
+        "tensorsolve": "chainrule.linalg.solve of the reshaped matrix",
         "eig": COMPLEX + ", or chainrule.linalg.eigh for symmetric matrices",
         "eigvals": COMPLEX + ", or chainrule.linalg.eigvalsh for symmetric matrices",
         "lu": "chainrule.linalg.solve, or scipy.linalg.lu",
@@ -373,10 +378,11 @@ FAMILIES = {
     r"device|mkldnn|^(is_|to_)?(distributed|ipu|maia|meta|mtia|vulkan|xla|xpu)$": ONE_DEVICE,
     r"deterministic": "everything is deterministic always",
     r"^(Stream|Event)$": ONE_DEVICE,
-    r"layout|_strided|dim_order|format": "images take channels-last memory by themselves",
+    r"layout|_strided|_permuted|dim_order|format": "images take channels-last memory by themselves",
     r"^sym_|^Sym": "shapes are plain numbers",
     r"^(cholesky|det|eig|inverse|logdet|lu|matrix_exp|matrix_rank|pinverse|qr|slogdet|svd)"
-    r"|^(geqrf|lstsq|orgqr|ormqr|solve|triangular_solve)$": LINEAR_ALGEBRA,
+    r"|^(geqrf|householder_product|lstsq|orgqr|ormqr|solve|triangular_solve)$"
+    r"|^ldl_(factor|factor_ex|solve)$": LINEAR_ALGEBRA,
     r"^(digamma|erfinv|i0|igamma|lgamma|mvlgamma|polygamma)": SPECIAL,
     r"^Lazy(Linear|.*Norm)|^Uninitialized": "write the number of features out",
     r"Transformer|Embedding|^embedding": "models of language are outside a library for images",

@@ -33,6 +33,7 @@ from chainrule.ops import (
     svdvals,
     vander,
 )
+from chainrule.ops.op import spelled
 from chainrule.tensor import Tensor
 
 __all__ = [
@@ -63,6 +64,8 @@ __all__ = [
     "vecdot",
     "vector_norm",
 ]
+
+matmul = spelled(matmul)  # the operator @ has no need of names
 
 
 def cross(input: Tensor, other: Tensor, *, dim: int = -1) -> Tensor:

@@ -542,9 +542,9 @@ class Vocabulary(InPlace):
         """Reorder the axes."""
         return ops.permute(self, sizes_of(dims))
 
-    def expand(self, *sizes: Any) -> Any:
+    def expand(self, *sizes: Any, size: Any = None) -> Any:
         """Repeat axes of length one without a copy; -1 keeps a length."""
-        return ops.expand(self, sizes_of(sizes))
+        return ops.expand(self, sizes_of(sizes if size is None else (size,)))
 
     def expand_as(self, other: Any) -> Any:
         """Expand to the shape of ``other``."""

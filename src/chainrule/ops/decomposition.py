@@ -385,6 +385,7 @@ def svd(x: Array, full_matrices: bool = False) -> SVD:
     return SVD(u, squeeze(s, -2), vh)
 
 
+@spelled
 def svdvals(x: Array) -> Array:
     """The singular values of X, falling."""
     return svd(x).S

@@ -76,8 +76,8 @@ OTHER_NAMES = {
 """PyTorch's other names of arguments, some of them NumPy's, and those they have here."""
 
 PLACES = {
-    "input": 0, "self": 0, "tensor": 0, "elements": 0, "element": 0,
-    "other": 1, "exponent": 1, "mat2": 1, "vec": 1, "vec2": 1, "tensor1": 1,
+    "input": 0, "self": 0, "A": 0, "tensor": 0, "elements": 0, "element": 0,
+    "other": 1, "B": 1, "exponent": 1, "mat2": 1, "vec": 1, "vec2": 1, "tensor1": 1,
     "test_element": 1, "input1": 0, "input2": 1, "tensor2": 2,
 }  # fmt: skip
 """Which argument PyTorch means by these names, whatever the formulas here call it."""

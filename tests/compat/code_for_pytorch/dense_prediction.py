@@ -203,6 +203,8 @@ class ASPP(nn.Module):
 
 MODELS = {
     "U-Net, transposed convolutions": (lambda: UNet(3, 2), (2, 3, 14, 11)),
+    "U-Net, bilinear": (lambda: UNet(n_channels=3, n_classes=2, bilinear=True), (2, 3, 13, 16)),
     "FCN": (FCN, (2, 3, 12, 15)),
     "SegNet": (SegNet, (2, 3, 9, 8)),
+    "ASPP": (ASPP, (2, 3, 8, 10)),
 }

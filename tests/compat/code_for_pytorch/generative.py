@@ -255,4 +255,7 @@ MODELS = {
     "VAE": (VAE, (3, 1, 8, 8)),
     "DCGAN": (DCGAN, (3, 5, 1, 1)),
     "siamese": (SiameseNetwork, (4, 2, 6, 6)),
+    "spatial transformer": (STN, (2, 1, 14, 14)),
+    "sub-pixel": (SubPixel, (2, 1, 6, 7)),
+    "style transfer": (StyleNet, (2, 3, 9, 10)),
 }
