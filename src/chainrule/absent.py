@@ -300,12 +300,6 @@ USE_INSTEAD: dict[str, dict[str, str]] = {
     "chainrule.nn": {
         "FractionalMaxPool2d": FRACTIONAL,
         "FractionalMaxPool3d": FRACTIONAL,
-        "LazyConv1d": "chainrule.nn.Conv1d, with its in_channels written out",
-        "LazyConv2d": "chainrule.nn.Conv2d, with its in_channels written out",
-        "LazyConv3d": "chainrule.nn.Conv3d, with its in_channels written out",
-        "LazyConvTranspose1d": "chainrule.nn.ConvTranspose1d, with its in_channels written out",
-        "LazyConvTranspose2d": "chainrule.nn.ConvTranspose2d, with its in_channels written out",
-        "LazyConvTranspose3d": "chainrule.nn.ConvTranspose3d, with its in_channels written out",
         "CTCLoss": ALIGNMENT,
         "Container": "chainrule.nn.Module",
         "CrossMapLRN2d": "chainrule.nn.LocalResponseNorm",
@@ -384,7 +378,6 @@ FAMILIES = {
     r"|^(geqrf|householder_product|lstsq|orgqr|ormqr|solve|triangular_solve)$"
     r"|^ldl_(factor|factor_ex|solve)$": LINEAR_ALGEBRA,
     r"^(digamma|erfinv|i0|igamma|lgamma|mvlgamma|polygamma)": SPECIAL,
-    r"^Lazy(Linear|.*Norm)|^Uninitialized": "write the number of features out",
     r"Transformer|Embedding|^embedding": "models of language are outside a library for images",
     r"^multi_head_attention": "chainrule.nn.MultiheadAttention",
     r"_with_indices$": "the name without _with_indices, with return_indices=True",

@@ -22,6 +22,7 @@ __all__ = [
     "LabelError",
     "MissingExtraError",
     "ShapeError",
+    "UninitializedError",
     "absent_name",
 ]
 
@@ -48,6 +49,10 @@ class DTypeError(ChainruleError, TypeError):
 
 class GraphError(ChainruleError, RuntimeError):
     """The computational graph cannot give the gradient that was asked for."""
+
+
+class UninitializedError(ChainruleError, ValueError, RuntimeError):
+    """A parameter or buffer is used before its shape is known."""
 
 
 class DataError(ChainruleError, ValueError):

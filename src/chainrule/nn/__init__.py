@@ -16,6 +16,8 @@ from chainrule.nn.loss import *
 from chainrule.nn.module import Module as Module
 from chainrule.nn.parameter import Buffer as Buffer
 from chainrule.nn.parameter import Parameter as Parameter
+from chainrule.nn.parameter import UninitializedBuffer as UninitializedBuffer
+from chainrule.nn.parameter import UninitializedParameter as UninitializedParameter
 
 if not TYPE_CHECKING:  # a type checker knows what there is
 

@@ -37,7 +37,7 @@ from chainrule.nn.hooks import (
 from chainrule.nn.hooks import (
     register_module_full_backward_pre_hook as register_module_full_backward_pre_hook,
 )
-from chainrule.nn.parameter import Buffer, Parameter
+from chainrule.nn.parameter import Buffer, Parameter, is_lazy
 from chainrule.tensor import Tensor
 from chainrule.tensor import device as Device
 
@@ -533,7 +533,8 @@ class Module:
         assign: put the values themselves in their place, in their own dtypes.
         Raises CheckpointError listing missing and unexpected names and shapes that differ,
         before anything is changed (but where a load_state_dict post-hook, which may alter what
-        is missing, has to see the values first).
+        is missing, has to see the values first). An uninitialized parameter takes the shape of
+        its value, or stays as it is where that is uninitialized too.
         """
         own = dict(self._named_state())
         state_dict = dict(state_dict)  # which the hooks may change
@@ -541,8 +542,10 @@ class Module:
         forgiven = self._forgiven()
         missing += [name for name in own if name not in state_dict and name not in forgiven]
         unexpected += [name for name in state_dict if name not in own]
-        values = {n: _as_array(n, state_dict[n]) for n in own if n in state_dict}
-        misfits = [n for n, v in values.items() if v.shape != own[n].shape]
+        both_lazy = {n for n in own if is_lazy(own[n]) and is_lazy(state_dict.get(n))}
+        found = [n for n in own if n in state_dict and n not in both_lazy]
+        values = {n: _as_array(n, state_dict[n]) for n in found}
+        misfits = [n for n, v in values.items() if not is_lazy(own[n]) and v.shape != own[n].shape]
         if misfits:
             shapes = [f"{n} {values[n].shape} for {own[n].array.shape}" for n in misfits]
             errors.append(f"wrong shape {len(misfits)}: {_listed(shapes)}")
@@ -552,6 +555,8 @@ class Module:
             self._complain_of_misfits(keys if strict else IncompatibleKeys([], []), errors)
         with no_grad():
             for name, value in values.items():
+                if is_lazy(own[name]):
+                    own[name].materialize(value.shape)  # type: ignore[attr-defined]
                 if assign:
                     self._replace_state(name, state_dict[name])
                 else:

@@ -6,6 +6,7 @@ from chainrule.nn.layers.conv import *
 from chainrule.nn.layers.deform import *
 from chainrule.nn.layers.dropout import *
 from chainrule.nn.layers.embedding import *
+from chainrule.nn.layers.lazy import *
 from chainrule.nn.layers.linear import *
 from chainrule.nn.layers.norm import *
 from chainrule.nn.layers.padding import *

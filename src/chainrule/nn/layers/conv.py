@@ -74,13 +74,17 @@ class _Convolution(Module):
         self.padding_mode = padding_mode
         self.padding, around = self._check_padding(padding)
         self._reversed_padding_repeated_twice = around
-        ends = (in_channels, out_channels) if self.transposed else (out_channels, in_channels)
-        shape = (ends[0], ends[1] // groups, *self.kernel_size)
-        self.weight = Parameter(empty(shape, device=device, dtype=dtype))
+        self.weight = Parameter(empty(self._weight_shape(), device=device, dtype=dtype))
         self.register_parameter(
             "bias", Parameter(empty((out_channels,), device=device, dtype=dtype)) if bias else None
         )
         self.reset_parameters()
+
+    def _weight_shape(self) -> tuple[int, ...]:
+        first, second = self.out_channels, self.in_channels
+        if self.transposed:
+            first, second = second, first
+        return (first, second // self.groups, *self.kernel_size)
 
     def _check_padding(self, padding: Any) -> tuple[Any, list[int]]:
         """The padding for each axis, or its name; and the same as `F.pad` takes it."""
