@@ -435,7 +435,7 @@ bool = _np.dtype(_np.bool_)
 dtype = _np.dtype
 finfo, iinfo = _np.finfo, _np.iinfo
 
-_ROOMS = ("data", "func", "models", "nn", "optim", "training", "utils")
+_ROOMS = ("data", "export", "func", "models", "nn", "optim", "training", "utils")
 
 
 def __getattr__(name: str) -> _Any:

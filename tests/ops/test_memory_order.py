@@ -17,7 +17,7 @@ def is_channels_last(a):
 
 
 RESULTS = {
-    "pad": lambda x: ops.pad(x, (1, 1, 2, 0, 1, 1), 7.0),
+    "pad": lambda x: ops.pad(x, (1, 1, 2, 0, 1, 1), value=7.0),
     "pad a slice": lambda x: ops.pad(x[:, :, ::2, ::2], (0, 0, 0, 0, 2, 2)),
     "crop": lambda x: ops.pad(x, (-1, -1)) + 0,
     "clone": lambda x: ops.clone(x),
