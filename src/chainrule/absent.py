@@ -378,7 +378,7 @@ FAMILIES = {
     r"|^(geqrf|householder_product|lstsq|orgqr|ormqr|solve|triangular_solve)$"
     r"|^ldl_(factor|factor_ex|solve)$": LINEAR_ALGEBRA,
     r"^(digamma|erfinv|i0|igamma|lgamma|mvlgamma|polygamma)": SPECIAL,
-    r"Transformer|Embedding|^embedding": "models of language are outside a library for images",
+    r"Embedding|^embedding": "models of language are outside a library for images",
     r"^multi_head_attention": "chainrule.nn.MultiheadAttention",
     r"_with_indices$": "the name without _with_indices, with return_indices=True",
     r"^unsafe_": "the name without unsafe_",

@@ -12,4 +12,5 @@ from chainrule.nn.layers.norm import *
 from chainrule.nn.layers.padding import *
 from chainrule.nn.layers.pool import *
 from chainrule.nn.layers.shape import *
+from chainrule.nn.layers.transformer import *
 from chainrule.nn.layers.upsample import *
