@@ -28,9 +28,13 @@ from chainrule.vocabulary import Vocabulary, sizes_of
 
 
 class Size(tuple[int, ...]):
-    """A shape; a tuple that can count its elements."""
+    """A shape; a tuple that can count its elements, as its slices can."""
 
     __slots__ = ()
+
+    def __getitem__(self, index: Any) -> Any:
+        found = tuple.__getitem__(self, index)
+        return Size(found) if type(index) is slice else found
 
     def numel(self) -> int:
         """The number of elements of a tensor of this shape."""

@@ -94,12 +94,7 @@ def test_it_looks_the_same(file, name):
 @pytest.mark.parametrize(("file", "name"), MODELS)
 def test_it_computes_the_same(file, name, monkeypatch):
     noise = np.random.default_rng(1)
-    for library in (cr, torch):
-        draws = np.random.default_rng(1)
-        draw = lambda x, library=library, draws=draws: library.from_numpy(  # noqa: E731
-            draws.standard_normal(tuple(x.shape))
-        )
-        monkeypatch.setattr(library, "randn_like", draw)
+    draw_the_same(monkeypatch)
     (ours, theirs), x = twins(file, name)
     x_here = cr.from_numpy(x.copy()).requires_grad_()
     x_there = torch.from_numpy(x.copy()).requires_grad_()
@@ -135,6 +130,36 @@ def test_it_computes_the_same(file, name, monkeypatch):
     with cr.no_grad(), torch.no_grad():
         for a, b in zip(tensors(ours(x_here)), tensors(theirs(x_there)), strict=True):
             same(a, b, "output after a step", 1e-6)
+
+
+@pytest.mark.parametrize(("file", "name"), MODELS)
+def test_the_kernels_of_float32_compute_the_same(file, name, monkeypatch):
+    draw_the_same(monkeypatch)
+    (ours, theirs), x = twins(file, name)
+    for library, model in ((cr, ours.float()), (torch, theirs.float())):
+        outputs = tensors(model(library.from_numpy(x).float()))
+        noise = np.random.default_rng(1)
+        sum(
+            (y * library.from_numpy(noise.standard_normal(y.shape))).sum() for y in outputs
+        ).backward()
+        model.outputs = [y.detach().numpy() for y in outputs]
+    for a, b in zip(ours.outputs, theirs.outputs, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4 * np.abs(b).max(initial=0))
+    there = {k: p.grad.numpy() for k, p in theirs.named_parameters() if p.grad is not None}
+    largest = max(np.abs(g).max() for g in there.values())
+    for k, p in ours.named_parameters():
+        if p.grad is not None:
+            np.testing.assert_allclose(p.grad, there[k], atol=1e-3 * largest, err_msg=k)
+
+
+def draw_the_same(monkeypatch):
+    """randn_like gives the same numbers in both libraries."""
+    for library in (cr, torch):
+        draws = np.random.default_rng(1)
+        draw = lambda x, library=library, draws=draws: library.from_numpy(  # noqa: E731
+            draws.standard_normal(tuple(x.shape))
+        ).to(x)
+        monkeypatch.setattr(library, "randn_like", draw)
 
 
 def step(library, model):

@@ -24,6 +24,7 @@ x.cumsum(dim=1, dtype=o.float32)
 x.prod(1)
 x.var(unbiased=False)
 x.std(dim=1, correction=0)
+x.shape[1:].numel()
 x.max(axis=1).values
 x.min(1, keepdim=True)[1]
 o.max(x, x.flip(0))
@@ -413,7 +414,7 @@ def test_errors_say_where_and_what(f: Any, error: type[Exception], message: str)
 
 
 @pytest.mark.parity
-@pytest.mark.filterwarnings("ignore:torch.cholesky is deprecated")
+@pytest.mark.filterwarnings("ignore:torch.(cholesky|qr) is deprecated")
 def test_the_older_forms_of_matrix_factors() -> None:
     torch = pytest.importorskip("torch", reason="parity needs: pip install 'chainrule[parity]'")
     rng = np.random.default_rng(0)
