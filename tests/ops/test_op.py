@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,7 +13,7 @@ import pytest
 import chainrule as cr
 from chainrule import ops
 from chainrule.errors import ConfigError, GraphError
-from chainrule.ops.op import Op, op, registry, spelled
+from chainrule.ops.op import Op, op, parameters_of, registry, spelled
 
 
 @pytest.fixture(autouse=True)
@@ -40,6 +42,31 @@ def test_an_op_is_documented() -> None:
     scaled = make_scaled()
     assert scaled.__doc__ == "x · weight · factor."
     assert repr(scaled) == "<op scaled(x, weight, factor)>"
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda: None,
+        lambda x: x,
+        lambda x, y=1, z=None: x,
+        lambda x, y=1, *, k, m=(2,): x,
+        lambda *, k=1: k,
+        lambda x, *rest, k=1, **named: x,
+        spelled(lambda x, dim=0: x),
+        functools.partial(lambda x, y, z=3: x, 1, z=4),
+        registry["conv2d"].vjp,
+        len,
+    ],
+)
+def test_parameters_are_those_of_the_signature(function: Any) -> None:
+    expected = inspect.signature(function).parameters.values()
+    assert list(parameters_of(function).items()) == [(p.name, p.default) for p in expected]
+
+
+def test_parameters_of_all_ops_are_those_of_their_signatures() -> None:
+    for made in registry.values():
+        test_parameters_are_those_of_the_signature(made.forward)
 
 
 def test_the_package_gives_a_name_once() -> None:

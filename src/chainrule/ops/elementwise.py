@@ -12,7 +12,6 @@ Gates: add distributes the gradient, multiply swaps its inputs, max routes it.
 from __future__ import annotations
 
 import functools
-import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -141,25 +140,19 @@ class ElementwiseOp(Op):
                 return False
         return True
 
-    def _declare(self, inputs: tuple[str, ...], function: Callable[..., Any]) -> None:
+    def _declare(
+        self, inputs: tuple[str, ...], function: Callable[..., Any], needs: tuple[str, ...]
+    ) -> None:
         (name,) = inputs
 
-        def undo_broadcast(g: Array, shape: Any, dtype: Any, *needs: Any) -> Array:
-            d = function(g, *needs)
+        def undo_broadcast(g: Array, shape: Any, dtype: Any, *values: Any) -> Array:
+            d = function(g, *values)
             if d.shape != shape:
                 d = sum_to(d, shape)
             return d if d.dtype == dtype else cast(d, dtype)
 
-        parameters = [*inspect.signature(function).parameters.values()]
-        meta = [
-            inspect.Parameter(f"{name}_{what}", inspect.Parameter.POSITIONAL_OR_KEYWORD)
-            for what in ("shape", "dtype")
-        ]
-        undo_broadcast.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
-            [parameters[0], *meta, *parameters[1:]]
-        )
-        super()._declare(inputs, undo_broadcast)
-        self._formulas[name] = VJP(inputs, function, tuple(p.name for p in parameters[1:]))
+        super()._declare(inputs, undo_broadcast, (f"{name}_shape", f"{name}_dtype", *needs))
+        self._formulas[name] = VJP(inputs, function, needs)
         self._plain.clear()
 
 

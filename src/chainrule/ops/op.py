@@ -30,7 +30,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Sequence
-from types import MethodType
+from types import FunctionType, MethodType
 from typing import Any, NamedTuple, TypeVar, cast
 
 import numpy as np
@@ -112,12 +112,30 @@ def own_name(key: str, parameters: Sequence[str]) -> str:
     return parameters[place] if place < len(parameters) else key
 
 
+def parameters_of(function: Callable[..., Any]) -> dict[str, Any]:
+    """The names of a function's parameters, and their defaults (``Parameter.empty``: none).
+
+    As inspect.signature gives them; but that takes ten times as long, for hundreds of functions
+    whenever the package is imported.
+    """
+    plain = type(function) is FunctionType and not hasattr(function, "__wrapped__")
+    if not plain or function.__code__.co_flags & (inspect.CO_VARARGS | inspect.CO_VARKEYWORDS):
+        return {p.name: p.default for p in inspect.signature(function).parameters.values()}
+    code = function.__code__
+    defaults = function.__defaults__ or ()
+    names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+    parameters: dict[str, Any] = dict.fromkeys(names, inspect.Parameter.empty)
+    parameters.update(zip(names[code.co_argcount - len(defaults) :], defaults, strict=False))
+    parameters.update(function.__kwdefaults__ or {})
+    return parameters
+
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 
 def spelled(function: F) -> F:
     """Let a function composed of ops be called with NumPy's and PyTorch's names of arguments."""
-    parameters = tuple(inspect.signature(function).parameters)
+    parameters = tuple(parameters_of(function))
     name = function.__name__
 
     @functools.wraps(function)
@@ -137,6 +155,11 @@ class VJP(NamedTuple):
     inputs: tuple[str, ...]
     function: Callable[..., Any]
     needs: tuple[str, ...]
+
+
+def needs_of(function: Callable[..., Any]) -> tuple[str, ...]:
+    """What a VJP names after ``g``."""
+    return tuple(parameters_of(function))[1:]
 
 
 class Keep(NamedTuple):
@@ -170,7 +193,7 @@ class Op:
         self, forward: Callable[..., Any], *, aux: bool, view: bool, variadic: bool, name: str
     ) -> None:
         functools.update_wrapper(self, forward)
-        parameters = inspect.signature(forward).parameters
+        parameters = parameters_of(forward)
         self.forward = forward
         self.name = name
         self.has_aux = aux
@@ -179,7 +202,7 @@ class Op:
         self.parameters = tuple(parameters)
         self.arity = len(parameters)
         self.position = {p: i for i, p in enumerate(parameters)}
-        self.defaults = tuple(p.default for p in parameters.values())
+        self.defaults = tuple(parameters.values())
         self.required = self.defaults.count(inspect.Parameter.empty)
         self.vjps: dict[str, VJP] = {}
         self.inputs: tuple[int, ...] = ()  # positions of what it is differentiated by
@@ -253,19 +276,20 @@ class Op:
     def vjp(self, **formulas: Callable[..., Any]) -> None:
         """Declare the VJP of each named input: ``op.vjp(x=lambda g, weight: g @ weight)``."""
         for name, function in formulas.items():
-            self._declare((name,), function)
+            self._declare((name,), function, needs_of(function))
 
     def joint_vjp(self, *inputs: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         """Decorate one formula that returns the gradients of several inputs as a tuple."""
 
         def declare(function: Callable[..., Any]) -> Callable[..., Any]:
-            self._declare(inputs, function)
+            self._declare(inputs, function, needs_of(function))
             return function
 
         return declare
 
-    def _declare(self, inputs: tuple[str, ...], function: Callable[..., Any]) -> None:
-        needs = tuple(inspect.signature(function).parameters)[1:]
+    def _declare(
+        self, inputs: tuple[str, ...], function: Callable[..., Any], needs: tuple[str, ...]
+    ) -> None:
         for name in (*inputs, *needs):
             if self._keep(name) is None:
                 raise TypeError(f"VJP of {self.name}: no argument '{name}' in {self.parameters}")
