@@ -5,7 +5,7 @@ import pytest
 
 import chainrule
 from chainrule import nn
-from chainrule.errors import ConfigError
+from chainrule.errors import ConfigError, DTypeError, ShapeError
 
 RNG = np.random.default_rng(0)
 NO_KEYS = np.array([[0, -np.inf, 0, 1], [-np.inf] * 4, [0.5, 0, 0, 0]])
@@ -111,12 +111,81 @@ def test_multihead_attention(torch, made, called, batched):
         np.testing.assert_allclose(a, b, rtol=1e-8, atol=1e-12)
 
 
+@pytest.mark.parity
+@pytest.mark.parametrize("need_weights", [True, False])
+def test_static_keys_and_values(torch, need_weights):
+    rng = np.random.default_rng(0)
+    shapes = [(3, 2, 6), (4, 2, 6), (4, 2, 6), (18, 6), (18,), (6, 6), (6,), (4, 5, 3), (4, 5, 3)]
+    arrays = [rng.standard_normal(s) for s in shapes]
+
+    def outcome(o):
+        q, k, v, w, b, out, c, *static = (o.tensor(a, requires_grad=True) for a in arrays)
+        y, weights = o.nn.functional.multi_head_attention_forward(
+            q, k, v, 6, 2, w, b, None, None, True, 0.5, out, c, training=False,
+            need_weights=need_weights, static_k=static[0], static_v=static[1],
+        )  # fmt: skip
+        assert (weights is not None) is need_weights
+        y.square().sum().backward()
+        return [y.detach(), q.grad, w.grad, *(t.grad for t in static)]
+
+    for a, b in zip(outcome(chainrule), outcome(torch), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-8, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("shapes", "settings", "error", "message"),
+    [
+        (((3, 5), (4, 6), (4, 2)), {}, ShapeError, "query and key need the same last axis"),
+        (((3, 5), (4, 5), (3, 2)), {}, ShapeError, "key and value as many rows"),
+        (((5,), (4, 5), (4, 2)), {}, ShapeError, "query and key need"),
+        (((3, 5), (4, 5), (4, 2)), {"enable_gqa": True}, ShapeError, "enable_gqa needs heads"),
+        (((3, 2, 5), (2, 4, 5), (2, 4, 5)), {"enable_gqa": True}, ShapeError, "that divide those"),
+        (((3, 5), (4, 5), (4, 2)), {"attn_mask": chainrule.ones(4, 3)}, ShapeError,
+         r"attn_mask \(4, 3\) does not broadcast to the scores \(3, 4\)"),
+        (((3, 5), (4, 5), (4, 2)), {"attn_mask": chainrule.ones(2, 3, 4)}, ShapeError,
+         "attn_mask .* does not broadcast"),
+        (((3, 5), (4, 5), (4, 2)), {"attn_mask": chainrule.tensor([1, 0, 1, 1])}, DTypeError,
+         "attn_mask holds booleans or floats, got int64"),
+    ],
+)  # fmt: skip
+def test_errors_of_the_function(shapes, settings, error, message):
+    with pytest.raises(error, match=message):
+        nn.functional.scaled_dot_product_attention(*map(chainrule.ones, shapes), **settings)
+
+
+def test_dtypes_must_agree():
+    x = chainrule.ones(2, 3)
+    with pytest.raises(DTypeError, match="dtypes of query, key, value differ: float32, float64"):
+        nn.functional.scaled_dot_product_attention(x, x.double(), x)
+
+
 def test_errors():
     with pytest.raises(ConfigError, match=r"num_heads 4 must divide embed_dim 6"):
         nn.MultiheadAttention(6, 4)
     x = chainrule.ones(2, 1, 6)
+    layer = nn.MultiheadAttention(6, 2)
     with pytest.raises(ConfigError, match=r"is_causal says of attn_mask what it is"):
-        nn.MultiheadAttention(6, 2)(x, x, x, is_causal=True)
+        layer(x, x, x, is_causal=True)
+    for mask in (chainrule.ones(2), chainrule.ones(2, 3), chainrule.ones(1, 2, 2)):
+        with pytest.raises(ShapeError, match=r"attn_mask is \(2, 2\) or \(2, 2, 2\), got"):
+            layer(x, x, x, attn_mask=mask)
+    with pytest.raises(ShapeError, match=r"key_padding_mask is \(1, 2\), got \(2, 1\)"):
+        layer(x, x, x, chainrule.ones(2, 1))
+    with pytest.raises(DTypeError, match="key_padding_mask holds booleans or floats, got int64"):
+        layer(x, x, x, chainrule.tensor([[0, 1]]))
+    with pytest.raises(ShapeError, match="query needs 6 channels"):
+        layer(chainrule.ones(2, 1, 5), x, x)
+    with pytest.raises(ShapeError, match="all one batch size"):
+        layer(chainrule.ones(2, 3, 6), x, x)
+
+
+def test_numbers_of_a_mask_take_the_dtype_of_the_scores():
+    x = chainrule.randn(3, 1, 6)
+    mask = chainrule.triu(chainrule.full((3, 3), -np.inf, dtype=chainrule.float64), 1)
+    layer = nn.MultiheadAttention(6, 2)
+    assert layer(x, x, x, attn_mask=mask, need_weights=False)[0].dtype == np.float32
+    found = nn.functional.scaled_dot_product_attention(x, x, x, mask[:1, :1])
+    assert found.dtype == np.float32
 
 
 def test_initial_values_and_dropout():

@@ -6,6 +6,7 @@ Tensor that knows where it came from. See `chainrule.ops.op` for how an op is wr
 
 from chainrule.ops.activation import *
 from chainrule.ops.arrange import *
+from chainrule.ops.attention import *
 from chainrule.ops.conv import *
 from chainrule.ops.conv_transpose import *
 from chainrule.ops.decomposition import *

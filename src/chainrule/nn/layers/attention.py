@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
-from chainrule import ops
 from chainrule.creation import empty
 from chainrule.errors import ConfigError
 from chainrule.nn import functional as F
@@ -103,66 +101,32 @@ class MultiheadAttention(Module):
         average_attn_weights: bool = True,
         is_causal: bool = False,
     ) -> tuple[Tensor, Tensor | None]:
-        if is_causal and attn_mask is None:
-            raise ConfigError("MultiheadAttention: is_causal says of attn_mask what it is; give it")
-        batched = query.ndim == 3
-        arguments = [query, key, value]
-        if not batched:
-            arguments = [t.unsqueeze(1) for t in arguments]
-            key_padding_mask = None if key_padding_mask is None else key_padding_mask.unsqueeze(0)
-        elif self.batch_first:
-            arguments = [t.transpose(0, 1) for t in arguments]
-        q, k, v = self._projected(*arguments)
-        mask = self._mask(attn_mask, key_padding_mask, q, k)
-        q, k, v = (self._heads(t) for t in (q, k, v))
-        dropout = self.dropout if self.training else 0.0
-        if not need_weights:
-            out, weights = F.scaled_dot_product_attention(q, k, v, mask, dropout), None
-        else:
-            scores = q / math.sqrt(self.head_dim) @ k.mT
-            weights = F.dropout(ops.softmax(scores if mask is None else scores + mask, -1), dropout)
-            out = weights @ v
-            weights = weights.mean(1) if average_attn_weights else weights
-            weights = weights if batched else weights.squeeze(0)
-        out = out.permute(2, 0, 1, 3)  # (L, N, heads, E/heads)
-        out = self.out_proj(out.reshape(*out.shape[:2], self.embed_dim))
-        if not batched:
-            return out.squeeze(1), weights
-        return (out.transpose(0, 1) if self.batch_first else out), weights
-
-    def _projected(self, query: Tensor, key: Tensor, value: Tensor) -> list[Tensor]:
-        """Query, key and value after their linear layers, with the keys that are added."""
-        weights = [self.q_proj_weight, self.k_proj_weight, self.v_proj_weight]
-        if self.in_proj_weight is not None:
-            weights = list(self.in_proj_weight.chunk(3))
-        biases = [None] * 3 if self.in_proj_bias is None else self.in_proj_bias.chunk(3)
-        arguments = zip((query, key, value), weights, biases, strict=True)
-        q, *pair = [F.linear(t, w, b) for t, w, b in arguments]
-        one_more = (1, pair[0].shape[1], self.embed_dim)
-        if self.bias_k is not None:
-            more = [b.expand(one_more) for b in (self.bias_k, self.bias_v)]
-            pair = [ops.cat([t, b]) for t, b in zip(pair, more, strict=True)]
-        if self.add_zero_attn:
-            pair = [ops.cat([t, t.new_zeros(one_more)]) for t in pair]
-        return [q, *pair]
-
-    def _heads(self, x: Tensor) -> Tensor:
-        """(L, N, E) -> (N, heads, L, E/heads)."""
-        return x.reshape(*x.shape[:2], self.num_heads, self.head_dim).permute(1, 2, 0, 3)
-
-    def _mask(self, attn_mask: Any, padding: Any, q: Tensor, k: Tensor) -> Tensor | None:
-        """Both masks as numbers to be added to the scores (N, heads, L, S)."""
-        batch, added = q.shape[1], k.shape[0]
-        total = None
-        for mask, per_head in ((attn_mask, True), (padding, False)):
-            if mask is None:
-                continue
-            if mask.dtype == bool:
-                mask = ops.where(mask, q.new_full((), -math.inf), q.new_zeros(()))
-            if not per_head:
-                mask = mask.reshape(batch, 1, 1, -1)
-            elif mask.ndim == 3:
-                mask = mask.reshape(batch, self.num_heads, *mask.shape[1:])
-            mask = F.pad(mask, (0, added - mask.shape[-1]))  # keys that are added are seen
-            total = mask if total is None else total + mask
-        return total
+        swap = self.batch_first and query.ndim == 3
+        if swap:
+            query, key, value = (t.transpose(0, 1) for t in (query, key, value))
+        out, weights = F.multi_head_attention_forward(
+            query,
+            key,
+            value,
+            self.embed_dim,
+            self.num_heads,
+            self.in_proj_weight,
+            self.in_proj_bias,
+            self.bias_k,
+            self.bias_v,
+            self.add_zero_attn,
+            self.dropout,
+            self.out_proj.weight,
+            self.out_proj.bias,
+            self.training,
+            key_padding_mask,
+            need_weights,
+            attn_mask,
+            not self._qkv_same_embed_dim,
+            self.q_proj_weight,
+            self.k_proj_weight,
+            self.v_proj_weight,
+            average_attn_weights=average_attn_weights,
+            is_causal=is_causal,
+        )
+        return (out.transpose(0, 1) if swap else out), weights
