@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 # Illustrations that are not whole programs.
 FRAGMENTS = ("    ...\n",)
@@ -30,12 +30,28 @@ def _fewer(match: re.Match[str]) -> str:
     return "epochs=1" if match[0].startswith("epochs") else "range(1)"
 
 
-@pytest.mark.parametrize("page", [*PAGES, ROOT / "CONTRIBUTING.md"], ids=lambda p: p.name)
+@pytest.mark.parametrize(
+    "page",
+    [*PAGES, ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs" / "derivations").glob("*.md"))],
+    ids=lambda p: p.name,
+)
 def test_links_lead_somewhere(page):
     text = page.read_text(encoding="utf-8")
     for target in re.findall(r"\]\(([^)#]+)", text):
         if "://" not in target:
             assert (page.parent / target).exists(), f"{page.name} links to missing {target}"
+
+
+def test_every_page_is_found_from_the_readme() -> None:
+    found, todo = set(), [ROOT / "README.md"]
+    while todo:
+        page = todo.pop()
+        if page not in found and page.suffix == ".md":
+            found.add(page)
+            for target in re.findall(r"\]\(([^)#]+)", page.read_text(encoding="utf-8")):
+                if "://" not in target:
+                    todo.append((page.parent / target).resolve())
+    assert set(ROOT.glob("docs/**/*.md")) - found == set()
 
 
 def test_ci_finds_both_setup_commands():
