@@ -8,6 +8,7 @@ outside the graph, and read-only memory (an expanded tensor) not at all: both ar
 from __future__ import annotations
 
 import builtins
+import functools
 from collections.abc import Callable
 from typing import Any, Self
 
@@ -30,6 +31,16 @@ def _in_place(function: Callable[..., Any], name: str | None = None) -> Any:
     method.__name__ = f"{name}_"
     method.__doc__ = f"x ← {name}(x, ...): see `chainrule.ops.{function.__name__}`."
     return method
+
+
+def _constant(function: Callable[..., Any]) -> Callable[..., Any]:
+    """An op without a gradient as one whose gradient is 0: nothing of x stays in its result."""
+
+    @functools.wraps(function.forward)  # type: ignore[attr-defined]
+    def filled(x: Any, *args: Any) -> Any:
+        return ops.fill(x, function(x, *args))
+
+    return filled
 
 
 def _swapped_view(function: Callable[..., Any], name: str) -> Any:
@@ -144,12 +155,12 @@ class InPlace(Variable):
 
     # -- comparison and logic --------------------------------------------------------------
 
-    eq_ = _in_place(ops.eq)
-    ne_ = not_equal_ = _in_place(ops.ne)
-    lt_ = less_ = _in_place(ops.lt)
-    le_ = less_equal_ = _in_place(ops.le)
-    gt_ = greater_ = _in_place(ops.gt)
-    ge_ = greater_equal_ = _in_place(ops.ge)
+    eq_ = _in_place(_constant(ops.eq))
+    ne_ = not_equal_ = _in_place(_constant(ops.ne))
+    lt_ = less_ = _in_place(_constant(ops.lt))
+    le_ = less_equal_ = _in_place(_constant(ops.le))
+    gt_ = greater_ = _in_place(_constant(ops.gt))
+    ge_ = greater_equal_ = _in_place(_constant(ops.ge))
     logical_and_ = _in_place(ops.logical_and)
     logical_or_ = _in_place(ops.logical_or)
     logical_xor_ = _in_place(ops.logical_xor)

@@ -40,6 +40,21 @@ def _of_a_view(o: Any, x: Any, name: str) -> list[Any]:
 
 
 @program
+def compare_in_place(o: Any, x: Any) -> Any:
+    y = x * 2
+    y.gt_(1.0)
+    return y * x
+
+
+@program
+def a_row_of_one_for_a_number(o: Any, x: Any) -> Any:
+    y = x * 2
+    y[0, 0] = x[1:2, 1]
+    y[o.tensor(1), 2] = x[2:3, :1]
+    return y * y
+
+
+@program
 def pow_and_div_and_mul(o: Any, x: Any) -> list[Any]:
     h = x * 2
     h.pow_(3)

@@ -18,6 +18,14 @@ def test_linear_is_the_formula():
     assert nn.Linear(3, 2, dtype=cr.float64).weight.dtype == np.float64
 
 
+def test_linear_with_one_row_of_weights_makes_numbers():
+    x, w = cr.randn(2, 3), cr.arange(3.0)
+    np.testing.assert_allclose(F.linear(x, w).array, x.array @ w.array, rtol=1e-6)
+    assert F.linear(x[0], w).shape == ()
+    with pytest.raises(ShapeError, match="weight"):
+        F.linear(x, w, cr.ones(1))
+
+
 @pytest.mark.parametrize("layer", [nn.Linear(50, 400), nn.Conv2d(8, 100, 3, groups=2)])
 def test_default_initialisation_is_uniform_within_one_over_root_fan_in(layer):
     bound = 1 / np.sqrt(np.prod(layer.weight.shape[1:]))

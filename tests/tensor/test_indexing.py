@@ -106,12 +106,15 @@ def test_setitem_broadcasts_and_converts() -> None:
     x[:] = cr.tensor([1, 2, 3])
     x[1] = np.array([4.0, 5.0, 6.0])
     x[0, 0] = cr.tensor(9.0)
-    np.testing.assert_array_equal(x.array, [[9, 2, 3], [4, 5, 6]])
+    x[0, 1] = cr.tensor([[8.0]])
+    np.testing.assert_array_equal(x.array, [[9, 8, 3], [4, 5, 6]])
 
 
 def test_setitem_of_a_shape_that_does_not_fit() -> None:
     with pytest.raises(ValueError, match="could not broadcast"):
         cr.zeros(2, 3)[0] = cr.ones(2)
+    with pytest.raises(ValueError):
+        cr.zeros(2, 3)[0, 0] = cr.ones(2)
 
 
 def test_index_out_of_range() -> None:

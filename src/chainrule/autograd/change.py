@@ -30,7 +30,7 @@ from chainrule.ops.dtypes import can_store
 from chainrule.ops.elementwise import add, cast, div, exp, fill, mul, neg, sqrt, sub
 from chainrule.ops.indexing import overwrite, take
 from chainrule.ops.op import values_of
-from chainrule.ops.shape import index_put
+from chainrule.ops.shape import assign_at, index_put
 
 Array = np.ndarray[Any, Any]
 
@@ -277,7 +277,7 @@ def _take_memory(v: Variable, new: Variable, recording: bool) -> Variable:
 
 def _write(v: Variable, index: Any, array: Any) -> None:
     before_change(v.array)
-    v.array[index] = array
+    assign_at(v.array, index, array)
     v.version.count += 1
 
 

@@ -201,11 +201,11 @@ hardswish.vjp(x=_hardswish_vjp)
 
 @elementwise(operands=("x",))
 def threshold(x: Array, threshold: float, value: float) -> Array:
-    """x where x > threshold, else ``value``. dx = g where x > threshold, else 0."""
-    return np.where(x > threshold, x, x.dtype.type(value))
+    """``value`` where x ≤ threshold, else x (NaN too). dx = 0 where x ≤ threshold, else g."""
+    return np.where(x <= threshold, x.dtype.type(value), x)
 
 
-threshold.vjp(x=lambda g, x, threshold: where(x > threshold, g, 0.0))
+threshold.vjp(x=lambda g, x, threshold: where(x <= threshold, 0.0, g))
 
 
 @elementwise(to_float=True, operands=("x",))

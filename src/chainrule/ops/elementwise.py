@@ -259,8 +259,11 @@ div.vjp(a=lambda g, b: g / b, b=lambda g, a, b: -g * a / (b * b))
 
 @elementwise
 def floor_divide(a: Array, b: Array) -> Array:
-    """⌊a / b⌋. Piecewise constant: no gradient."""
+    """⌊a / b⌋. Piecewise constant: its gradient is zero."""
     return np.floor_divide(a, b)
+
+
+floor_divide.vjp(a=lambda g: zeros_like(g), b=lambda g: zeros_like(g))
 
 
 @elementwise
@@ -394,8 +397,8 @@ def abs(x: Array) -> Array:
 
 @elementwise
 def sign(x: Array) -> Array:
-    """-1, 0 or 1. Piecewise constant: its gradient is zero."""
-    return np.sign(x)
+    """-1, 0 or 1; 0 for NaN. Piecewise constant: its gradient is zero."""
+    return x.copy() if x.dtype == np.bool_ else np.subtract(x > 0, x < 0, dtype=x.dtype)
 
 
 abs.vjp(x=lambda g, x: g * sign(x))
@@ -467,8 +470,8 @@ reciprocal.vjp(x=lambda g, y: -g * (y * y))
 
 @elementwise
 def square(x: Array) -> Array:
-    """x². dx = 2·g·x."""
-    return x * x
+    """x². dx = 2·g·x. Booleans become int64."""
+    return x * (x.astype(np.int64) if x.dtype == np.bool_ else x)
 
 
 square.vjp(x=lambda g, x: g * (2 * x))

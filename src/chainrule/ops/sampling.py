@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.errors import ConfigError, ShapeError
-from chainrule.ops.elementwise import abs, clamp, mul, remainder, where
+from chainrule.ops.elementwise import abs, clamp, fill, mul, remainder, where
 from chainrule.ops.indexing import getitem
 from chainrule.ops.linalg import matmul
 from chainrule.ops.op import Recorded
@@ -139,8 +139,8 @@ Tap = tuple[Any, Array]  # where along an axis a pixel is read, and its weight
 
 
 def nearest_tap(at: Array) -> list[Tap]:
-    """The nearest pixel, halves to even."""
-    return [(np.round(values_of(at)), 1.0)]
+    """The nearest pixel, halves to even: its weight is constant, with a gradient of 0."""
+    return [(np.round(values_of(at)), fill(at, 1.0))]
 
 
 def linear_taps(at: Array) -> list[Tap]:

@@ -300,8 +300,21 @@ add_at.vjp(g=lambda u, index: getitem(u, index))
 def index_put(x: Array, index: Index, value: Array) -> Array:
     """A copy of x in which x[index] is replaced by ``value`` (broadcast)."""
     out = x.copy(order="K")
-    out[index] = value
+    assign_at(out, index, value)
     return out
+
+
+def assign_at(x: Array, index: Index, value: Any) -> None:
+    """x[index] = value, where value may have axes of length one in front, as PyTorch allows.
+
+    NumPy does too, except where x[index] is a single number.
+    """
+    try:
+        x[index] = value
+    except ValueError:
+        if getattr(value, "size", 0) != 1:
+            raise
+        x[index] = value.reshape(())
 
 
 def _put_x(g: Array, index: Index) -> Array:

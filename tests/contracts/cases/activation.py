@@ -57,6 +57,8 @@ case("softshrink", "settings", lines((3, 5)), lambda o, x: o.softshrink(x, 1.0))
 case("softshrink", "zero", lines((3, 5)), lambda o, x: o.softshrink(x, 0.0))
 for _label, _shape in {"matrix": (3, 5), "0-d": (), "empty": (2, 0)}.items():
     case("threshold", _label, lines(_shape), lambda o, x: o.threshold(x, 0.5, 20.0))
+case("threshold", "NaN", fixed(exactly([float("nan"), 0.5, 2.0])),
+     lambda o, x: o.threshold(x, 0.5, 20.0))
 for _name in ("gelu", "silu", "elu", "selu", "celu", "softplus", "mish", "hardswish", "logsigmoid",
               "softsign", "tanhshrink", "leaky_relu", "hardtanh", "erf", "erfc"):
     case(_name, "far out", exactly([[-1e4, -300.0, -90.0, -20.5], [20.5, 90.0, 300.0, 1e4]]),

@@ -60,6 +60,10 @@ case(
     lambda rng: (np.array([0.0, 0.0, 2.0]), Fixed(np.array([2.0, 3.0, 0.0]))),
     lambda o, a, b: o.pow(a, b), twice=False,
 )
+case("sign", "NaN", fixed(exactly([float("nan"), -0.0, 2.0])), lambda o, x: o.sign(x))
+case("abs", "NaN", fixed(exactly([float("nan"), -0.0, 2.0])), lambda o, x: o.abs(x))
+for _name in ("sign", "square"):
+    case(_name, "booleans", booleans((3,)), lambda o, x, n=_name: getattr(o, n)(x))
 for _name, _wrap in (("floor_divide", fixed), ("remainder", joined)):
     case(
         _name, "broadcast", joined(_wrap(fractional((4, 3))), fixed(integers((3,), low=1, high=4))),

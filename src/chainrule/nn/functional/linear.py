@@ -11,9 +11,12 @@ __all__ = ["bilinear", "linear"]
 def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """Affine map y = x Wᵀ + b.
 
-    input x (..., I); weight W (O, I); bias b (O,) or None -> (..., O).
+    input x (..., I); weight W (O, I); bias b (O,) or None -> (..., O). A weight (I,) without
+    bias makes one output, and no axis of it: (...,).
     Raises ShapeError (features disagree), DTypeError.
     """
+    if bias is None and weight.ndim == 1:
+        return ops.linear(input, weight.unsqueeze(0)).squeeze(-1)
     return ops.linear(input, weight, bias)
 
 
