@@ -257,19 +257,23 @@ def _sweep(
             if not retain_graph:
                 node.saved = None
         for key, leaf in arrivals.leaves.items():
-            if targets is not None and key not in wanted:
-                continue
-            g = arrivals.pending.pop(key)
-            if leaf.hooks:
-                g = _call_hooks(leaf.hooks.gradient, g)
             if targets is None:
-                private = key in arrivals.owned and not leaf.hooks  # a hook may have kept it
-                _accumulate(leaf, g, create_graph, borrowed=not private)
-                if leaf.hooks:
-                    _tell_accumulated(leaf)
-            else:
-                found[key] = g
+                _give(leaf, arrivals, create_graph)
+            elif key in wanted:
+                g = arrivals.pending.pop(key)
+                found[key] = _call_hooks(leaf.hooks.gradient, g) if leaf.hooks else g
     return found
+
+
+def _give(leaf: Variable, arrivals: _Arrivals, create_graph: bool) -> None:
+    """Add to a leaf's ``.grad`` what arrived for it."""
+    g = arrivals.pending.pop(id(leaf))
+    if not leaf.hooks:
+        _accumulate(leaf, g, create_graph, borrowed=id(leaf) not in arrivals.owned)
+        return
+    g = _call_hooks(leaf.hooks.gradient, g)
+    _accumulate(leaf, g, create_graph, borrowed=True)  # a hook may have kept it
+    _tell_accumulated(leaf)
 
 
 class Bundle:
