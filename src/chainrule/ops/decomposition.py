@@ -15,8 +15,8 @@ import numpy as np
 
 from chainrule.errors import ConfigError, DTypeError, ShapeError
 from chainrule.ops.arrange import diag_embed
-from chainrule.ops.elementwise import sum_to, where
-from chainrule.ops.linalg import matmul
+from chainrule.ops.elementwise import where
+from chainrule.ops.linalg import matmul, undo_batch
 from chainrule.ops.op import op, spelled
 from chainrule.ops.shape import cat, getitem, narrow, reshape, squeeze, tril, triu, unsqueeze
 
@@ -94,16 +94,12 @@ def _solve(a: Array, b: Array) -> Array:
     return _lapack("solve", np.linalg.solve, a, b)
 
 
-def _undo_batch(d: Array, shape: tuple[int, ...]) -> Array:
-    return d if tuple(d.shape) == tuple(shape) else sum_to(d, tuple(shape))
-
-
 @_solve.joint_vjp("a", "b")
 def _solve_vjp(
     g: Array, a: Array, y: Array, a_shape: tuple[int, ...], b_shape: tuple[int, ...]
 ) -> tuple[Array, Array]:
     db = _solve(a.mT, g)
-    return _undo_batch(-(db @ y.mT), a_shape), _undo_batch(db, b_shape)
+    return undo_batch(-(db @ y.mT), a_shape), undo_batch(db, b_shape)
 
 
 @spelled

@@ -47,13 +47,14 @@ def _matmul(a: Array, b: Array) -> Array:
     return np.matmul(a, b)
 
 
-def _undo_batch(d: Array, shape: tuple[int, ...]) -> Array:
+def undo_batch(d: Array, shape: tuple[int, ...]) -> Array:
+    """The gradient of an argument of ``shape`` from that of what its batch axes broadcast to."""
     return d if d.shape == shape else sum_to(d, shape)
 
 
 _matmul.vjp(
-    a=lambda g, b, a_shape: _undo_batch(g @ b.mT, a_shape),
-    b=lambda g, a, b_shape: _undo_batch(a.mT @ g, b_shape),
+    a=lambda g, b, a_shape: undo_batch(g @ b.mT, a_shape),
+    b=lambda g, a, b_shape: undo_batch(a.mT @ g, b_shape),
 )
 
 
