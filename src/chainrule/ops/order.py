@@ -1,4 +1,4 @@
-"""Order statistics, distinct values and histograms: median, quantile, unique, searchsorted, ...
+"""Sorting, order statistics, distinct values, histograms: topk, median, quantile, unique, ...
 
 What picks an element routes the gradient to it; what counts has none.
 """
@@ -19,15 +19,16 @@ from chainrule.ops.shape import (
     _axis,
     gather,
     getitem,
+    narrow,
     permute,
     reshape,
-    sort,
     squeeze,
     transpose,
     unsqueeze,
 )
 
 __all__ = [
+    "argsort",
     "bincount",
     "bucketize",
     "cummax",
@@ -43,11 +44,65 @@ __all__ = [
     "nanquantile",
     "quantile",
     "searchsorted",
+    "sort",
+    "topk",
     "unique",
     "unique_consecutive",
 ]
 
 Array = Any
+
+# -- sorting -----------------------------------------------------------------------------------
+
+
+@op
+def argsort(x: Array, dim: int = -1, descending: bool = False, stable: bool = True) -> Array:
+    """Where the elements in order lie along ``dim``. Always stable; NaN counts as the largest."""
+    if x.ndim == 0:
+        return np.zeros((), np.int64)
+    if not descending:
+        return np.argsort(x, dim, kind="stable")
+    backwards = np.argsort(np.flip(x, dim), dim, kind="stable")  # so that equal ones keep theirs
+    return np.flip(x.shape[dim] - 1 - backwards, dim)
+
+
+@spelled
+def sort(
+    x: Array, dim: int = -1, descending: bool = False, stable: bool = True
+) -> ValuesAndIndices:
+    """The elements in order along ``dim``, and their indices: see `argsort`."""
+    index = argsort(x, dim, descending, stable)
+    return ValuesAndIndices(gather(x, dim, index) if x.ndim else x, index)
+
+
+@spelled
+def topk(
+    x: Array, k: int, dim: int = -1, largest: bool = True, sorted: bool = True
+) -> ValuesAndIndices:
+    """The k largest (or smallest) elements along ``dim``, best first, and their indices.
+
+    Raises ShapeError where there are fewer than k.
+    """
+    length = x.shape[_axis("topk", dim, x.ndim)] if x.ndim else 1
+    if not 0 <= k <= length:
+        raise ShapeError(f"topk: k = {k} of {length} elements (dim {dim})\n  x {tuple(x.shape)}")
+    if x.ndim == 0:
+        index = narrow(argsort(x, dim, largest), dim, 0, k)
+    else:
+        index = topk_index(x, k, dim % x.ndim, largest)
+    return ValuesAndIndices(gather(x, dim, index), index)
+
+
+@op
+def topk_index(x: Array, k: int, dim: int, largest: bool) -> Array:
+    """Where the k largest (or smallest) elements lie along ``dim``, best first; NaN is largest."""
+    n = x.shape[dim]
+    if 0 < k < n // 2:  # find them before they are put in order
+        places = np.argpartition(x, n - k if largest else k - 1, dim)
+        some = np.sort(np.take(places, range(n - k, n) if largest else range(k), dim), dim)
+        order = argsort.forward(np.take_along_axis(x, some, dim), dim, largest)
+        return np.take_along_axis(some, order, dim)
+    return np.take(argsort.forward(x, dim, largest), range(k), dim)
 
 
 @spelled

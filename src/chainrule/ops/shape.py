@@ -19,7 +19,6 @@ from chainrule.ops.op import no_such_axis, op, spelled
 
 __all__ = [
     "add_at",
-    "argsort",
     "broadcast_to",
     "cat",
     "chunk",
@@ -37,12 +36,10 @@ __all__ = [
     "reshape",
     "scatter",
     "scatter_add",
-    "sort",
     "split",
     "squeeze",
     "stack",
     "tile",
-    "topk",
     "transpose",
     "tril",
     "triu",
@@ -330,6 +327,13 @@ def _put_value(g: Array, index: Index, value_shape: tuple[int, ...], value_dtype
 index_put.vjp(x=_put_x, value=_put_value)
 
 
+class ValuesAndIndices(NamedTuple):
+    """Chosen elements, and where they were along the axis."""
+
+    values: Array
+    indices: Array
+
+
 @op
 def gather(x: Array, dim: int, index: Array) -> Array:
     """Pick along one axis: for dim 1, y[i, j] = x[i, index[i, j]]. Shapes as in PyTorch."""
@@ -476,63 +480,3 @@ def one_hot(target: Array, num_classes: int = -1) -> Array:
             f"one_hot: classes {target.min()} to {target.max()} do not lie in 0 to {classes - 1}"
         )
     return (target[..., None] == np.arange(classes)).astype(np.int64)
-
-
-# -- sorting -----------------------------------------------------------------------------------
-
-
-class ValuesAndIndices(NamedTuple):
-    """Chosen elements, and where they were along the axis."""
-
-    values: Array
-    indices: Array
-
-
-@op
-def argsort(x: Array, dim: int = -1, descending: bool = False, stable: bool = True) -> Array:
-    """Where the elements in order lie along ``dim``. Always stable; NaN counts as the largest."""
-    if x.ndim == 0:
-        return np.zeros((), np.int64)
-    if not descending:
-        return np.argsort(x, dim, kind="stable")
-    backwards = np.argsort(np.flip(x, dim), dim, kind="stable")  # so that equal ones keep theirs
-    return np.flip(x.shape[dim] - 1 - backwards, dim)
-
-
-@spelled
-def sort(
-    x: Array, dim: int = -1, descending: bool = False, stable: bool = True
-) -> ValuesAndIndices:
-    """The elements in order along ``dim``, and their indices: see `argsort`."""
-    index = argsort(x, dim, descending, stable)
-    return ValuesAndIndices(gather(x, dim, index) if x.ndim else x, index)
-
-
-@spelled
-def topk(
-    x: Array, k: int, dim: int = -1, largest: bool = True, sorted: bool = True
-) -> ValuesAndIndices:
-    """The k largest (or smallest) elements along ``dim``, best first, and their indices.
-
-    Raises ShapeError where there are fewer than k.
-    """
-    length = x.shape[_axis("topk", dim, x.ndim)] if x.ndim else 1
-    if not 0 <= k <= length:
-        raise ShapeError(f"topk: k = {k} of {length} elements (dim {dim})\n  x {tuple(x.shape)}")
-    if x.ndim == 0:
-        index = narrow(argsort(x, dim, largest), dim, 0, k)
-    else:
-        index = topk_index(x, k, dim % x.ndim, largest)
-    return ValuesAndIndices(gather(x, dim, index), index)
-
-
-@op
-def topk_index(x: Array, k: int, dim: int, largest: bool) -> Array:
-    """Where the k largest (or smallest) elements lie along ``dim``, best first; NaN is largest."""
-    n = x.shape[dim]
-    if 0 < k < n // 2:  # find them before they are put in order
-        places = np.argpartition(x, n - k if largest else k - 1, dim)
-        some = np.sort(np.take(places, range(n - k, n) if largest else range(k), dim), dim)
-        order = argsort.forward(np.take_along_axis(x, some, dim), dim, largest)
-        return np.take_along_axis(some, order, dim)
-    return np.take(argsort.forward(x, dim, largest), range(k), dim)

@@ -1,4 +1,4 @@
-"""Median, quantile, running extrema, distinct values, counting."""
+"""Sorting, median, quantile, running extrema, distinct values, counting."""
 
 from __future__ import annotations
 
@@ -40,6 +40,27 @@ twins["histogram_counts"] = lambda torch: (
 # fmt: off
 
 NANS = fixed(exactly([[2.0, np.nan, 1.0, 0.5], [1.0, 4.0, 3.0, 2.0], [np.nan] * 4]))
+
+for _label, _kw in {"default": {}, "rows": {"dim": 0}, "descending": {"descending": True}}.items():
+    case("sort", _label, distinct((3, 4)), lambda o, x, kw=_kw: o.sort(x, **kw))
+    case("argsort", _label, distinct((3, 4)), lambda o, x, kw=_kw: o.argsort(x, **kw))
+    case("argsort", f"{_label}, ties", integers((2, 9), low=0, high=3),
+         lambda o, x, kw=_kw: o.argsort(x, stable=True, **kw))
+case("sort", "0-d", normal(()), lambda o, x: o.sort(x))
+case("sort", "NaN", fixed(exactly([2.0, np.nan, 1.0])), lambda o, x: o.sort(x, descending=True))
+case("sort", "empty", normal((2, 0)), lambda o, x: o.sort(x))
+case("topk", "largest", distinct((3, 4)), lambda o, x: o.topk(x, 2))
+case("topk", "smallest rows", distinct((4, 3)), lambda o, x: o.topk(x, 3, dim=0, largest=False))
+case("topk", "none", distinct((2, 3)), lambda o, x: o.topk(x, 0))
+for _largest in (True, False):
+    case("topk", f"few of many, largest {_largest}", distinct((4, 3, 9)),
+         lambda o, x, w=_largest: o.topk(x, 2, dim=-1, largest=w))
+    case("topk", f"few of many rows, largest {_largest}", distinct((9, 3)),
+         lambda o, x, w=_largest: o.topk(x, 3, dim=0, largest=w))
+    case("topk_index", f"largest {_largest}", distinct((2, 9)),
+         lambda o, x, w=_largest: o.topk_index(x, 2, 1, w))
+twins["topk_index"] = lambda torch: lambda x, k, dim, largest: torch.topk(x, k, dim, largest)[1]
+case("topk", "NaN", fixed(exactly([[2.0, np.nan, 1.0, 5.0, -3.0, 0.0]])), lambda o, x: o.topk(x, 2))
 
 case("msort", "matrix", distinct((3, 4)), lambda o, x: o.msort(x))
 for _label, _kw in {"last": {}, "rows": {"dim": 0}, "kept": {"dim": 1, "keepdim": True}}.items():

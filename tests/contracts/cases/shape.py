@@ -1,4 +1,4 @@
-"""Reshaping, joining, indexing, gathering, sorting."""
+"""Reshaping, joining, indexing, gathering."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..case import booleans, case, distinct, exactly, fixed, integers, joined, normal, twins
+from ..case import booleans, case, exactly, joined, normal, twins
 
 
 def torch_index_put(torch: Any) -> Any:
@@ -136,24 +136,3 @@ case("broadcast_to", "columns", normal((2, 1)), lambda o, x: o.broadcast_to(x, (
 case("tile", "both axes", normal((2, 3)), lambda o, x: o.tile(x, (2, 2)))
 case("tile", "new axis", normal((2, 1)), lambda o, x: o.tile(x, (2, 1, 3)))
 case("tile", "last axis", normal((2, 2)), lambda o, x: o.tile(x, (3,)))
-
-for _label, _kw in {"default": {}, "rows": {"dim": 0}, "descending": {"descending": True}}.items():
-    case("sort", _label, distinct((3, 4)), lambda o, x, kw=_kw: o.sort(x, **kw))
-    case("argsort", _label, distinct((3, 4)), lambda o, x, kw=_kw: o.argsort(x, **kw))
-    case("argsort", f"{_label}, ties", integers((2, 9), low=0, high=3),
-         lambda o, x, kw=_kw: o.argsort(x, stable=True, **kw))
-case("sort", "0-d", normal(()), lambda o, x: o.sort(x))
-case("sort", "NaN", fixed(exactly([2.0, np.nan, 1.0])), lambda o, x: o.sort(x, descending=True))
-case("sort", "empty", normal((2, 0)), lambda o, x: o.sort(x))
-case("topk", "largest", distinct((3, 4)), lambda o, x: o.topk(x, 2))
-case("topk", "smallest rows", distinct((4, 3)), lambda o, x: o.topk(x, 3, dim=0, largest=False))
-case("topk", "none", distinct((2, 3)), lambda o, x: o.topk(x, 0))
-for _largest in (True, False):
-    case("topk", f"few of many, largest {_largest}", distinct((4, 3, 9)),
-         lambda o, x, w=_largest: o.topk(x, 2, dim=-1, largest=w))
-    case("topk", f"few of many rows, largest {_largest}", distinct((9, 3)),
-         lambda o, x, w=_largest: o.topk(x, 3, dim=0, largest=w))
-    case("topk_index", f"largest {_largest}", distinct((2, 9)),
-         lambda o, x, w=_largest: o.topk_index(x, 2, 1, w))
-twins["topk_index"] = lambda torch: lambda x, k, dim, largest: torch.topk(x, k, dim, largest)[1]
-case("topk", "NaN", fixed(exactly([[2.0, np.nan, 1.0, 5.0, -3.0, 0.0]])), lambda o, x: o.topk(x, 2))
