@@ -378,7 +378,6 @@ FAMILIES = {
     r"|^(geqrf|householder_product|lstsq|orgqr|ormqr|solve|triangular_solve)$"
     r"|^ldl_(factor|factor_ex|solve)$": LINEAR_ALGEBRA,
     r"^(digamma|erfinv|i0|igamma|lgamma|mvlgamma|polygamma)": SPECIAL,
-    r"Embedding|^embedding": "models of language are outside a library for images",
     r"_with_indices$": "the name without _with_indices, with return_indices=True",
     r"^unsafe_": "the name without unsafe_",
     r"^(parse_|import_ir|merge_type|unify_type)|^(cond|fork|wait|while_loop)$": COMPILED,

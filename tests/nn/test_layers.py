@@ -6,7 +6,7 @@ import pytest
 import chainrule as cr
 import chainrule.nn.functional as F
 from chainrule import nn
-from chainrule.errors import ConfigError, DTypeError, ShapeError
+from chainrule.errors import ConfigError, DTypeError, LabelError, ShapeError
 
 
 def test_linear_is_the_formula():
@@ -425,3 +425,24 @@ def test_bilinear_starts_uniform():
 def test_embedding_and_bilinear_refuse(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+@pytest.mark.parametrize(
+    ("input", "settings", "error", "message"),
+    [
+        ([[0]], {"mode": "min"}, ConfigError, 'mode is "sum", "mean" or "max"'),
+        ([[0]], {"per_sample_weights": [[1.0]]}, ConfigError, 'per_sample_weights need mode "sum"'),
+        ([[0]], {"mode": "sum", "per_sample_weights": [1.0]}, ShapeError, r"\(1,\) need the shape"),
+        ([[0]], {"mode": "max", "scale_grad_by_freq": True}, ConfigError, "for sums and means"),
+        ([0], {}, ShapeError, r"input is \(B, N\), or \(T,\) with offsets"),
+        ([[0]], {"offsets": [0]}, ShapeError, r"input is \(B, N\), or \(T,\) with offsets"),
+        ([0, 1], {"offsets": [1]}, ConfigError, "offsets begin with 0"),
+        ([0, 1], {"offsets": [0, 3]}, ConfigError, "offsets begin with 0, never decrease"),
+        ([[9]], {}, LabelError, "do not lie in 0 to 2"),
+        ([[0]], {"sparse": True}, ConfigError, "leave sparse=False"),
+    ],
+)
+def test_errors_of_embedding_bag(input, settings, error, message):
+    of_arrays = {k: cr.tensor(v) if isinstance(v, list) else v for k, v in settings.items()}
+    with pytest.raises(error, match=message):
+        nn.functional.embedding_bag(cr.tensor(input), cr.ones(3, 2), **of_arrays)

@@ -364,3 +364,43 @@ def test_embedding(settings):
     twin = torch.nn.Embedding.from_pretrained(torch.tensor(table), **settings)
     assert repr(mine) == repr(twin) and not mine.weight.requires_grad
     np.testing.assert_allclose(mine(cr.tensor([1, 3])).array, twin(torch.tensor([1, 3])).numpy())
+
+
+@pytest.mark.parametrize("mode", ["sum", "mean", "max"])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"padding_idx": -2},
+        {"scale_grad_by_freq": True, "padding_idx": 1},
+        {"max_norm": 0.7, "norm_type": 1.0},
+        {"include_last_offset": True},
+    ],
+)
+def test_embedding_bag(mode, settings):
+    if mode == "max":
+        settings = {k: v for k, v in settings.items() if k != "scale_grad_by_freq"}
+    ours, theirs = twins(lambda m: m.EmbeddingBag(5, 3, mode=mode, **settings))
+    assert repr(ours) == repr(theirs)
+    rows, offsets = np.array([0, 4, 3, 4, 4, 1, 3, 3]), np.array([0, 3, 3, 6, 8])
+    factors = [None]
+    if mode == "sum":
+        factors.append(np.random.default_rng(0).standard_normal(8))
+    for factor in factors:
+        found = []
+        for o, net in ((cr, ours), (torch, theirs)):
+            net.zero_grad()
+            p = None if factor is None else o.tensor(factor, requires_grad=True)
+            y = net(o.tensor(rows), o.tensor(offsets), p)
+            y.square().sum().backward()
+            grads = [net.weight.grad, *([] if p is None else [p.grad])]
+            found.append([np.asarray(t.detach()) for t in (y, net.weight, *grads)])
+        for a, b in zip(*found, strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-12)
+    table = np.random.default_rng(0).standard_normal((4, 2))
+    settings = {"mode": mode, "padding_idx": 0}
+    mine = nn.EmbeddingBag.from_pretrained(cr.tensor(table), **settings)
+    twin = torch.nn.EmbeddingBag.from_pretrained(torch.tensor(table), **settings)
+    assert repr(mine) == repr(twin) and not mine.weight.requires_grad
+    rows = [[1, 3], [0, 0], [0, 2]]
+    np.testing.assert_allclose(mine(cr.tensor(rows)).array, twin(torch.tensor(rows)).numpy())

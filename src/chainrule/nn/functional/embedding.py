@@ -9,7 +9,7 @@ from chainrule.autograd.pending import before_change
 from chainrule.errors import ConfigError
 from chainrule.tensor import Tensor
 
-__all__ = ["embedding"]
+__all__ = ["embedding", "embedding_bag"]
 
 
 def embedding(
@@ -33,6 +33,35 @@ def embedding(
     if max_norm is not None:
         _shorten(weight, np.asarray(input), float(max_norm), float(norm_type))
     return ops.embedding(input, weight, padding_idx, scale_grad_by_freq)
+
+
+def embedding_bag(
+    input: Tensor,
+    weight: Tensor,
+    offsets: Tensor | None = None,
+    max_norm: float | None = None,
+    norm_type: float = 2,
+    scale_grad_by_freq: bool = False,
+    mode: str = "mean",
+    sparse: bool = False,
+    per_sample_weights: Tensor | None = None,
+    include_last_offset: bool = False,
+    padding_idx: int | None = None,
+) -> Tensor:
+    """The sum, mean or maximum, by ``mode``, of the rows of ``weight`` that each bag names.
+
+    input (B, N): B bags of N; or (T,), a bag beginning at each of ``offsets`` (B,) or, with
+    include_last_offset, (B + 1,), the last being the end. weight (V, D) -> (B, D), zeros for an
+    empty bag. per_sample_weights, of input's shape: factors of the rows; for sums. padding_idx: a
+    row that is left out. The other arguments as `embedding`'s.
+    Raises ShapeError, DTypeError, LabelError, ConfigError.
+    """
+    if sparse:
+        raise ConfigError("embedding_bag: gradients are dense; leave sparse=False")
+    if max_norm is not None:
+        _shorten(weight, np.asarray(input), float(max_norm), float(norm_type))
+    how = (mode, scale_grad_by_freq, per_sample_weights, include_last_offset, padding_idx)
+    return ops.embedding_bag(input, weight, offsets, *how)
 
 
 def _shorten(weight: Tensor, rows: np.ndarray, max_norm: float, norm_type: float) -> None:
