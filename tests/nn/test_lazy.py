@@ -6,13 +6,15 @@ import pickle
 
 import numpy as np
 import pytest
-import torch
 
 import chainrule as cr
 from chainrule import nn, optim
 from chainrule.errors import CheckpointError, ConfigError, ShapeError, UninitializedError
 from chainrule.nn.modules.lazy import LazyModuleMixin
 from chainrule.nn.parameter import Parameter, UninitializedBuffer, UninitializedParameter, is_lazy
+
+torch = pytest.importorskip("torch", reason="compared with PyTorch's")
+pytestmark = pytest.mark.parity
 
 LAZY = {
     "linear": (lambda m: m.LazyLinear(4), (3, 5)),
