@@ -21,11 +21,8 @@ Source: CS231n, Neural Networks Part 3: gradient checks.
 
 from __future__ import annotations
 
-import functools
-import inspect
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
@@ -33,16 +30,13 @@ from typing import Any
 import numpy as np
 
 from chainrule.autograd.engine import grad
-from chainrule.autograd.graph import Variable, Version
-from chainrule.autograd.mode import enable_grad, no_grad
+from chainrule.autograd.graph import Variable
+from chainrule.autograd.mode import enable_grad
+from chainrule.autograd.subject import Subject, outputs_of
 from chainrule.errors import ConfigError, GraphError
-from chainrule.random import default_generator
 
 Array = np.ndarray[Any, Any]
 Index = tuple[int, ...]
-
-
-LARGE, SOME = 10_000, 20  # a model with more parameters is checked in so many of each tensor
 
 
 class GradcheckError(GraphError):
@@ -154,7 +148,7 @@ def gradgradcheck(
         check_fwd_over_rev=check_fwd_over_rev,
         **{"check_rev_over_rev=False": not check_rev_over_rev},
     )  # fmt: skip
-    subject = _Subject(func, inputs, params)
+    subject = Subject(func, inputs, params)
     if grad_outputs is None:
         with subject.in_float64():
             outputs = [y for y in subject.outputs() if y.requires_grad]
@@ -169,7 +163,7 @@ def gradgradcheck(
     def first_derivatives(*args: Any) -> tuple[Any, ...]:
         count = len(subject.inputs)
         with enable_grad():  # the numerical side needs it too
-            outputs = [y for y in _outputs(func(*args[:count])) if y.requires_grad]
+            outputs = [y for y in outputs_of(func(*args[:count])) if y.requires_grad]
             return grad(
                 outputs, [*(args[i] for i in subject.wanted), *tensors], args[count:],
                 create_graph=True, materialize_grads=True,
@@ -177,7 +171,7 @@ def gradgradcheck(
 
     if not seeds:
         return True
-    derived = _Subject(first_derivatives, [*subject.inputs, *seeds], (), subject.modules)
+    derived = Subject(first_derivatives, [*subject.inputs, *seeds], (), subject.modules)
     derived.named, derived.unasked = subject.named, subject.unasked
     report = _compare(derived, eps, atol, rtol, nondet_tol, check_grad_dtypes, fast_mode, samples)
     if not report and raise_exception:
@@ -301,12 +295,12 @@ def gradcheck_report(
     samples: int | None = None,
 ) -> GradcheckReport:
     """As `gradcheck`, but the answer is a `GradcheckReport`: print it."""
-    subject = _Subject(func, inputs, params)
+    subject = Subject(func, inputs, params)
     return _compare(subject, eps, atol, rtol, nondet_tol, check_grad_dtypes, fast_mode, samples)
 
 
 def _compare(
-    subject: _Subject, eps: float, atol: float, rtol: float, nondet_tol: float,
+    subject: Subject, eps: float, atol: float, rtol: float, nondet_tol: float,
     check_grad_dtypes: bool, fast_mode: bool, samples: int | None,
 ) -> GradcheckReport:  # fmt: skip
     report = GradcheckReport(eps)
@@ -327,145 +321,7 @@ def _compare(
     return report
 
 
-# -- what is checked -----------------------------------------------------------------------------
-
-
-def _outputs(result: Any) -> list[Any]:
-    results = [result] if isinstance(result, Variable) else list(result)
-    return [r for r in results if isinstance(r, Variable) and r.array.dtype.kind == "f"]
-
-
-def _is_module(x: Any) -> bool:
-    return hasattr(x, "named_parameters") and hasattr(x, "named_buffers")
-
-
-def _modules_in(func: Any) -> list[Any]:
-    """The modules that a function is, is a method of, is given, or uses by name."""
-    if _is_module(func):
-        return [func]
-    if isinstance(func, functools.partial):
-        given = [func.func, *func.args, *func.keywords.values()]
-        return [m for x in given for m in _modules_in(x)]
-    if inspect.ismethod(func):
-        return _modules_in(func.__self__) if _is_module(func.__self__) else []
-    if not inspect.isfunction(func):
-        return []
-    used = inspect.getclosurevars(func)
-    modules = [x for x in (*used.nonlocals.values(), *used.globals.values()) if _is_module(x)]
-    return list({id(m): m for m in modules if not inspect.isclass(m)}.values())
-
-
-class _Subject:
-    """The function, and what it is to be differentiated by, in float64 while it is checked."""
-
-    def __init__(
-        self, func: Callable[..., Any], inputs: Any, params: Any, modules: Sequence[Any] = ()
-    ) -> None:
-        self.func = func
-        self.inputs = [inputs] if isinstance(inputs, Variable) else list(inputs)
-        self.wanted = [
-            i for i, v in enumerate(self.inputs) if isinstance(v, Variable) and v.requires_grad
-        ]
-        found = {id(m): m for m in (*modules, *_modules_in(func))}
-        self.modules, self.named = self._parameters(params, list(found.values()))
-        self.unasked = params is None
-        self.args: list[Any] = []
-
-    def _parameters(
-        self, params: Any, modules: list[Any]
-    ) -> tuple[list[Any], list[tuple[str, Any]]]:
-        """The modules to convert, and the tensors beside the inputs to check, with their names."""
-        if params is not None:
-            if isinstance(params, Mapping):
-                return modules, [(f"parameter {name!r}", t) for name, t in params.items()]
-            given = [params] if _is_module(params) or isinstance(params, Variable) else list(params)
-            if not all(map(_is_module, given)):
-                return modules, [(f"parameter {i}", t) for i, t in enumerate(given)]
-            modules = [*modules, *(m for m in given if all(m is not n for n in modules))]
-            checked = given
-        else:
-            checked = modules
-        several = len(checked) > 1
-        named = [
-            (f"parameter {name!r}" + (f" of {type(m).__name__} {i}" if several else ""), p)
-            for i, m in enumerate(checked)
-            for name, p in m.named_parameters()
-            if p.requires_grad
-        ]
-        return modules, named
-
-    def fewer(self, samples: int | None) -> int | None:
-        """How many elements of each parameter to check: some only of a large model's, which
-        nobody asked to check."""
-        total = sum(t.array.size for _, t in self.named)
-        if not self.unasked or total <= LARGE:
-            return samples
-        return SOME if samples is None else min(samples, SOME)
-
-    @contextmanager
-    def in_float64(self) -> Iterator[None]:
-        """Inputs, parameters and buffers in float64; afterwards all is as it was before."""
-        self.args = [_in_float64(v) for v in self.inputs]
-        members: dict[int, Any] = {id(t): t for _, t in self.named}
-        registries = []
-        for module in self.modules:
-            members |= {id(t): t for t in (*module.parameters(), *module.buffers())}
-            registries += [m._buffers for m in module.modules()]
-        before = [(t, t.array, t.version) for t in members.values()]
-        buffers = [(registry, dict(registry)) for registry in registries]
-        self._contents = [
-            (t, t.array.copy()) for _, own in buffers for t in own.values() if t is not None
-        ]
-        self._random = default_generator.get_state()
-        try:
-            for t, array, _ in before:
-                if array.dtype.kind == "f" and array.dtype != np.float64:
-                    t.array, t.version = array.astype(np.float64), Version()
-            self._buffers = [
-                (registry, own, [(t, t.array.copy()) for t in own.values() if t is not None])
-                for registry, own in buffers
-            ]
-            yield
-        finally:
-            for t, array, version in before:
-                t.array, t.version = array, version
-            for registry, own in buffers:
-                registry.update(own)
-            for t, content in self._contents:
-                t.array[...] = content
-            default_generator.set_state(self._random)
-
-    def targets(self) -> list[tuple[str, Any]]:
-        """The tensors to differentiate by, with their names."""
-        inputs = [(f"input {i}", self.args[i]) for i in self.wanted]
-        own = {id(t) for _, t in inputs}
-        return inputs + [(name, t) for name, t in self.named if id(t) not in own]
-
-    def outputs(self) -> list[Any]:
-        """The function called, with the random numbers and buffers of every other call."""
-        default_generator.set_state(self._random)
-        for registry, own, contents in self._buffers:
-            registry.update(own)
-            for t, content in contents:
-                t.array[...] = content
-        return _outputs(self.func(*self.args))
-
-    def values(self) -> list[Array]:
-        """The arrays of the outputs, not recorded."""
-        with no_grad():
-            return [y.array.astype(np.float64) for y in self.outputs()]
-
-
-def _in_float64(v: Any) -> Any:
-    """A float64 copy of a narrower float tensor; everything else as it is."""
-    if not isinstance(v, Variable):
-        return v
-    array = v.array
-    if array.dtype.kind != "f" or (array.dtype == np.float64 and array.flags.writeable):
-        return v
-    made: Variable = Variable.of(array.astype(np.float64))
-    made.requires_grad = v.requires_grad
-    return made
+# -- comparing -----------------------------------------------------------------------------------
 
 
 def _pattern(shape: Sequence[int]) -> Array:
@@ -483,14 +339,11 @@ def _seed(shape: Sequence[int], strided: bool) -> Any:
     return Variable.of(wide[..., ::2])
 
 
-# -- comparing -----------------------------------------------------------------------------------
-
-
 class _Comparison:
     """Analytic and numerical gradients of one subject, side by side."""
 
     def __init__(
-        self, subject: _Subject, report: GradcheckReport, eps: float, atol: float, rtol: float
+        self, subject: Subject, report: GradcheckReport, eps: float, atol: float, rtol: float
     ) -> None:
         self.subject, self.report = subject, report
         self.eps, self.atol, self.rtol = eps, atol, rtol
