@@ -1,6 +1,8 @@
 """What the documentation shows is run: its Python blocks, page by page, in order."""
 
+import inspect
 import re
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -52,6 +54,31 @@ def test_every_page_is_found_from_the_readme() -> None:
                 if "://" not in target:
                     todo.append((page.parent / target).resolve())
     assert set(ROOT.glob("docs/**/*.md")) - found == set()
+
+
+@pytest.mark.parametrize(
+    "room",
+    ["", ".autograd", ".autograd.functional", ".data", ".export", ".func", ".linalg", ".models",
+     ".nn", ".nn.filters", ".nn.functional", ".nn.init", ".nn.utils", ".nn.utils.parametrize",
+     ".optim", ".Tensor", ".utils.checkpoint"],
+)  # fmt: skip
+def test_every_public_name_is_documented(room: str) -> None:
+    owner = import_module("chainrule")
+    for name in room.split(".")[1:]:
+        owner = getattr(owner, name)
+    found = {n: getattr(owner, n) for n in dir(owner) if not n.startswith("_")}
+    ours = {
+        n: x
+        for n, x in found.items()
+        if callable(x) and (getattr(x, "__module__", None) or "").startswith("chainrule")
+    }
+    assert ours
+    assert [n for n, x in ours.items() if not _own_docstring(x)] == []
+
+
+def _own_docstring(x: object) -> str | None:
+    """A class inherits its base's, which tells nothing of it."""
+    return vars(x).get("__doc__") if inspect.isclass(x) else inspect.getdoc(x)
 
 
 def test_ci_finds_both_setup_commands():
