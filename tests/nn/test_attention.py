@@ -188,6 +188,16 @@ def test_numbers_of_a_mask_take_the_dtype_of_the_scores():
     assert found.dtype == np.float32
 
 
+@pytest.mark.parametrize("need_weights", [True, False])
+def test_nothing_to_attend(need_weights):
+    layer = nn.MultiheadAttention(4, 2)
+    for queries, images, keys in ((0, 2, 3), (2, 0, 3), (0, 0, 3)):
+        shapes = [(queries, images, 4), (keys, images, 4), (keys, images, 4)]
+        out, weights = layer(*map(chainrule.ones, shapes), need_weights=need_weights)
+        assert out.shape == shapes[0]
+        assert weights is None or weights.shape == (images, queries, keys)
+
+
 def test_initial_values_and_dropout():
     layer = nn.MultiheadAttention(6, 2, dropout=0.5)
     assert not layer.in_proj_bias.any() and not layer.out_proj.bias.any()

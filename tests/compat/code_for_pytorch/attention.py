@@ -1,5 +1,5 @@
 # ruff: noqa
-"""ViT, MLP-Mixer, ConvNeXt, CBAM: layer norm, attention, learnt tokens."""
+"""ViT, DETR, MLP-Mixer, ConvNeXt, CBAM: layer norm, attention, learnt tokens."""
 
 import math
 
@@ -142,6 +142,60 @@ class VisionTransformer(nn.Module):
     def forward(self, x):
         x = self.forward_features(x)
         return self.head(x)
+
+
+class SimpleViT(nn.Module):
+    """With the library's own encoder."""
+
+    def __init__(self, image_size=8, patch=4, dim=8, layers=2, heads=2, classes=5):
+        super().__init__()
+        self.patchify = nn.Conv2d(3, dim, patch, patch)
+        self.class_token = nn.Parameter(torch.zeros(1, 1, dim))
+        self.positions = nn.Parameter(torch.empty(1, (image_size // patch) ** 2 + 1, dim))
+        nn.init.normal_(self.positions, std=0.02)
+        layer = nn.TransformerEncoderLayer(
+            d_model=dim, nhead=heads, dim_feedforward=2 * dim, dropout=0.0, activation="gelu",
+            batch_first=True, norm_first=True,
+        )  # fmt: skip
+        self.encoder = nn.TransformerEncoder(
+            layer, num_layers=layers, norm=nn.LayerNorm(dim, eps=1e-6), enable_nested_tensor=False
+        )
+        self.head = nn.Linear(dim, classes)
+
+    def forward(self, x):
+        x = self.patchify(x).flatten(2).transpose(1, 2)
+        x = torch.cat([self.class_token.expand(x.size(0), -1, -1), x], dim=1) + self.positions
+        return self.head(self.encoder(x)[:, 0])
+
+
+class DETR(nn.Module):
+    """Objects as queries of a transformer over the pixels of feature maps."""
+
+    def __init__(self, classes=4, dim=8, heads=2, queries=3):
+        super().__init__()
+        self.backbone = nn.Conv2d(3, 6, 3, 2, 1)
+        self.conv = nn.Conv2d(6, dim, 1)
+        self.transformer = nn.Transformer(dim, heads, 1, 1, 2 * dim, dropout=0.0)
+        self.linear_class = nn.Linear(dim, classes + 1)
+        self.linear_bbox = nn.Linear(dim, 4)
+        self.query_pos = nn.Parameter(torch.rand(queries, dim))
+        self.row_embed = nn.Parameter(torch.rand(10, dim // 2))
+        self.col_embed = nn.Parameter(torch.rand(10, dim // 2))
+
+    def forward(self, inputs):
+        h = self.conv(F.relu(self.backbone(inputs)))
+        H, W = h.shape[-2:]
+        pos = torch.cat(
+            [
+                self.col_embed[:W].unsqueeze(0).repeat(H, 1, 1),
+                self.row_embed[:H].unsqueeze(1).repeat(1, W, 1),
+            ],
+            dim=-1,
+        ).flatten(0, 1).unsqueeze(1)  # fmt: skip
+        source = pos + 0.1 * h.flatten(2).permute(2, 0, 1)
+        queries = self.query_pos.unsqueeze(1).repeat(1, inputs.size(0), 1)
+        h = self.transformer(source, queries).transpose(0, 1)
+        return self.linear_class(h), self.linear_bbox(h).sigmoid()
 
 
 class MixerBlock(nn.Module):
@@ -346,6 +400,8 @@ class NonLocalBlock(nn.Module):
 
 MODELS = {
     "ViT": (VisionTransformer, (2, 3, 8, 8)),
+    "ViT, the library's encoder": (SimpleViT, (2, 3, 8, 8)),
+    "DETR": (DETR, (2, 3, 8, 6)),
     "MLP-Mixer": (mixer, (2, 3, 8, 8)),
     "ConvNeXt": (ConvNeXt, (2, 3, 12, 12)),
     "CBAM": (CBAM, (2, 3, 7, 9)),

@@ -1,5 +1,5 @@
 # ruff: noqa
-"""LeNet, AlexNet, VGG, NiN, SqueezeNet: networks without branches, or with short ones."""
+"""LeNet, AlexNet, VGG, NiN, SqueezeNet, a lazy VGG: networks without branches, or with short ones."""
 
 from collections import OrderedDict
 
@@ -204,11 +204,58 @@ class SqueezeNet(nn.Module):
         return torch.flatten(x, 1)
 
 
+def vgg_block(num_convs, out_channels):
+    layers = []
+    for _ in range(num_convs):
+        layers.append(nn.LazyConv2d(out_channels, kernel_size=3, padding=1))
+        layers.append(nn.LazyBatchNorm2d())
+        layers.append(nn.ReLU())
+    layers.append(nn.MaxPool2d(kernel_size=2, stride=2))
+    return nn.Sequential(*layers)
+
+
+def init_cnn(module):
+    if type(module) == nn.Linear or type(module) == nn.Conv2d:
+        nn.init.xavier_uniform_(module.weight)
+
+
+class LazyVGG(nn.Module):
+    def __init__(self, arch=((1, 4), (2, 6)), num_classes=5):
+        super().__init__()
+        conv_blks = []
+        for num_convs, out_channels in arch:
+            conv_blks.append(vgg_block(num_convs, out_channels))
+        self.net = nn.Sequential(
+            *conv_blks,
+            nn.Flatten(),
+            nn.LazyLinear(16),
+            nn.ReLU(),
+            nn.Dropout(0.5),
+            nn.LazyLinear(num_classes),
+        )
+        self.net.apply(init_cnn)
+
+    def apply_init(self, inputs, init=None):
+        self.forward(*inputs)
+        if init is not None:
+            self.net.apply(init)
+
+    def forward(self, X):
+        return self.net(X)
+
+
+def lazy_vgg():
+    model = LazyVGG()
+    model.apply_init([torch.zeros(2, 3, 9, 8)], init_cnn)
+    return model
+
+
 MODELS = {
     "LeNet": (LeNet, (2, 1, 28, 28)),
     "AlexNet": (AlexNet, (2, 3, 79, 79)),
     "VGG-A": (lambda: VGG(make_layers(cfgs["A"]), 8), (2, 3, 16, 16)),
     "VGG-B, batch norm": (lambda: VGG(make_layers(cfgs["B"], batch_norm=True), 16), (3, 3, 19, 17)),
     "NiN": (NiN, (2, 3, 11, 14)),
+    "VGG, lazy": (lazy_vgg, (2, 3, 9, 8)),
     "SqueezeNet": (SqueezeNet, (2, 3, 21, 20)),
 }

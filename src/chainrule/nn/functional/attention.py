@@ -109,7 +109,7 @@ def multi_head_attention_forward(
         weights = weights if batched else weights.squeeze(0)
     else:
         out = scaled_dot_product_attention(q, k, v, mask, p)
-    out = out.permute(2, 0, 1, 3).reshape(-1, batch, embed_dim_to_check)
+    out = out.permute(2, 0, 1, 3).reshape(query.shape[0], batch, embed_dim_to_check)
     out = linear(out, out_proj_weight, out_proj_bias)
     return (out if batched else out.squeeze(1)), weights
 
