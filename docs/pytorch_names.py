@@ -76,6 +76,10 @@ NOTES: dict[str, dict[str, str]] = {
         "stride": "images lie channels-last in memory, whatever made them",
         "view": "as `reshape`: copies where the memory does not allow a view",
     },
+    "torch.nn": {
+        "TransformerEncoder": "what padding masks hide is computed like the rest; without "
+        "gradients, PyTorch gives zeros there",
+    },
     "torch.nn.Module": {
         "cuda": "refused: chainrule computes on the CPU only",
         "load_state_dict": "everything is checked before anything is changed",
