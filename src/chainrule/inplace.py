@@ -60,7 +60,7 @@ class InPlace(Variable):
     __slots__ = ()
 
     def __setitem__(self, index: Any, value: Any) -> None:
-        index = as_index(index)
+        index = spelled_out(as_index(index), self.array.ndim)
         if has_numbers_beside_arrays(index):
             ahead, index = numbers_first(index)
             put(ops.getitem(self, ahead), index, value)
@@ -334,6 +334,22 @@ def has_numbers_beside_arrays(index: Any) -> builtins.bool:
         and builtins.any(_is_array(i) for i in index)
         and builtins.any(_is_number(i) for i in index)
     )
+
+
+def spelled_out(index: Any, ndim: int) -> Any:
+    """``index`` with full slices for an Ellipsis among arrays.
+
+    NumPy counts two arrays as apart if an Ellipsis is between them that stands for no axis.
+    """
+    if type(index) is not tuple or not builtins.any(i is Ellipsis for i in index):
+        return index
+    arrays = [i for i in index if _is_array(i)]
+    if len(arrays) < 2:
+        return index
+    taken = builtins.sum(i.ndim if i.dtype == np.bool_ else 1 for i in arrays)
+    taken += builtins.sum(_is_number(i) or isinstance(i, slice) for i in index)
+    at = next(n for n, i in enumerate(index) if i is Ellipsis)
+    return (*index[:at], *(slice(None),) * (ndim - taken), *index[at + 1 :])
 
 
 def numbers_first(index: tuple[Any, ...]) -> tuple[tuple[Any, ...], tuple[Any, ...]]:

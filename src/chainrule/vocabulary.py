@@ -16,7 +16,13 @@ import numpy as np
 from chainrule import ops
 from chainrule.autograd.graph import Variable
 from chainrule.errors import ConfigError, DTypeError, ShapeError
-from chainrule.inplace import InPlace, as_index, has_numbers_beside_arrays, numbers_first
+from chainrule.inplace import (
+    InPlace,
+    as_index,
+    has_numbers_beside_arrays,
+    numbers_first,
+    spelled_out,
+)
 from chainrule.ops.elementwise import sum_to
 from chainrule.ops.op import spelled
 from chainrule.ops.reduction import take_extremum
@@ -618,7 +624,7 @@ class Vocabulary(InPlace):
     argwhere = ops.argwhere
 
     def __getitem__(self, index: Any) -> Any:
-        index = as_index(index)
+        index = spelled_out(as_index(index), self.array.ndim)
         if has_numbers_beside_arrays(index):
             ahead, index = numbers_first(index)
             return ops.getitem(ops.getitem(self, ahead), index)

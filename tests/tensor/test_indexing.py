@@ -101,6 +101,16 @@ def test_augmented_assignment_through_an_index() -> None:
     np.testing.assert_array_equal(x.array, [[1, 5, 1], [0, 0, -4]])
 
 
+def test_an_ellipsis_for_no_axis_does_not_part_arrays() -> None:
+    x = cr.arange(24).reshape(2, 3, 4)
+    rows, columns = cr.tensor([0, 2]), cr.tensor([1, 3])
+    np.testing.assert_array_equal(x[:, rows, ..., columns].array, x.array[:, [0, 2], [1, 3]])
+    x[:, rows, ..., columns] = cr.tensor([[-1, -2]])
+    np.testing.assert_array_equal(x.array[:, [0, 2], [1, 3]], [[-1, -2], [-1, -2]])
+    y = cr.arange(16).reshape(2, 2, 2, 2)[rows[:1], ..., rows[:1]]
+    assert y.shape == (1, 2, 2)
+
+
 def test_setitem_broadcasts_and_converts() -> None:
     x = cr.zeros(2, 3)
     x[:] = cr.tensor([1, 2, 3])
