@@ -298,3 +298,9 @@ def test_a_lazy_module_of_ones_own():
 def test_saving_what_has_no_values_is_refused():
     with pytest.raises(UninitializedError, match="of an uninitialized parameter"):
         cr.save(nn.LazyLinear(3).state_dict(), io.BytesIO())
+
+
+def test_a_materialized_parameter_is_memory_of_its_own():
+    layer = nn.LazyLinear(3)
+    layer(cr.ones(2, 4))
+    assert layer.weight.version.is_visible == nn.Linear(4, 3).weight.version.is_visible

@@ -65,8 +65,9 @@ class UninitializedTensorMixin(_BesideTensor):
     def materialize(self, shape: Sequence[int], device: Any = None, dtype: Any = None) -> None:
         """Become an ordinary tensor of this shape, of values to be set."""
         shape = (shape,) if isinstance(shape, int) else tuple(shape)
-        self.array = empty(shape, device=device, dtype=dtype or self.dtype).array
+        made = empty(shape, device=device, dtype=dtype or self.dtype)
         self.__class__ = self.cls_to_become  # type: ignore[assignment]  # of one layout
+        self.data = made  # memory that no array outside shows
 
     def _no(self, what: str) -> UninitializedError:
         kind = "buffer" if isinstance(self, Buffer) else "parameter"
