@@ -85,8 +85,7 @@ def max_pool2d(
     Returns (N, C, ⌊(H + 2p - d(K-1) - 1)/s⌋ + 1, the same for W).
     Raises ShapeError (window larger than the padded image), ConfigError, DTypeError.
     """
-    args = (kernel_size, stride, padding, dilation, ceil_mode, return_indices)
-    return ops.max_pool2d(input, *args)
+    return ops.max_pool2d(input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
 
 
 def max_pool2d_with_indices(
