@@ -1,7 +1,8 @@
-"""What PyTorch keeps under torch.utils and chainrule has: checkpointing."""
+"""What PyTorch keeps under torch.utils and chainrule has: checkpointing, loaders of data."""
 
 import sys
-from typing import TYPE_CHECKING, NoReturn
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from chainrule.errors import absent_name
 from chainrule.utils import checkpoint as checkpoint
@@ -9,5 +10,8 @@ from chainrule.utils import hooks as hooks
 
 if not TYPE_CHECKING:
 
-    def __getattr__(name: str) -> NoReturn:
+    def __getattr__(name: str) -> Any:
+        """``data``, imported when it is first asked for."""
+        if name == "data":
+            return import_module(f"{__name__}.data")
         raise absent_name(sys.modules[__name__], name)
