@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Protocol
 
@@ -114,16 +114,9 @@ class DataLoader:
     def _prefetched(self, epoch: int) -> Iterator[Any]:
         order = self._order(epoch)
         pool = ThreadPoolExecutor(self.workers, thread_name_prefix="chainrule-loader")
-        pending: deque[Future[Any]] = deque()
-        try:
-            for number in range(len(self)):
-                pending.append(pool.submit(self._make, epoch, number, order))
-                if len(pending) > self.prefetch:
-                    yield _as_tensors(pending.popleft().result())
-            while pending:
-                yield _as_tensors(pending.popleft().result())
-        finally:  # also when the consumer breaks off, fails or is interrupted
-            pool.shutdown(wait=True, cancel_futures=True)
+        calls = ((epoch, number, order) for number in range(len(self)))
+        for batch in results_ahead(pool, self._make, calls, self.prefetch):
+            yield _as_tensors(batch)
 
     def _order(self, epoch: int) -> NDArray[np.int64]:
         count = len(self.dataset)
@@ -143,6 +136,28 @@ class DataLoader:
                 first = np.multiply(first, np.float32(1 / 255), dtype=np.float32)
             first = first.transpose(0, 3, 1, 2)
         return (first, *batch[1:]) if isinstance(batch, tuple) else first
+
+
+def results_ahead(
+    pool: ThreadPoolExecutor,
+    function: Callable[..., Any],
+    calls: Iterable[tuple[Any, ...]],
+    ahead: int,
+) -> Iterator[Any]:
+    """function(*call) of each call, in their order, the next ``ahead`` under way in the pool.
+
+    The pool ends with the calls, and when the consumer breaks off, fails or is interrupted.
+    """
+    pending: deque[Future[Any]] = deque()
+    try:
+        for call in calls:
+            pending.append(pool.submit(function, *call))
+            if len(pending) > ahead:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _gather(dataset: Dataset, chosen: NDArray[np.int64]) -> Any:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from chainrule.creation import from_numpy
+from chainrule.data.loader import results_ahead
 from chainrule.errors import ConfigError
 from chainrule.random import Generator, default_generator
 from chainrule.utils.data.collate import default_collate, default_convert
@@ -146,18 +146,9 @@ class DataLoader:
             if self.worker_init_fn is not None:
                 self.worker_init_fn(number)
 
-        ahead = self.num_workers * (self.prefetch_factor or 1)
         pool = ThreadPoolExecutor(self.num_workers, "chainrule-loader", begin)
-        pending: deque[Future[Any]] = deque()
-        try:
-            for index in indices:
-                pending.append(pool.submit(self._fetch, index))
-                if len(pending) > ahead:
-                    yield pending.popleft().result()
-            while pending:
-                yield pending.popleft().result()
-        finally:  # also when the consumer breaks off, fails or is interrupted
-            pool.shutdown(wait=True, cancel_futures=True)
+        ahead = self.num_workers * (self.prefetch_factor or 1)
+        return results_ahead(pool, self._fetch, ((index,) for index in indices), ahead)
 
 
 def _check(
