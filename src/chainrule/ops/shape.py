@@ -95,7 +95,7 @@ def transpose(x: Array, dim0: int, dim1: int) -> Array:
 @spelled
 def flatten(x: Array, start_dim: int = 0, end_dim: int = -1) -> Array:
     """Join the axes start_dim ... end_dim into one."""
-    shape = x.shape
+    shape = tuple(x.shape)  # whose slices are plain, and cheaper than those of a Size
     ndim = len(shape)
     if ndim == 0:
         return reshape(x, (1,))
