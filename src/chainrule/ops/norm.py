@@ -115,11 +115,12 @@ def _normalise_by_batch(
     x: Array, running_mean: Any, running_var: Any, weight: Array, bias: Array,
     momentum: float, eps: float,
 ) -> Array:  # fmt: skip
-    count = math.prod(x.shape) // max(x.shape[1], 1)
+    shape = tuple(x.shape)
+    count = math.prod(shape) // max(shape[1], 1)
     if count == 1:
         raise ShapeError(
             "batch_norm: one value per channel has no variance; in training use a batch of at "
-            f"least two images, or call model.eval()\n  x {x.shape} = (N, C, *)"
+            f"least two images, or call model.eval()\n  x {shape} = (N, C, *)"
         )
     y, (mu, variance) = batch_norm_training.with_aux(x, weight, bias, eps)
     if running_mean is not None and count:
