@@ -35,6 +35,7 @@ ROOMS = {
     "torch.autograd.functional": "chainrule.autograd.functional",
     "torch.func": "chainrule.func",
     "torch.linalg": "chainrule.linalg",
+    "torch.utils.data": "chainrule.utils.data",
 }
 """PyTorch's rooms, and ours of the same contents."""
 
@@ -84,6 +85,10 @@ NOTES: dict[str, dict[str, str]] = {
         "cuda": "refused: chainrule computes on the CPU only",
         "load_state_dict": "everything is checked before anything is changed",
         "to": "`non_blocking` and `memory_format` change nothing",
+    },
+    "torch.utils.data": {
+        "DataLoader": "its workers are threads; an `IterableDataset` is read by the caller's",
+        "get_worker_info": "None where an `IterableDataset` is read, which happens once",
     },
 }
 """By PyTorch's room and name: how the same call does something else."""

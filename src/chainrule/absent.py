@@ -21,6 +21,8 @@ RECURRENT = "recurrent networks are outside a library for images; write the cell
 WINDOWS = "signal processing is left to SciPy: scipy.signal, then from_numpy"
 ALIGNMENT = "alignment of sequences is outside a library for images"
 VOCABULARY = "chainrule.nn.CrossEntropyLoss: image classes are few enough for all of them"
+ONE_PROCESS = "one process trains, with as many threads as set_num_threads says"
+PIPES = "a Dataset or an IterableDataset that holds another one, and a DataLoader over it"
 LINEAR_ALGEBRA = "see chainrule.linalg; more is in numpy.linalg and scipy.linalg"
 SPECIAL = "special functions are left to SciPy: scipy.special, in an autograd.Function"
 
@@ -126,7 +128,7 @@ USE_INSTEAD: dict[str, dict[str, str]] = {
         "mps": ONE_DEVICE,
         "xpu": ONE_DEVICE,
         "Stream": ONE_DEVICE,
-        "distributed": "one process trains, with as many threads as set_num_threads says",
+        "distributed": ONE_PROCESS,
         "multiprocessing": "loaders prepare batches in threads by themselves",
         "distributions": "draw with randn, rand, bernoulli, multinomial, normal or poisson",
         "set_default_tensor_type": "chainrule.set_default_dtype",
@@ -274,6 +276,23 @@ USE_INSTEAD: dict[str, dict[str, str]] = {
         "model_zoo": "chainrule.models",
         "mobile_optimizer": COMPILED,
     },
+    "chainrule.utils.data": {
+        "DistributedSampler": ONE_PROCESS,
+        "distributed": ONE_PROCESS,
+        "DataChunk": "a list",
+        "DFIterDataPipe": PIPES,
+        "IterDataPipe": PIPES,
+        "MapDataPipe": PIPES,
+        "datapipes": PIPES,
+        "functional_datapipe": PIPES,
+        "graph": PIPES,
+        "graph_settings": PIPES,
+        "argument_validation": PIPES,
+        "guaranteed_datapipes_determinism": PIPES,
+        "non_deterministic": PIPES,
+        "runtime_validation": PIPES,
+        "runtime_validation_disabled": PIPES,
+    },
     "chainrule.autograd": {
         "profiler": "use cProfile, or chainrule bench for one operation at a time",
         "profiler_util": "use cProfile, or chainrule bench for one operation at a time",
@@ -315,7 +334,7 @@ USE_INSTEAD: dict[str, dict[str, str]] = {
         "RNNCell": RECURRENT,
         "LSTMCell": RECURRENT,
         "GRUCell": RECURRENT,
-        "DataParallel": "one process trains, with as many threads as set_num_threads says",
+        "DataParallel": ONE_PROCESS,
         "SyncBatchNorm": "chainrule.nn.BatchNorm2d: there is one process",
         "quantized": QUANTIZED,
     },

@@ -48,6 +48,7 @@ MODELS = [(file, name) for file in FILES for name in run(file, torch).get("MODEL
 TRAINABLE = list(run("everyday", torch)["MODELS"])
 TRAININGS = [f.__name__ for f in run("everyday", torch)["TRAININGS"]]
 SCRIPTS = [f.__name__ for f in run("scripts", torch)["SCRIPTS"]]
+OF_DATA = [f.__name__ for f in run("data_loading", torch)["SCRIPTS"]]
 
 
 def twins(file, name):
@@ -207,6 +208,16 @@ def test_a_script_does_the_same(script, tmp_path, capsys):
     assert texts[0] == texts[1]
     same_numbers(*results)
     same_state(ours, theirs)
+
+
+@pytest.mark.parametrize("script", OF_DATA)
+def test_loaders_give_the_same(script, capsys):
+    results, texts = [], []
+    for library in (cr, torch):
+        results.append(run("data_loading", library)[script]())
+        texts.append(capsys.readouterr().out)
+    assert texts[0] == texts[1]
+    same_numbers(*results)
 
 
 def same_numbers(ours, theirs):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from chainrule.errors import absent_name
 from chainrule.utils.data.collate import default_collate, default_convert
+from chainrule.utils.data.dataloader import DataLoader, WorkerInfo, get_worker_info
 from chainrule.utils.data.dataset import (
     ChainDataset,
     ConcatDataset,
@@ -19,7 +20,6 @@ from chainrule.utils.data.dataset import (
     TensorDataset,
     random_split,
 )
-from chainrule.utils.data.loader import DataLoader, WorkerInfo, get_worker_info
 from chainrule.utils.data.sampler import (
     BatchSampler,
     RandomSampler,
