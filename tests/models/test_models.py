@@ -17,7 +17,7 @@ def test_every_name_builds_a_model_for_its_own_defaults():
         entry = models.entry(name)
         net = models.create(name).eval()
         x = cr.randn(2, entry.in_channels, entry.image_size, entry.image_size)
-        assert net(x).shape == (2, 10)
+        assert net(x).shape == (2, entry.num_classes)
         assert entry.summary.endswith(".")
 
 
@@ -147,7 +147,29 @@ def test_registering_a_model_of_ones_own(monkeypatch):
     entry = models.entry("tiny")
     assert (entry.in_channels, entry.image_size, entry.fixed_size) == (3, 16, False)
     assert entry.options == ("width",) and entry.summary == "A tiny model."
+    assert entry.num_classes == 10 and entry.heads == ()
     net = models.create("tiny", 4, width=5)
     assert net.config == {"name": "tiny", "num_classes": 4, "in_channels": 3, "width": 5}
     with pytest.raises(ConfigError, match=r"tiny: settings must be plain values"):
         models.create("tiny", width=np.int64(2))
+
+
+def test_list_takes_a_pattern_and_sorts_by_number():
+    assert models.list("res*") == [name for name in models.list() if name.startswith("res")]
+    assert models.list("no such*") == []
+    depths = [int(name[6:]) for name in models.list("resnet*") if name[6:].isdigit()]
+    assert depths == sorted(depths)
+
+
+@pytest.mark.parametrize("name", models.list())
+def test_heads_are_all_that_other_classes_change(name):
+    few, more = (models.create(name, num_classes=n) for n in (3, 4))
+    shapes = {k: v.shape for k, v in more.state_dict().items()}
+    changed = {k.rpartition(".")[0] for k, v in few.state_dict().items() if v.shape != shapes[k]}
+    assert changed == set(models.heads(few))
+
+
+def test_the_head_of_an_unregistered_model_is_its_last_layer_with_weights():
+    net = nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3), nn.ReLU(), nn.Linear(3, 2), nn.Tanh())
+    assert models.heads(net) == ("3",)
+    assert models.heads(nn.ReLU()) == ()

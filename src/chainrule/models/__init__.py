@@ -2,7 +2,7 @@
 
 from chainrule.models.lenet import LeNet5, lenet5
 from chainrule.models.mlp import mlp, softmax
-from chainrule.models.registry import Entry, create, entry, register
+from chainrule.models.registry import Entry, create, entry, heads, register
 from chainrule.models.registry import names as list
 from chainrule.models.resnet import CifarResNet, resnet20
 
@@ -12,6 +12,7 @@ __all__ = [
     "LeNet5",
     "create",
     "entry",
+    "heads",
     "lenet5",
     "list",
     "mlp",

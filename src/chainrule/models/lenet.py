@@ -71,7 +71,7 @@ def _pad_and_halve(sides: tuple[int, int], enough: int) -> tuple[tuple[int, int]
     return padding, halves
 
 
-@register()
+@register(head="fc3")
 def lenet5(
     num_classes: int = 10, in_channels: int = 1, image_size: int | tuple[int, int] = 28
 ) -> LeNet5:

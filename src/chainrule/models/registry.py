@@ -8,10 +8,12 @@ model's settings: `register` keeps them, JSON-able, as ``model.config``, and
 from __future__ import annotations
 
 import difflib
+import fnmatch
 import functools
 import inspect
 import json
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,13 +25,16 @@ from chainrule.nn import Module
 class Entry:
     """A registered model.
 
-    in_channels, image_size: what it is built for unless told otherwise.
+    num_classes, in_channels, image_size: what it is built for unless told otherwise.
     fixed_size: its weights depend on the size of the images; otherwise any size will do,
     and image_size is the one it was designed for.
+    heads: the layers, by name, that give the scores; empty: the last layer with weights.
     """
 
     name: str
     build: Callable[..., Module]
+    heads: tuple[str, ...]
+    num_classes: int
     in_channels: int
     image_size: int
     fixed_size: bool
@@ -46,11 +51,16 @@ _entries: dict[str, Entry] = {}
 _SETTINGS = ("num_classes", "in_channels", "image_size")
 
 
-def register(*, image_size: int | None = None) -> Callable[..., Any]:
+def register(
+    *, image_size: int | None = None, head: str | Sequence[str] = ()
+) -> Callable[..., Any]:
     """Register a function that builds a model, under its own name.
 
     It takes num_classes and in_channels, with defaults, and image_size if its weights
     depend on that; otherwise the size it was designed for is given here.
+    head: the name of the layer that gives the scores ("fc", "classifier.6"), or several
+    names; they are what changes when the model learns other classes. By default the last
+    layer with weights.
     """
 
     def decorate(build: Callable[..., Module]) -> Callable[..., Any]:
@@ -69,6 +79,8 @@ def register(*, image_size: int | None = None) -> Callable[..., Any]:
         _entries[name] = Entry(
             name,
             configured,
+            (head,) if isinstance(head, str) else tuple(head),
+            defaults["num_classes"],
             defaults["in_channels"],
             defaults["image_size"] if image_size is None else image_size,
             "image_size" in defaults,
@@ -81,15 +93,16 @@ def register(*, image_size: int | None = None) -> Callable[..., Any]:
 
 def create(
     name: str,
-    num_classes: int = 10,
+    num_classes: int | None = None,
     in_channels: int | None = None,
     image_size: int | tuple[int, int] | None = None,
     **options: Any,
 ) -> Module:
     """Build a registered model, freshly initialised.
 
-    in_channels: 1 grey, 3 colour; image_size: pixels, the side or (height, width); None:
-    the model's own. A model that takes images of any size ignores image_size.
+    num_classes: how many scores; in_channels: 1 grey, 3 colour; image_size: pixels, the side
+    or (height, width); None: the model's own. A model that takes images of any size ignores
+    image_size.
     Raises ConfigError (unknown name or option, impossible value).
     """
     known = entry(name)
@@ -100,7 +113,7 @@ def create(
             f"its options: {', '.join((*_SETTINGS, *known.options))}"
         )
     settings: dict[str, Any] = {
-        "num_classes": num_classes,
+        "num_classes": known.num_classes if num_classes is None else num_classes,
         "in_channels": known.in_channels if in_channels is None else in_channels,
     }
     if known.fixed_size:
@@ -117,9 +130,27 @@ def entry(name: str) -> Entry:
     raise ConfigError(f"unknown model {name!r}; {hint}the models are {', '.join(names())}")
 
 
-def names() -> list[str]:
-    """The names of all registered models."""
-    return sorted(_entries)
+def heads(model: Module) -> tuple[str, ...]:
+    """The names of the layers that give the scores: what other classes need anew.
+
+    As registered; of any other model it is the last layer with weights.
+    """
+    name = getattr(model, "config", {}).get("name")
+    if name in _entries and _entries[name].heads:
+        return _entries[name].heads
+    layers = [path for path, m in model.named_modules() if m._parameters.get("weight") is not None]
+    return tuple(layers[-1:])
+
+
+def names(pattern: str = "*") -> list[str]:
+    """The names of the registered models, or of those that fit a pattern: ``"vgg*_bn"``."""
+    return sorted(fnmatch.filter(_entries, pattern), key=_by_number)
+
+
+def _by_number(name: str) -> list[tuple[int, str]]:
+    """Sorts resnet20 before resnet110."""
+    parts = re.split(r"(\d+)", name)
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in parts]
 
 
 def check_count(model: str, **counts: Any) -> None:

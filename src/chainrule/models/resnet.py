@@ -88,7 +88,7 @@ def _stage(blocks: int, in_planes: int, planes: int, stride: int) -> nn.Sequenti
     return nn.Sequential(BasicBlock(in_planes, planes, stride), *rest)
 
 
-@register(image_size=32)
+@register(image_size=32, head="fc")
 def resnet20(num_classes: int = 10, in_channels: int = 3) -> CifarResNet:
     """ResNet-20 for CIFAR (He et al. 2016): 19 convolutions, 270 thousand weights."""
     return CifarResNet(3, num_classes, in_channels)
