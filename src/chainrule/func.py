@@ -24,7 +24,8 @@ from chainrule import autograd
 from chainrule.autograd.functional import own_variable
 from chainrule.autograd.graph import Node, Variable
 from chainrule.errors import ConfigError, GraphError, ShapeError, absent_name
-from chainrule.ops.shape import reshape, stack
+from chainrule.ops.joining import stack
+from chainrule.ops.shape import reshape
 
 __all__ = [
     "functional_call",

@@ -20,8 +20,8 @@ from chainrule.autograd.graph import Node, Variable, Version
 from chainrule.autograd.hooks import RemovableHandle, hooks_of
 from chainrule.autograd.pending import Late, before_change
 from chainrule.errors import ConfigError, DTypeError, GraphError, ShapeError
+from chainrule.ops.axes import axis_of
 from chainrule.ops.dtypes import get_default_dtype
-from chainrule.ops.op import no_such_axis
 from chainrule.printing import describe
 from chainrule.random import Generator
 from chainrule.vocabulary import Vocabulary, sizes_of
@@ -255,7 +255,9 @@ class Tensor(Vocabulary):
 
     def size(self, dim: int | None = None) -> Any:
         """The shape, or the length of one axis."""
-        return self.shape if dim is None else self.array.shape[_axis_of(dim, self.array.ndim)]
+        return (
+            self.shape if dim is None else self.array.shape[axis_of("size", dim, self.array.ndim)]
+        )
 
     def dim(self) -> int:
         """The number of axes."""
@@ -286,7 +288,7 @@ class Tensor(Vocabulary):
     def stride(self, dim: int | None = None) -> Any:
         """Steps between neighbours along each axis (or one), in elements."""
         steps = tuple(s // self.array.itemsize for s in self.array.strides)
-        return steps if dim is None else steps[_axis_of(dim, self.array.ndim)]
+        return steps if dim is None else steps[axis_of("stride", dim, self.array.ndim)]
 
     def data_ptr(self) -> int:
         """The address of the first element; changes in place keep it from now on."""
@@ -617,12 +619,6 @@ def _is_by_pixel(array: Any) -> bool:
     return bool(array.transpose(0, 2, 3, 1).flags.c_contiguous)
 
 
-def _axis_of(dim: int, ndim: int) -> int:
-    if not -ndim <= dim < ndim:
-        raise no_such_axis("size", dim, ndim)
-    return dim
-
-
 class LateTensor(Late, Tensor):
     """A tensor whose array is computed when it is first read; then it is a `Tensor`.
 
@@ -650,7 +646,7 @@ class LateTensor(Late, Tensor):
         return len(self.pending.shape)
 
     def size(self, dim: int | None = None) -> Any:
-        return self.shape if dim is None else self.pending.shape[_axis_of(dim, self.ndim)]
+        return self.shape if dim is None else self.pending.shape[axis_of("size", dim, self.ndim)]
 
     ndimension = dim
 

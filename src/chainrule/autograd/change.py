@@ -28,9 +28,9 @@ from chainrule.errors import DTypeError, GraphError, ShapeError
 from chainrule.ops.activation import relu
 from chainrule.ops.dtypes import can_store
 from chainrule.ops.elementwise import add, cast, div, exp, fill, mul, neg, sqrt, sub
-from chainrule.ops.indexing import overwrite, take
+from chainrule.ops.indexing import assign_at, index_put, take
 from chainrule.ops.op import values_of
-from chainrule.ops.shape import assign_at, index_put
+from chainrule.ops.scatter import overwrite
 
 Array = np.ndarray[Any, Any]
 

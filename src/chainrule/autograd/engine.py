@@ -24,7 +24,7 @@ from chainrule.autograd.mode import set_grad_enabled
 from chainrule.autograd.pending import before_change
 from chainrule.errors import GraphError, ShapeError
 from chainrule.ops.elementwise import cast
-from chainrule.ops.shape import stack
+from chainrule.ops.joining import stack
 
 Edge = Node | Variable
 

@@ -30,7 +30,8 @@ from chainrule.autograd.graph import Variable
 from chainrule.autograd.mode import enable_grad
 from chainrule.errors import ConfigError, GraphError, ShapeError
 from chainrule.ops.elementwise import clone
-from chainrule.ops.shape import reshape, stack
+from chainrule.ops.joining import stack
+from chainrule.ops.shape import reshape
 
 __all__ = ["hessian", "hvp", "jacobian", "jvp", "vhp", "vjp"]
 

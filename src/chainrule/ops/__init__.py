@@ -18,6 +18,7 @@ from chainrule.ops.embedding import *
 from chainrule.ops.error_function import *
 from chainrule.ops.group_norm import *
 from chainrule.ops.indexing import *
+from chainrule.ops.joining import *
 from chainrule.ops.linalg import *
 from chainrule.ops.loss_binary import *
 from chainrule.ops.loss_classification import *
@@ -36,6 +37,7 @@ from chainrule.ops.reduction import *
 from chainrule.ops.regularization import *
 from chainrule.ops.response_norm import *
 from chainrule.ops.sampling import *
+from chainrule.ops.scatter import *
 from chainrule.ops.shape import *
 from chainrule.ops.special import *
 from chainrule.ops.statistics import *

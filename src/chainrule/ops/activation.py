@@ -9,11 +9,13 @@ import numpy as np
 
 from chainrule import kernels
 from chainrule.errors import ConfigError, ShapeError
+from chainrule.ops.axes import no_such_axis
 from chainrule.ops.elementwise import abs, add, elementwise, exp, mul, neg, where
 from chainrule.ops.error_function import erfc
-from chainrule.ops.op import Recorded, no_such_axis, op
+from chainrule.ops.joining import chunk
+from chainrule.ops.op import Recorded, op
 from chainrule.ops.reduction import argmax, check_float, sum, take_extremum
-from chainrule.ops.shape import chunk, reshape
+from chainrule.ops.shape import reshape
 from chainrule.random import Generator, default_generator, uniform
 
 __all__ = [

@@ -1,11 +1,13 @@
-"""Arranging: rolling, rotating, stacking in several ways, diagonals, grids, repetition.
+"""Arranging: entries in another order, repeated, in windows, on diagonals and grids.
 
-All are composed of the moves in `chainrule.ops.shape`, so gradients move back the same way.
+Most are composed of the moves in `chainrule.ops.shape` and `chainrule.ops.indexing`, so the
+gradient moves back the same way; copies add theirs.
 """
 
 from __future__ import annotations
 
 import builtins
+import itertools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -13,142 +15,47 @@ from typing import Any
 import numpy as np
 
 from chainrule.errors import ConfigError, DTypeError, ShapeError
-from chainrule.ops.elementwise import expand
+from chainrule.ops.axes import Dims, as_tuple, axis_of
+from chainrule.ops.elementwise import expand, where
+from chainrule.ops.indexing import getitem
+from chainrule.ops.joining import stack
 from chainrule.ops.op import op, spelled
-from chainrule.ops.padding import constant_pad
-from chainrule.ops.shape import (
-    _axis,
-    cat,
-    flip,
-    getitem,
-    narrow,
-    permute,
-    reshape,
-    split,
-    stack,
-    transpose,
-    unsqueeze,
-)
+from chainrule.ops.shape import atleast_1d, movedim, reshape, transpose, unsqueeze
 
 __all__ = [
-    "adjoint",
-    "atleast_1d",
-    "atleast_2d",
-    "atleast_3d",
-    "block_diag",
-    "broadcast_tensors",
     "cartesian_prod",
-    "column_stack",
     "combinations",
     "diag",
     "diag_embed",
     "diagflat",
     "diagonal",
-    "dsplit",
-    "dstack",
+    "flip",
     "fliplr",
     "flipud",
-    "hsplit",
-    "hstack",
     "meshgrid",
-    "movedim",
     "repeat_interleave",
     "roll",
     "rot90",
-    "tensor_split",
-    "unflatten",
+    "tile",
+    "tril",
+    "triu",
     "unfold_view",
     "vander",
-    "vsplit",
-    "vstack",
 ]
 
 Array = Any
-Dims = int | Sequence[int]
 
 
-def _tuple(dims: Dims) -> tuple[int, ...]:
-    return (dims,) if isinstance(dims, int) else tuple(dims)
-
-
-# -- moving axes and elements ------------------------------------------------------------------
-
-
-@spelled
-def movedim(x: Array, source: Dims, destination: Dims) -> Array:
-    """Move axes to other places; the rest keep their order."""
-    start = [_axis("movedim", d, x.ndim) for d in _tuple(source)]
-    end = [_axis("movedim", d, x.ndim) for d in _tuple(destination)]
-    if len(start) != len(end) or len(set(start)) < len(start) or len(set(end)) < len(end):
-        raise ShapeError(
-            f"movedim: source {source} and destination {destination} must name as many axes, "
-            "each once"
-        )
-    order = [i for i in range(x.ndim) if i not in start]
-    for at, axis in sorted(zip(end, start, strict=True)):
-        order.insert(at, axis)
-    return permute(x, tuple(order))
-
-
-@spelled
-def unflatten(x: Array, dim: int, sizes: Sequence[int]) -> Array:
-    """One axis written as several of these lengths, one of which may be -1."""
-    axis = _axis("unflatten", dim, x.ndim)
-    sizes = _tuple(sizes)
-    known = math.prod(n for n in sizes if n != -1)
-    length = x.shape[axis]
-    if list(sizes).count(-1) == 1 and known and length % known == 0:
-        sizes = tuple(length // known if n == -1 else n for n in sizes)
-    if math.prod(sizes) != length or min(sizes, default=0) < 0:
-        raise ShapeError(f"unflatten: sizes {tuple(sizes)} do not multiply to {length} (dim {dim})")
-    return reshape(x, (*x.shape[:axis], *sizes, *x.shape[axis + 1 :]))
-
-
-@spelled
-def adjoint(x: Array) -> Array:
-    """The last two axes swapped (numbers are real)."""
-    return transpose(x, -2, -1)
+# -- turning -----------------------------------------------------------------------------------
 
 
 @op
-def _roll(x: Array, shifts: tuple[int, ...], dims: tuple[int, ...]) -> Array:
-    """Shift along axes; what leaves at one end enters at the other. Undone by -shifts."""
-    return np.roll(x, shifts, dims)
+def flip(x: Array, dims: int | Sequence[int]) -> Array:
+    """Reverse the order along each axis in ``dims``. Its own inverse."""
+    return np.flip(x, dims if isinstance(dims, int) else tuple(dims)).copy()
 
 
-_roll.vjp(x=lambda g, shifts, dims: _roll(g, tuple(-s for s in shifts), dims))
-
-
-@spelled
-def roll(x: Array, shifts: Dims, dims: Dims | None = None) -> Array:
-    """Shift along ``dims`` (None: the flattened array); what leaves at one end enters again."""
-    moves = _tuple(shifts)
-    if dims is None or dims == ():
-        if len(moves) != 1:
-            raise ShapeError(f"roll: {len(moves)} shifts need as many dims")
-        return reshape(_roll(reshape(x, (-1,)), moves, (0,)), tuple(x.shape)) if _size(x) else x
-    axes = tuple(_axis("roll", d, x.ndim) for d in _tuple(dims))
-    if len(moves) != len(axes):
-        raise ShapeError(f"roll: {len(moves)} shifts need as many dims, got {len(axes)}")
-    return _roll(x, moves, axes)
-
-
-def _size(x: Array) -> int:
-    return math.prod(x.shape)
-
-
-@spelled
-def rot90(x: Array, k: int = 1, dims: Sequence[int] = (0, 1)) -> Array:
-    """Turn the plane of two axes by k quarters, from the first towards the second."""
-    a, b = (_axis("rot90", d, x.ndim) for d in dims)
-    if a == b:
-        raise ShapeError(f"rot90: dims {tuple(dims)} must be two axes")
-    turned = k % 4
-    if turned == 2:
-        return flip(x, (a, b))
-    if turned == 1:
-        return transpose(flip(x, (b,)), a, b)
-    return flip(transpose(x, a, b), (b,)) if turned == 3 else getitem(x, ...)
+flip.vjp(x=lambda g, dims: flip(g, dims))
 
 
 @spelled
@@ -167,9 +74,102 @@ def flipud(x: Array) -> Array:
     return flip(x, (0,))
 
 
+@op
+def _roll(x: Array, shifts: tuple[int, ...], dims: tuple[int, ...]) -> Array:
+    """Shift along axes; what leaves at one end enters at the other. Undone by -shifts."""
+    return np.roll(x, shifts, dims)
+
+
+_roll.vjp(x=lambda g, shifts, dims: _roll(g, tuple(-s for s in shifts), dims))
+
+
+@spelled
+def roll(x: Array, shifts: Dims, dims: Dims | None = None) -> Array:
+    """Shift along ``dims`` (None: the flattened array); what leaves at one end enters again."""
+    moves = as_tuple(shifts)
+    if dims is None or dims == ():
+        if len(moves) != 1:
+            raise ShapeError(f"roll: {len(moves)} shifts need as many dims")
+        return (
+            reshape(_roll(reshape(x, (-1,)), moves, (0,)), tuple(x.shape))
+            if math.prod(x.shape)
+            else x
+        )
+    axes = tuple(axis_of("roll", d, x.ndim) for d in as_tuple(dims))
+    if len(moves) != len(axes):
+        raise ShapeError(f"roll: {len(moves)} shifts need as many dims, got {len(axes)}")
+    return _roll(x, moves, axes)
+
+
+@spelled
+def rot90(x: Array, k: int = 1, dims: Sequence[int] = (0, 1)) -> Array:
+    """Turn the plane of two axes by k quarters, from the first towards the second."""
+    a, b = (axis_of("rot90", d, x.ndim) for d in dims)
+    if a == b:
+        raise ShapeError(f"rot90: dims {tuple(dims)} must be two axes")
+    turned = k % 4
+    if turned == 2:
+        return flip(x, (a, b))
+    if turned == 1:
+        return transpose(flip(x, (b,)), a, b)
+    return flip(transpose(x, a, b), (b,)) if turned == 3 else getitem(x, ...)
+
+
+# -- repetition and windows --------------------------------------------------------------------
+
+
+@spelled
+def tile(x: Array, dims: Sequence[int]) -> Array:
+    """x repeated dims[i] times along axis i, counted from the last; copies add their gradients."""
+    dims = (1,) * (x.ndim - len(dims)) + tuple(dims)
+    shape = (1,) * (len(dims) - x.ndim) + tuple(x.shape)
+    pairs = reshape(x, tuple(n for length in shape for n in (1, length)))
+    copies = expand(pairs, tuple(n for pair in zip(dims, shape, strict=True) for n in pair))
+    return reshape(copies, tuple(d * n for d, n in zip(dims, shape, strict=True)))
+
+
+@spelled
+def repeat_interleave(
+    x: Array, repeats: Any = None, dim: int | None = None, *, output_size: int | None = None
+) -> Array:
+    """Each entry along ``dim`` (None: of the flattened x) so many times, side by side.
+
+    repeats: one number, or one for each entry. Given alone, a vector of numbers: the index that
+    repeats each place so often. Copies add their gradients.
+    """
+    if repeats is None:
+        counts = np.asarray(x)
+        return constant(x, np.repeat(np.arange(len(counts)), counts))
+    if dim is None:
+        x, dim = reshape(x, (math.prod(x.shape),)), 0
+    axis = axis_of("repeat_interleave", dim, x.ndim)
+    if isinstance(repeats, int):
+        if repeats < 0:
+            raise ShapeError(f"repeat_interleave: repeats must not be negative, got {repeats}")
+        shape = tuple(x.shape)
+        wide = expand(unsqueeze(x, axis + 1), (*shape[: axis + 1], repeats, *shape[axis + 1 :]))
+        return reshape(wide, (*shape[:axis], shape[axis] * repeats, *shape[axis + 1 :]))
+    counts = np.asarray(repeats)
+    if counts.dtype.kind not in "iu":
+        raise DTypeError(f"repeat_interleave: repeats must be integers, got {counts.dtype}")
+    if counts.ndim > 1 or (counts.size not in (1, x.shape[axis])):
+        raise ShapeError(
+            f"repeat_interleave: repeats {counts.shape} must hold one number for each of the "
+            f"{x.shape[axis]} entries (dim {dim})"
+        )
+    at = np.repeat(np.arange(x.shape[axis]), counts)
+    return getitem(x, (*(slice(None),) * axis, at))
+
+
+@op
+def constant(x: Array, values: Array) -> Array:
+    """``values``, plain numbers, as an array or a tensor, as x is one."""
+    return np.asarray(values)
+
+
 def unfold_view(x: Array, dimension: int, size: int, step: int) -> Array:
     """Windows of ``size`` along an axis, ``step`` apart, as a new last axis: x.unfold."""
-    axis = _axis("unfold", dimension, max(x.ndim, 1))
+    axis = axis_of("unfold", dimension, max(x.ndim, 1))
     length = x.shape[axis] if x.ndim else 1
     if not 0 <= size <= length or step <= 0:
         raise ShapeError(
@@ -182,129 +182,7 @@ def unfold_view(x: Array, dimension: int, size: int, step: int) -> Array:
     return movedim(windows, axis + 1, -1)
 
 
-# -- joining and cutting -----------------------------------------------------------------------
-
-
-def atleast_1d(*tensors: Array) -> Any:
-    """Each with at least one axis."""
-    return _each(tensors, lambda x: x if x.ndim else reshape(x, (1,)))
-
-
-def atleast_2d(*tensors: Array) -> Any:
-    """Each with at least two axes, new ones first."""
-    return _each(
-        tensors, lambda x: x if x.ndim > 1 else reshape(x, (1, *(x.shape if x.ndim else (1,))))
-    )
-
-
-def atleast_3d(*tensors: Array) -> Any:
-    """Each with at least three axes: a vector (N,) becomes (1, N, 1), a matrix (N, M, 1)."""
-
-    def wide(x: Array) -> Array:
-        shapes = {0: (1, 1, 1), 1: (1, *x.shape, 1), 2: (*x.shape, 1)}
-        return reshape(x, shapes[x.ndim]) if x.ndim < 3 else x
-
-    return _each(tensors, wide)
-
-
-def _each(tensors: tuple[Array, ...], change: Any) -> Any:
-    if len(tensors) == 1 and isinstance(tensors[0], list | tuple):
-        return tuple(change(x) for x in tensors[0])
-    return change(tensors[0]) if len(tensors) == 1 else tuple(change(x) for x in tensors)
-
-
-@spelled
-def hstack(tensors: Sequence[Array]) -> Array:
-    """Join along the columns (vectors: end to end)."""
-    wide = [atleast_1d(t) for t in tensors]
-    return cat(wide, 0 if wide and wide[0].ndim == 1 else 1)
-
-
-@spelled
-def vstack(tensors: Sequence[Array]) -> Array:
-    """Join along the rows; a vector is one row."""
-    return cat([atleast_2d(t) for t in tensors], 0)
-
-
-@spelled
-def dstack(tensors: Sequence[Array]) -> Array:
-    """Join along the third axis."""
-    return cat([atleast_3d(t) for t in tensors], 2)
-
-
-@spelled
-def column_stack(tensors: Sequence[Array]) -> Array:
-    """Join along the columns; a vector is one column."""
-    return cat([reshape(t, (_size(t), 1)) if t.ndim < 2 else t for t in tensors], 1)
-
-
-@spelled
-def tensor_split(
-    x: Array, indices_or_sections: Any = None, dim: int = 0, *, indices: Any = None,
-    sections: int | None = None,
-) -> tuple[Array, ...]:  # fmt: skip
-    """Cut along ``dim`` into n pieces (the first ones one longer), or before the given places."""
-    where: Any = next(a for a in (indices_or_sections, indices, sections) if a is not None)
-    axis = _axis("tensor_split", dim, x.ndim)
-    length = x.shape[axis]
-    if np.ndim(where) == 0 and not isinstance(where, list | tuple):
-        n = int(where)
-        if n < 1:
-            raise ShapeError(f"tensor_split: the number of pieces must be at least 1, got {n}")
-        sizes = [length // n + (i < length % n) for i in range(n)]
-        return split(x, sizes, axis)
-    cuts = [slice(None, int(i)).indices(length)[1] for i in where]
-    starts, ends = [0, *cuts], [*cuts, length]
-    return tuple(
-        narrow(x, axis, a, builtins.max(b - a, 0)) if b > a else narrow(x, axis, 0, 0)
-        for a, b in zip(starts, ends, strict=True)
-    )
-
-
-def _split_along(name: str, x: Array, where: Any, dim: int, least: int) -> tuple[Array, ...]:
-    if x.ndim < least:
-        raise ShapeError(f"{name}: needs at least {least} axes\n  x {tuple(x.shape)}")
-    if isinstance(where, int) and x.shape[dim] % where:
-        raise ShapeError(f"{name}: {x.shape[dim]} entries (dim {dim}) do not make {where} pieces")
-    return tensor_split(x, where, dim)
-
-
-@spelled
-def hsplit(x: Array, indices_or_sections: Any) -> tuple[Array, ...]:
-    """Cut along the columns (a vector: along its axis)."""
-    return _split_along("hsplit", x, indices_or_sections, 1 if x.ndim > 1 else 0, 1)
-
-
-@spelled
-def vsplit(x: Array, indices_or_sections: Any) -> tuple[Array, ...]:
-    """Cut along the rows."""
-    return _split_along("vsplit", x, indices_or_sections, 0, 2)
-
-
-@spelled
-def dsplit(x: Array, indices_or_sections: Any) -> tuple[Array, ...]:
-    """Cut along the third axis."""
-    return _split_along("dsplit", x, indices_or_sections, 2, 3)
-
-
-def broadcast_tensors(*tensors: Array) -> tuple[Array, ...]:
-    """All expanded to their common shape."""
-    shape = np.broadcast_shapes(*(tuple(t.shape) for t in tensors))
-    return tuple(expand(t, shape) for t in tensors)
-
-
-def block_diag(*tensors: Array) -> Array:
-    """Matrices along the diagonal of a larger one, zeros elsewhere."""
-    blocks = [atleast_2d(t) for t in tensors]
-    width = builtins.sum(b.shape[1] for b in blocks)
-    left, rows = 0, []
-    for b in blocks:
-        rows.append(constant_pad(b, (left, width - left - b.shape[1])))
-        left += b.shape[1]
-    return cat(rows, 0)
-
-
-# -- diagonals ---------------------------------------------------------------------------------
+# -- diagonals and triangles -------------------------------------------------------------------
 
 
 @op(view=True)
@@ -332,6 +210,8 @@ def diagonal_backward(g: Array, shape: tuple[int, ...], offset: int, dim1: int, 
 diagonal.vjp(
     x=lambda g, x_shape, offset, dim1, dim2: diagonal_backward(g, x_shape, offset, dim1, dim2)
 )
+
+
 diagonal_backward.vjp(g=lambda u, offset, dim1, dim2: diagonal(u, offset, dim1, dim2))
 
 
@@ -340,7 +220,7 @@ def diag_embed(x: Array, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Arr
     """Matrices of zeros with x's last axis on the diagonal between two new axes."""
     n = x.shape[-1] + builtins.abs(offset)
     ndim = x.ndim + 1
-    a, b = _axis("diag_embed", dim1, ndim), _axis("diag_embed", dim2, ndim)
+    a, b = axis_of("diag_embed", dim1, ndim), axis_of("diag_embed", dim2, ndim)
     if a == b:
         raise ShapeError(f"diag_embed: dim1 {dim1} and dim2 {dim2} are one axis")
     shape = list(x.shape[:-1])
@@ -363,10 +243,32 @@ def diag(x: Array, diagonal: int = 0) -> Array:
 @spelled
 def diagflat(x: Array, offset: int = 0) -> Array:
     """The matrix with all elements of x on its diagonal."""
-    return diag_embed(reshape(x, (_size(x),)), offset)
+    return diag_embed(reshape(x, (math.prod(x.shape),)), offset)
 
 
-# -- grids, combinations, repetition -----------------------------------------------------------
+@spelled
+def tril(x: Array, diagonal: int = 0) -> Array:
+    """The lower triangle of matrices (..., N, M): entries right of the diagonal become zero.
+
+    diagonal: how far to the right of the main one (negative: left). The gradient is cut alike.
+    """
+    return where(_lower("tril", x, diagonal), x, False if x.dtype == bool else 0)
+
+
+@spelled
+def triu(x: Array, diagonal: int = 0) -> Array:
+    """The upper triangle of matrices (..., N, M): entries left of the diagonal become zero."""
+    return where(_lower("triu", x, diagonal - 1), False if x.dtype == bool else 0, x)
+
+
+def _lower(name: str, x: Array, diagonal: int) -> Array:
+    """Where the lower triangle of x's matrices is."""
+    if x.ndim < 2:
+        raise ShapeError(f"{name}: x needs at least two axes\n  x {tuple(x.shape)}")
+    return np.tri(x.shape[-2], x.shape[-1], diagonal, bool)
+
+
+# -- grids and combinations --------------------------------------------------------------------
 
 
 def meshgrid(*tensors: Array, indexing: str = "ij") -> tuple[Array, ...]:
@@ -395,14 +297,12 @@ def cartesian_prod(*tensors: Array) -> Array:
     """All ways to choose one element of each vector: (product of lengths, number of vectors)."""
     if len(tensors) == 1:
         return tensors[0]
-    return stack([reshape(g, (_size(g),)) for g in meshgrid(*tensors)], 1)
+    return stack([reshape(g, (math.prod(g.shape),)) for g in meshgrid(*tensors)], 1)
 
 
 @spelled
 def combinations(x: Array, r: int = 2, with_replacement: bool = False) -> Array:
     """All ways to choose r elements of a vector, in order: (number of ways, r)."""
-    import itertools
-
     choose = itertools.combinations_with_replacement if with_replacement else itertools.combinations
     chosen = np.asarray(list(choose(range(len(x)), r)), np.int64).reshape(-1, r)
     return getitem(x, chosen)
@@ -414,42 +314,3 @@ def vander(x: Array, N: int | None = None, increasing: bool = False) -> Array:
     n = x.shape[0] if N is None else N
     powers = [x**k for k in range(n)]
     return stack(powers if increasing else powers[::-1], 1)
-
-
-@spelled
-def repeat_interleave(
-    x: Array, repeats: Any = None, dim: int | None = None, *, output_size: int | None = None
-) -> Array:
-    """Each entry along ``dim`` (None: of the flattened x) so many times, side by side.
-
-    repeats: one number, or one for each entry. Given alone, a vector of numbers: the index that
-    repeats each place so often. Copies add their gradients.
-    """
-    if repeats is None:
-        counts = np.asarray(x)
-        return constant(x, np.repeat(np.arange(len(counts)), counts))
-    if dim is None:
-        x, dim = reshape(x, (_size(x),)), 0
-    axis = _axis("repeat_interleave", dim, x.ndim)
-    if isinstance(repeats, int):
-        if repeats < 0:
-            raise ShapeError(f"repeat_interleave: repeats must not be negative, got {repeats}")
-        shape = tuple(x.shape)
-        wide = expand(unsqueeze(x, axis + 1), (*shape[: axis + 1], repeats, *shape[axis + 1 :]))
-        return reshape(wide, (*shape[:axis], shape[axis] * repeats, *shape[axis + 1 :]))
-    counts = np.asarray(repeats)
-    if counts.dtype.kind not in "iu":
-        raise DTypeError(f"repeat_interleave: repeats must be integers, got {counts.dtype}")
-    if counts.ndim > 1 or (counts.size not in (1, x.shape[axis])):
-        raise ShapeError(
-            f"repeat_interleave: repeats {counts.shape} must hold one number for each of the "
-            f"{x.shape[axis]} entries (dim {dim})"
-        )
-    at = np.repeat(np.arange(x.shape[axis]), counts)
-    return getitem(x, (*(slice(None),) * axis, at))
-
-
-@op
-def constant(x: Array, values: Array) -> Array:
-    """``values``, plain numbers, as an array or a tensor, as x is one."""
-    return np.asarray(values)

@@ -14,11 +14,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from chainrule.errors import ConfigError, DTypeError, ShapeError
-from chainrule.ops.arrange import diag_embed
+from chainrule.ops.arrange import diag_embed, tril, triu
 from chainrule.ops.elementwise import where
+from chainrule.ops.indexing import getitem, narrow
+from chainrule.ops.joining import cat
 from chainrule.ops.linalg import matmul, undo_batch
 from chainrule.ops.op import op, spelled
-from chainrule.ops.shape import cat, getitem, narrow, reshape, squeeze, tril, triu, unsqueeze
+from chainrule.ops.shape import reshape, squeeze, unsqueeze
 
 __all__ = [
     "cholesky",

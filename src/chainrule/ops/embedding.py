@@ -8,11 +8,12 @@ import numpy as np
 
 from chainrule.errors import ConfigError, DTypeError, LabelError, ShapeError
 from chainrule.ops.elementwise import mul, where
+from chainrule.ops.indexing import add_at, gather, getitem
 from chainrule.ops.op import op
 from chainrule.ops.reduction import sum
-from chainrule.ops.shape import add_at, gather, getitem, reshape, squeeze
+from chainrule.ops.shape import reshape, squeeze
 
-__all__ = ["embedding", "embedding_bag"]
+__all__ = ["embedding", "embedding_bag", "one_hot"]
 
 Array = Any
 
@@ -153,3 +154,19 @@ def _bags(
     steps = np.arange(lengths.max(initial=0))
     present = steps < lengths[:, None]
     return np.where(present, bounds[:-1, None] + steps, 0), present
+
+
+@op
+def one_hot(target: Array, num_classes: int = -1) -> Array:
+    """1 at the class, 0 elsewhere: class numbers (*) -> int64 (*, C). C: one more than the largest.
+
+    Raises DTypeError (not integers), ShapeError (a target that is no class).
+    """
+    if target.dtype.kind not in "iu":
+        raise DTypeError(f"one_hot: target must hold class numbers (integers), got {target.dtype}")
+    classes = int(target.max(initial=-1)) + 1 if num_classes == -1 else num_classes
+    if target.size and not 0 <= target.min() <= target.max() < classes:
+        raise ShapeError(
+            f"one_hot: classes {target.min()} to {target.max()} do not lie in 0 to {classes - 1}"
+        )
+    return (target[..., None] == np.arange(classes)).astype(np.int64)

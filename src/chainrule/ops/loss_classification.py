@@ -11,6 +11,7 @@ from chainrule import kernels
 from chainrule.errors import ConfigError, ShapeError
 from chainrule.ops.activation import log_softmax, softmax
 from chainrule.ops.elementwise import exp, log, where
+from chainrule.ops.indexing import gather, getitem
 from chainrule.ops.loss import (
     Reduction,
     added,
@@ -26,7 +27,7 @@ from chainrule.ops.loss import (
 )
 from chainrule.ops.op import op
 from chainrule.ops.reduction import sum
-from chainrule.ops.shape import gather, getitem, reshape, squeeze, unsqueeze
+from chainrule.ops.shape import reshape, squeeze, unsqueeze
 
 __all__ = ["cross_entropy", "kl_div", "nll_loss"]
 

@@ -15,6 +15,7 @@ from chainrule import kernels
 from chainrule.errors import ConfigError, DTypeError, LabelError, ShapeError
 from chainrule.ops.activation import relu
 from chainrule.ops.elementwise import square, where
+from chainrule.ops.indexing import getitem
 from chainrule.ops.loss import (
     Reduction,
     check_class_weights,
@@ -27,7 +28,7 @@ from chainrule.ops.loss import (
 )
 from chainrule.ops.op import op
 from chainrule.ops.reduction import amax, sum
-from chainrule.ops.shape import getitem, squeeze, unsqueeze
+from chainrule.ops.shape import squeeze, unsqueeze
 
 __all__ = [
     "crammer_singer_loss",

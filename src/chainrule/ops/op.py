@@ -35,7 +35,8 @@ from typing import Any, NamedTuple, TypeVar, cast
 
 import numpy as np
 
-from chainrule.errors import AxisError, ConfigError, GraphError
+from chainrule.errors import ConfigError, GraphError
+from chainrule.ops.axes import no_such_axis
 
 __all__ = ["Op", "op", "registry"]
 
@@ -59,13 +60,6 @@ class Recorded:
 def values_of(x: Any) -> Any:
     """The array of a recorded value; arrays and numbers as they are."""
     return x.array if isinstance(x, Recorded) else x
-
-
-def no_such_axis(name: str, dim: Any, ndim: Any) -> AxisError:
-    """The error for an axis that the argument of op ``name`` does not have."""
-    return AxisError(
-        f"{name}: there is no dim {dim}; with {ndim} axes, dims go from {-ndim} to {ndim - 1}"
-    )
 
 
 OTHER_NAMES = {

@@ -11,21 +11,12 @@ import numpy as np
 
 from chainrule.errors import ConfigError, DTypeError, ShapeError
 from chainrule.ops.arrange import constant
+from chainrule.ops.axes import axis_of
 from chainrule.ops.elementwise import where
+from chainrule.ops.indexing import ValuesAndIndices, gather, getitem, narrow
 from chainrule.ops.op import op, spelled, values_of
 from chainrule.ops.reduction import check_float, take_extremum
-from chainrule.ops.shape import (
-    ValuesAndIndices,
-    _axis,
-    gather,
-    getitem,
-    narrow,
-    permute,
-    reshape,
-    squeeze,
-    transpose,
-    unsqueeze,
-)
+from chainrule.ops.shape import permute, reshape, squeeze, transpose, unsqueeze
 
 __all__ = [
     "argsort",
@@ -83,7 +74,7 @@ def topk(
 
     Raises ShapeError where there are fewer than k.
     """
-    length = x.shape[_axis("topk", dim, x.ndim)] if x.ndim else 1
+    length = x.shape[axis_of("topk", dim, x.ndim)] if x.ndim else 1
     if not 0 <= k <= length:
         raise ShapeError(f"topk: k = {k} of {length} elements (dim {dim})\n  x {tuple(x.shape)}")
     if x.ndim == 0:
@@ -123,7 +114,7 @@ def rank_index(x: Array, k: int, dim: int) -> Array:
 @spelled
 def kthvalue(x: Array, k: int, dim: int = -1, keepdim: bool = False) -> ValuesAndIndices:
     """The k-th smallest element (from 1) along ``dim``, and where it lies."""
-    axis = _axis("kthvalue", dim, max(x.ndim, 1))
+    axis = axis_of("kthvalue", dim, max(x.ndim, 1))
     length = x.shape[axis] if x.ndim else 1
     if not 1 <= k <= length:
         raise ShapeError(f"kthvalue: k = {k} of {length} elements (dim {dim})\n  x {x.shape}")
@@ -153,7 +144,7 @@ def _median(name: str, x: Array, dim: int | None, keepdim: bool, skip_nan: bool)
         if not flat.shape[0]:
             raise ShapeError(f"{name}: no elements to choose from\n  x {tuple(x.shape)}")
         return getitem(flat, median_index(flat, 0, skip_nan))
-    axis = _axis(name, dim, max(x.ndim, 1))
+    axis = axis_of(name, dim, max(x.ndim, 1))
     if x.ndim == 0:
         return take_extremum(x, median_index(reshape(x, (1,)), 0, skip_nan), 0, keepdim)
     if not x.shape[axis]:
@@ -187,7 +178,7 @@ def mode_index(x: Array, dim: int) -> Array:
 @spelled
 def mode(x: Array, dim: int = -1, keepdim: bool = False) -> ValuesAndIndices:
     """The most frequent value along ``dim`` (of several the smallest), and where it lies."""
-    axis = _axis("mode", dim, max(x.ndim, 1))
+    axis = axis_of("mode", dim, max(x.ndim, 1))
     if x.ndim == 0:
         return take_extremum(x, mode_index(reshape(x, (1,)), 0), 0, keepdim)
     return take_extremum(x, mode_index(x, axis), axis, keepdim)
@@ -232,7 +223,7 @@ def _quantile(
     if dim is None:
         rows, axis = reshape(x, (int(np.prod(x.shape, dtype=np.int64)),)), 0
     else:
-        axis = _axis(name, dim, max(ndim, 1))
+        axis = axis_of(name, dim, max(ndim, 1))
         rows = transpose(x if ndim else reshape(x, (1,)), axis, -1)
     n = rows.shape[-1]
     if n == 0:
@@ -293,7 +284,7 @@ def running_extremum_index(x: Array, dim: int, largest: bool) -> Array:
 
 
 def _running(x: Array, dim: int, largest: bool) -> ValuesAndIndices:
-    index = running_extremum_index(x, _axis("cummax", dim, max(x.ndim, 1)), largest)
+    index = running_extremum_index(x, axis_of("cummax", dim, max(x.ndim, 1)), largest)
     return ValuesAndIndices(gather(x, dim, index) if x.ndim else getitem(x, ...), index)
 
 

@@ -16,9 +16,10 @@ from chainrule.errors import ShapeError
 from chainrule.kernels.geometry import adaptive_bins
 from chainrule.ops.conv import per_axis
 from chainrule.ops.conv_ops import Pair
+from chainrule.ops.indexing import gather
 from chainrule.ops.op import Recorded, op
 from chainrule.ops.pool import AXES, check_axes, columns_of, max_pool_indices, slices_of, volumes_of
-from chainrule.ops.shape import gather, reshape, squeeze, unsqueeze
+from chainrule.ops.shape import reshape, squeeze, unsqueeze
 
 __all__ = [
     "adaptive_avg_pool1d",

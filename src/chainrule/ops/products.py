@@ -15,17 +15,12 @@ import numpy as np
 
 from chainrule.errors import ConfigError, DTypeError, ShapeError
 from chainrule.ops.arrange import diagonal, roll
+from chainrule.ops.axes import axis_of
 from chainrule.ops.elementwise import cast, expand, mul, sub
 from chainrule.ops.linalg import matmul
 from chainrule.ops.op import spelled
 from chainrule.ops.reduction import norm, sum
-from chainrule.ops.shape import (
-    _axis,
-    permute,
-    reshape,
-    squeeze,
-    unsqueeze,
-)
+from chainrule.ops.shape import permute, reshape, squeeze, unsqueeze
 
 __all__ = [
     "addbmm",
@@ -260,8 +255,8 @@ def tensordot(a: Array, b: Array, dims: Any = 2) -> Array:
         first, second = (getattr(d, "tolist", lambda d=d: d)() for d in dims)
         first = [first] if isinstance(first, int) else list(first)
         second = [second] if isinstance(second, int) else list(second)
-        over_a = [_axis("tensordot", d, a.ndim) for d in first]
-        over_b = [_axis("tensordot", d, b.ndim) for d in second]
+        over_a = [axis_of("tensordot", d, a.ndim) for d in first]
+        over_b = [axis_of("tensordot", d, b.ndim) for d in second]
     if len(over_a) != len(over_b) or any(
         a.shape[i] != b.shape[j] for i, j in zip(over_a, over_b, strict=False)
     ):
@@ -327,7 +322,7 @@ def cross(a: Array, b: Array, dim: int | None = None) -> Array:
     b = reshape(b, (*(1,) * (ndim - b.ndim), *b.shape))
     if dim is None:
         dim = next((i for i, n in enumerate(a.shape) if n == 3), ndim)
-    axis = _axis("cross", dim, ndim)
+    axis = axis_of("cross", dim, ndim)
     if a.shape[axis] != 3 or b.shape[axis] != 3:
         raise ShapeError(
             f"cross: needs three entries along dim {dim}\n  a {tuple(a.shape)}; b {tuple(b.shape)}"

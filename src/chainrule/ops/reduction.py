@@ -15,6 +15,7 @@ import numpy as np
 from chainrule import kernels
 from chainrule.errors import ConfigError, DTypeError, ShapeError
 from chainrule.kernels.summation import add_up
+from chainrule.ops.arrange import flip
 from chainrule.ops.elementwise import (
     abs,
     cast,
@@ -29,8 +30,9 @@ from chainrule.ops.elementwise import (
     square,
     where,
 )
+from chainrule.ops.indexing import ValuesAndIndices, gather
 from chainrule.ops.op import op, spelled
-from chainrule.ops.shape import ValuesAndIndices, flip, gather, reshape, unsqueeze
+from chainrule.ops.shape import reshape, unsqueeze
 
 __all__ = [
     "all",

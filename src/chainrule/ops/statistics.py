@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from chainrule.errors import ShapeError
-from chainrule.ops.arrange import diagonal
+from chainrule.ops.arrange import diagonal, flip
+from chainrule.ops.axes import axis_of
 from chainrule.ops.elementwise import (
     cast,
     clamp,
@@ -27,6 +28,8 @@ from chainrule.ops.elementwise import (
     sub,
     where,
 )
+from chainrule.ops.indexing import narrow
+from chainrule.ops.joining import cat
 from chainrule.ops.linalg import matmul
 from chainrule.ops.op import op, spelled, values_of
 from chainrule.ops.reduction import (
@@ -39,7 +42,7 @@ from chainrule.ops.reduction import (
     sum,
     var,
 )
-from chainrule.ops.shape import _axis, cat, flip, narrow, reshape, transpose, unsqueeze
+from chainrule.ops.shape import reshape, transpose, unsqueeze
 
 __all__ = [
     "aminmax",
@@ -135,7 +138,7 @@ def prod(x: Array, dim: int | None = None, keepdim: bool = False, *, dtype: Any 
     x = _converted(x, dtype)
     if dim is None:
         return product(_flat(x), 0, False)
-    axis = _axis("prod", dim, max(x.ndim, 1))
+    axis = axis_of("prod", dim, max(x.ndim, 1))
     return product(x, axis, keepdim) if x.ndim else product(_flat(x), 0, False)
 
 
@@ -143,7 +146,7 @@ def prod(x: Array, dim: int | None = None, keepdim: bool = False, *, dtype: Any 
 def cumprod(x: Array, dim: int, *, dtype: Any = None) -> Array:
     """y_i = x_0 · ... · x_i along ``dim``. Booleans and integers multiply as int64."""
     x = _converted(x, dtype)
-    axis = _axis("cumprod", dim, max(x.ndim, 1))
+    axis = axis_of("cumprod", dim, max(x.ndim, 1))
     return running_product(x, axis) if x.ndim else x * 1
 
 
@@ -242,7 +245,7 @@ def std_mean(
 @spelled
 def diff(x: Array, n: int = 1, dim: int = -1, prepend: Array = None, append: Array = None) -> Array:
     """The differences of neighbours along ``dim``, n times over."""
-    axis = _axis("diff", dim, x.ndim)
+    axis = axis_of("diff", dim, x.ndim)
     x = cat([t for t in (prepend, x, append) if t is not None], axis) if (
         prepend is not None or append is not None
     ) else x  # fmt: skip
@@ -256,7 +259,7 @@ def diff(x: Array, n: int = 1, dim: int = -1, prepend: Array = None, append: Arr
 
 
 def _trapezia(y: Array, x: Array, dx: float, dim: int) -> Array:
-    axis = _axis("trapezoid", dim, y.ndim)
+    axis = axis_of("trapezoid", dim, y.ndim)
     n = y.shape[axis]
     if n < 2:
         return narrow(y, axis, 0, 0)

@@ -12,7 +12,8 @@ from chainrule.errors import ConfigError, ShapeError
 from chainrule.ops.conv import Size, per_axis
 from chainrule.ops.op import Recorded
 from chainrule.ops.pool import check_axes
-from chainrule.ops.shape import reshape, scatter, squeeze, unsqueeze
+from chainrule.ops.scatter import scatter
+from chainrule.ops.shape import reshape, squeeze, unsqueeze
 
 __all__ = ["max_unpool1d", "max_unpool2d", "max_unpool3d"]
 
