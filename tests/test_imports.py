@@ -31,6 +31,7 @@ STOREYS = [
     {"nn"},
     {"func"},
     {"__init__"},  # the public names, which the rooms above may use: `import chainrule as cr`
+    {"functions"},  # and these are most of them
     {"linalg"},
     {"creation", "jit", "saving", "typed"},
     {"tensor"},

@@ -22,6 +22,46 @@ from chainrule.tensor import Tensor, as_array, check_settings
 from chainrule.tensor import device as Device  # parameters are called device
 from chainrule.vocabulary import sizes_of
 
+__all__ = [
+    "arange",
+    "as_tensor",
+    "asarray",
+    "bernoulli",
+    "broadcast_shapes",
+    "can_cast",
+    "empty",
+    "empty_like",
+    "eye",
+    "from_dlpack",
+    "from_numpy",
+    "frombuffer",
+    "full",
+    "full_like",
+    "get_rng_state",
+    "linspace",
+    "logspace",
+    "multinomial",
+    "normal",
+    "ones",
+    "ones_like",
+    "poisson",
+    "rand",
+    "rand_like",
+    "randint",
+    "randint_like",
+    "randn",
+    "randn_like",
+    "randperm",
+    "result_type",
+    "scalar_tensor",
+    "set_rng_state",
+    "tensor",
+    "tril_indices",
+    "triu_indices",
+    "zeros",
+    "zeros_like",
+]
+
 Size = int | Sequence[int]
 
 

@@ -255,9 +255,9 @@ class Tensor(Vocabulary):
 
     def size(self, dim: int | None = None) -> Any:
         """The shape, or the length of one axis."""
-        return (
-            self.shape if dim is None else self.array.shape[axis_of("size", dim, self.array.ndim)]
-        )
+        if dim is None:
+            return self.shape
+        return self.array.shape[axis_of("size", dim, self.array.ndim)]
 
     def dim(self) -> int:
         """The number of axes."""

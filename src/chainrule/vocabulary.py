@@ -27,6 +27,28 @@ from chainrule.ops.elementwise import sum_to
 from chainrule.ops.op import spelled
 from chainrule.ops.reduction import take_extremum
 
+__all__ = [  # chainrule's functions; the methods are those of Vocabulary
+    "bmm",
+    "cholesky",
+    "detach",
+    "div",
+    "dot",
+    "index_put",
+    "log_softmax",
+    "max",
+    "min",
+    "mm",
+    "mv",
+    "pinverse",
+    "qr",
+    "rsub",
+    "softmax",
+    "split_with_sizes",
+    "svd",
+    "t",
+    "where",
+]
+
 
 def sizes_of(sizes: tuple[Any, ...]) -> tuple[int, ...]:
     """Sizes written apart, or as one sequence."""

@@ -15,6 +15,20 @@ from chainrule.backends import cudnn as cudnn
 from chainrule.backends import mkldnn as mkldnn
 from chainrule.backends import mps as mps
 
+__all__ = [
+    "accelerator",
+    "are_deterministic_algorithms_enabled",
+    "channels_last",
+    "channels_last_3d",
+    "contiguous_format",
+    "cuda",
+    "get_float32_matmul_precision",
+    "memory_format",
+    "preserve_format",
+    "set_float32_matmul_precision",
+    "use_deterministic_algorithms",
+]
+
 
 class cuda:
     """There are no GPUs; what is asked of all of them is done."""

@@ -490,20 +490,20 @@ def log_softmax(x: Array, dim: int) -> Array:
     return kernels.log_softmax(x, dim)
 
 
-def _softmax_vjp(g: Array, y: Array, dim: int) -> Array:
+def softmax_vjp(g: Array, y: Array, dim: int) -> Array:
     if isinstance(g, np.ndarray):
         return kernels.softmax_backward(g, y, dim)
     return y * (g - sum(g * y, dim, keepdim=True))
 
 
-def _log_softmax_vjp(g: Array, y: Array, dim: int) -> Array:
+def log_softmax_vjp(g: Array, y: Array, dim: int) -> Array:
     if isinstance(g, np.ndarray):
         return kernels.log_softmax_backward(g, y, dim)
     return g - exp(y) * sum(g, dim, keepdim=True)
 
 
-softmax.vjp(x=_softmax_vjp)
-log_softmax.vjp(x=_log_softmax_vjp)
+softmax.vjp(x=softmax_vjp)
+log_softmax.vjp(x=log_softmax_vjp)
 
 
 def softmin(x: Array, dim: int) -> Array:

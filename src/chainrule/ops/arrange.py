@@ -90,11 +90,9 @@ def roll(x: Array, shifts: Dims, dims: Dims | None = None) -> Array:
     if dims is None or dims == ():
         if len(moves) != 1:
             raise ShapeError(f"roll: {len(moves)} shifts need as many dims")
-        return (
-            reshape(_roll(reshape(x, (-1,)), moves, (0,)), tuple(x.shape))
-            if math.prod(x.shape)
-            else x
-        )
+        if not math.prod(x.shape):
+            return x
+        return reshape(_roll(reshape(x, (-1,)), moves, (0,)), tuple(x.shape))
     axes = tuple(axis_of("roll", d, x.ndim) for d in as_tuple(dims))
     if len(moves) != len(axes):
         raise ShapeError(f"roll: {len(moves)} shifts need as many dims, got {len(axes)}")

@@ -9,7 +9,7 @@ import numpy as np
 
 from chainrule import kernels
 from chainrule.errors import ConfigError, DTypeError, ShapeError
-from chainrule.ops.activation import _softmax_vjp
+from chainrule.ops.activation import softmax_vjp
 from chainrule.ops.arrange import repeat_interleave
 from chainrule.ops.dropout import dropout
 from chainrule.ops.elementwise import add, cast, mul
@@ -78,7 +78,7 @@ def _masked_softmax(x: Array, allowed: Array) -> Array:
     )
 
 
-_masked_softmax.vjp(x=lambda g, y: _softmax_vjp(g, y, -1))
+_masked_softmax.vjp(x=lambda g, y: softmax_vjp(g, y, -1))
 
 
 def _check(query: Array, key: Array, value: Array) -> None:
