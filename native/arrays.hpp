@@ -2,7 +2,7 @@
 // takes nanoseconds, where nanobind's general way to arrays takes more than a small kernel.
 //
 // Only bindings include this. An Array lives for one call and holds on to the copy, where
-// it needed one; all here but data(), size(), axes() and shape() needs the GIL.
+// it needed one, which fit() makes; all here but data(), size(), axes() and shape() needs the GIL.
 #pragma once
 #define NPY_NO_DEPRECATED_API NPY_1_7_API_VERSION
 // The table of NumPy's functions, which one file fills for all.
@@ -18,11 +18,61 @@
 #include <initializer_list>
 #include <type_traits>
 
+#include "dispatch.hpp"
 #include "memory.hpp"
 
 namespace chainrule {
 
 namespace nb = nanobind;
+
+template <class T>
+constexpr int type_number = std::is_same_v<T, float>          ? NPY_FLOAT
+                            : std::is_same_v<T, std::uint8_t> ? NPY_UINT8
+                                                              : NPY_INT64;
+
+// A new array of float32 or uint8 in a block that is kept for the next one.
+template <class T>
+class New {
+ public:
+  // At these steps (in bytes), which leave no gaps.
+  New(int axes, const npy_intp* shape, const npy_intp* steps) {
+    constexpr npy_intp most = PTRDIFF_MAX / sizeof(T);
+    npy_intp count = 1;
+    for (int i = 0; i < axes; ++i) {
+      // A product that overflows would be a small block for a large array.
+      if (shape[i] < 0 || (count > 0 && shape[i] > most / count)) throw std::bad_alloc();
+      count *= shape[i];
+    }
+    data_ = static_cast<T*>(take_block(static_cast<std::size_t>(count) * sizeof(T)));
+    PyObject* owner = PyCapsule_New(data_, nullptr, [](PyObject* capsule) {
+      return_block(PyCapsule_GetPointer(capsule, nullptr));
+    });
+    if (!owner) {
+      return_block(data_);
+      throw nb::python_error();
+    }
+    PyObject* made = PyArray_New(&PyArray_Type, axes, const_cast<npy_intp*>(shape),
+                                 type_number<T>, const_cast<npy_intp*>(steps), data_, 0,
+                                 NPY_ARRAY_WRITEABLE | NPY_ARRAY_ALIGNED, nullptr);
+    if (!made) {
+      Py_DECREF(owner);
+      throw nb::python_error();
+    }
+    object_ = nb::steal(made);
+    if (PyArray_SetBaseObject(reinterpret_cast<PyArrayObject*>(made), owner) < 0)
+      throw nb::python_error();  // it has taken the owner all the same
+  }
+
+  T* data() const { return data_; }
+  bool is_empty() const {
+    return PyArray_SIZE(reinterpret_cast<PyArrayObject*>(object_.ptr())) == 0;
+  }
+  const nb::object& object() const { return object_; }
+
+ private:
+  T* data_;
+  nb::object object_;
+};
 
 // What an argument may be, and what is done where it is not so.
 enum class As {
@@ -33,11 +83,6 @@ enum class As {
   channels_last,  // (N, C, *), brought into the order (N, *, C), which shape() gives; as above
   vector,         // brought into C order and to the dtype
 };
-
-template <class T>
-constexpr int type_number = std::is_same_v<T, float>          ? NPY_FLOAT
-                            : std::is_same_v<T, std::uint8_t> ? NPY_UINT8
-                                                              : NPY_INT64;
 
 // The argument None is an array without data.
 template <class T, As as>
@@ -61,17 +106,28 @@ class Array {
     array_ = array_of(object);
     axes_ = static_cast<std::size_t>(PyArray_NDIM(array_));
     if (axes_ > most_axes || (as == As::channels_last && axes_ < 2)) return !refuses;
-    if (!is_ready(array_)) {
-      if (as != As::contiguous && as != As::channels_last) return !refuses;
-      bring_into_order();
-    }
+    const bool ready = is_ready(array_);
+    if (!ready && !is_brought_into_order) return !refuses;
     for (std::size_t i = 0; i < axes_; ++i) {
       shape_[i] = static_cast<std::size_t>(PyArray_DIM(array_, axis(i)));
       size_ *= shape_[i];
     }
-    data_ = static_cast<T*>(PyArray_DATA(array_));
+    if (ready) data_ = static_cast<T*>(PyArray_DATA(array_));
+    waits_ = !ready;
     given_ = true;
     return fits_ = true;
+  }
+
+  static constexpr bool is_brought_into_order = as == As::contiguous || as == As::channels_last;
+
+  // What fit() does with an array that is in another order than asked for.
+  void bring_into_order(int threads) const {
+    if (!waits_) return;
+    if constexpr (std::is_same_v<Element, float>) copy_ = transposed(threads);
+    if (!copy_) copy_ = copied();
+    array_ = array_of(copy_);
+    data_ = static_cast<T*>(PyArray_DATA(array_));
+    waits_ = false;
   }
 
   // Whether the compiled kernels take it.
@@ -131,7 +187,35 @@ class Array {
            (as == As::gapless && PyArray_NDIM(array) > 2 && is_innermost(array, 1));
   }
 
-  void bring_into_order() {
+  // Channels-first images as channels-last ones, or the reverse: matrices to transpose. Null for
+  // arrays in neither order.
+  PyObject* transposed(int threads) const {
+    const int axes = PyArray_NDIM(array_);
+    if (axes < 3 || !PyArray_ISALIGNED(array_)) return nullptr;
+    const bool to_channels_last = as == As::channels_last;
+    if (!(to_channels_last ? PyArray_IS_C_CONTIGUOUS(array_) : is_innermost(array_, 1)))
+      return nullptr;
+    npy_intp* shape = PyArray_DIMS(array_);
+    npy_intp steps[most_axes], pixels = 1;
+    for (int i = axes - 1; i > 1; --i) {
+      steps[i] = pixels * shape[1] * static_cast<npy_intp>(sizeof(T));
+      pixels *= shape[i];
+    }
+    steps[0] = pixels * shape[1] * static_cast<npy_intp>(sizeof(T));
+    steps[1] = sizeof(T);
+    const New<Element> made(axes, shape, to_channels_last ? steps : nullptr);
+    const auto* from = static_cast<const Element*>(PyArray_DATA(array_));
+    const npy_intp rows = to_channels_last ? shape[1] : pixels;
+    {
+      nb::gil_scoped_release release;
+      active().transpose(shape[0], rows, to_channels_last ? pixels : shape[1], from, made.data(),
+                         threads);
+    }
+    return nb::object(made.object()).release().ptr();
+  }
+
+  // By NumPy, which can handle any steps.
+  PyObject* copied() const {
     npy_intp axes[most_axes];
     for (std::size_t i = 0; i < axes_; ++i) axes[i] = axis(i);
     PyArray_Dims order{axes, static_cast<int>(axes_)};
@@ -143,67 +227,34 @@ class Array {
     const nb::object memory = checked(PyArray_NewCopy(array_of(view.ptr()), NPY_CORDER));
     // Seen in the axes of the argument again, so that axis() means the same.
     for (std::size_t i = 0; i < axes_; ++i) axes[axis(i)] = static_cast<npy_intp>(i);
-    copy_ = checked(PyArray_Transpose(array_of(memory.ptr()), &order)).release().ptr();
-    array_ = array_of(copy_);
+    return checked(PyArray_Transpose(array_of(memory.ptr()), &order)).release().ptr();
   }
 
-  PyArrayObject* array_ = nullptr;
-  PyObject* copy_ = nullptr;
-  T* data_ = nullptr;
+  // Mutable: the copy that fit() makes changes no value.
+  mutable PyArrayObject* array_ = nullptr;
+  mutable PyObject* copy_ = nullptr;
+  mutable T* data_ = nullptr;
+  mutable bool waits_ = false;  // to be brought into order
   std::size_t size_ = 1, axes_ = 0;
   bool fits_ = false, given_ = false;
   std::size_t shape_[most_axes];
 };
 
-// Whether the compiled kernels take all these.
+// Whether the compiled kernels take all these; those in another order than asked for are brought
+// into it then, on up to `threads` threads.
 template <class... Arrays>
-bool fit(const Arrays&... arrays) {
-  return (arrays.fits() && ...);
+bool fit(int threads, const Arrays&... arrays) {
+  if (!(arrays.fits() && ...)) return false;
+  (arrays.bring_into_order(threads), ...);
+  return true;
 }
 
-// A new array of float32 or uint8 in a block that is kept for the next one.
-template <class T>
-class New {
- public:
-  // At these steps (in bytes), which leave no gaps.
-  New(int axes, const npy_intp* shape, const npy_intp* steps) {
-    constexpr npy_intp most = PTRDIFF_MAX / sizeof(T);
-    npy_intp count = 1;
-    for (int i = 0; i < axes; ++i) {
-      // A product that overflows would be a small block for a large array.
-      if (shape[i] < 0 || (count > 0 && shape[i] > most / count)) throw std::bad_alloc();
-      count *= shape[i];
-    }
-    data_ = static_cast<T*>(take_block(static_cast<std::size_t>(count) * sizeof(T)));
-    PyObject* owner = PyCapsule_New(data_, nullptr, [](PyObject* capsule) {
-      return_block(PyCapsule_GetPointer(capsule, nullptr));
-    });
-    if (!owner) {
-      return_block(data_);
-      throw nb::python_error();
-    }
-    PyObject* made = PyArray_New(&PyArray_Type, axes, const_cast<npy_intp*>(shape),
-                                 type_number<T>, const_cast<npy_intp*>(steps), data_, 0,
-                                 NPY_ARRAY_WRITEABLE | NPY_ARRAY_ALIGNED, nullptr);
-    if (!made) {
-      Py_DECREF(owner);
-      throw nb::python_error();
-    }
-    object_ = nb::steal(made);
-    if (PyArray_SetBaseObject(reinterpret_cast<PyArrayObject*>(made), owner) < 0)
-      throw nb::python_error();  // it has taken the owner all the same
-  }
-
-  T* data() const { return data_; }
-  bool is_empty() const {
-    return PyArray_SIZE(reinterpret_cast<PyArrayObject*>(object_.ptr())) == 0;
-  }
-  const nb::object& object() const { return object_; }
-
- private:
-  T* data_;
-  nb::object object_;
-};
+// The same for arrays of which none is brought into another order.
+template <class... Arrays>
+bool fit(const Arrays&... arrays) {
+  static_assert(!(Arrays::is_brought_into_order || ...));
+  return (arrays.fits() && ...);
+}
 
 // In C order.
 template <class T = float>

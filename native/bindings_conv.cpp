@@ -72,7 +72,7 @@ nb::object conv2d(const ChannelsLast& x, const Contiguous& weight, const Vector&
                   Pair stride, Pair padding, Pair dilation, std::ptrdiff_t groups,
                   const Vector& scale, const Vector& shift, const ChannelsLast& add, bool relu,
                   int threads) {
-  if (!fit(x, weight, add)) return nb::none();
+  if (!fit(threads, x, weight, add)) return nb::none();
   const Convolution c =
       convolution_of(shape_of(x), shape_of(weight), stride, padding, dilation, groups);
   require(bool{scale} == bool{shift}, "conv2d: scale and shift come together");
@@ -87,7 +87,7 @@ nb::object conv2d(const ChannelsLast& x, const Contiguous& weight, const Vector&
 nb::object conv2d_moments(const ChannelsLast& x, const Contiguous& weight, const Vector& bias,
                           Pair stride, Pair padding, Pair dilation, std::ptrdiff_t groups,
                           int threads) {
-  if (!fit(x, weight)) return nb::none();
+  if (!fit(threads, x, weight)) return nb::none();
   const Convolution c =
       convolution_of(shape_of(x), shape_of(weight), stride, padding, dilation, groups);
   if (x.size() == 0 || c.outputs == 0 || c.out_height == 0 || c.out_width == 0)
@@ -101,7 +101,7 @@ nb::object conv2d_moments(const ChannelsLast& x, const Contiguous& weight, const
 nb::object conv2d_input_grad(const ChannelsLast& g, const Contiguous& weight,
                              const Shape& x_shape, Pair stride, Pair padding, Pair dilation,
                              std::ptrdiff_t groups, int threads) {
-  if (!fit(g, weight)) return nb::none();
+  if (!fit(threads, g, weight)) return nb::none();
   const Shape x = in_memory(x_shape);
   const Convolution c = convolution_of(x, shape_of(weight), stride, padding, dilation, groups);
   require_result(c, shape_of(g));
@@ -113,7 +113,7 @@ nb::object conv2d_input_grad(const ChannelsLast& g, const Contiguous& weight,
 nb::object conv2d_weight_grad(const ChannelsLast& g, const ChannelsLast& x,
                               const Shape& weight_shape, Pair stride, Pair padding, Pair dilation,
                               std::ptrdiff_t groups, int threads) {
-  if (!fit(g, x)) return nb::none();
+  if (!fit(threads, g, x)) return nb::none();
   const Convolution c =
       convolution_of(shape_of(x), weight_shape, stride, padding, dilation, groups);
   require_result(c, shape_of(g));
@@ -139,7 +139,7 @@ Frames frames_of(const VolumeShape& volume, std::ptrdiff_t taps, std::ptrdiff_t 
 nb::object gather_frames(const ChannelsLast& x, std::ptrdiff_t taps, std::ptrdiff_t stride,
                          std::ptrdiff_t padding, std::ptrdiff_t dilation, std::ptrdiff_t groups,
                          int threads) {
-  if (!fit(x)) return nb::none();
+  if (!fit(threads, x)) return nb::none();
   require(x.ndim() == 5, "frames: needs 5 axes");
   const VolumeShape volume{x.shape(0), x.shape(1), x.shape(2), x.shape(3), x.shape(4)};
   const Frames f = frames_of(volume, taps, stride, padding, dilation, groups);
@@ -152,7 +152,7 @@ nb::object gather_frames(const ChannelsLast& x, std::ptrdiff_t taps, std::ptrdif
 nb::object add_frames(const ChannelsLast& g, const VolumeShape& x_shape, std::ptrdiff_t taps,
                       std::ptrdiff_t stride, std::ptrdiff_t padding, std::ptrdiff_t dilation,
                       std::ptrdiff_t groups, int threads) {
-  if (!fit(g)) return nb::none();
+  if (!fit(threads, g)) return nb::none();
   const auto [images, channels, depth, height, width] = x_shape;
   const Frames f = frames_of({images, depth, height, width, channels}, taps, stride, padding,
                              dilation, groups);

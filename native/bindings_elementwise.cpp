@@ -38,7 +38,7 @@ bool accumulate(const Array<float, As::gapless>& a, const Gapless& b, int thread
 
 template <class Array>
 nb::object drop(const Array& x, double p, std::uint64_t key, int threads) {
-  if (!fit(x)) return nb::none();
+  if (!fit(threads, x)) return nb::none();
   require(0 <= p && p < 1, "dropout: p is a probability below 1");
   const auto threshold = static_cast<std::uint32_t>(p * 0x1p32);
   const auto scale = static_cast<float>(1 / (1 - p));

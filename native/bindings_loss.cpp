@@ -64,7 +64,7 @@ nb::object cross_entropy(const Gapless& logits, const Target& target, int thread
 
 nb::object cross_entropy_backward(const Contiguous& g, const Gapless& log_probs,
                                   const Target& target, int threads) {
-  if (!fit(g, log_probs) || log_probs.size() == 0) return nb::none();
+  if (!fit(threads, g, log_probs) || log_probs.size() == 0) return nb::none();
   const Rows rows = rows_of_scores(log_probs, target);
   require(g.size() == target.size(), "loss: shapes disagree");
   const New<float> dlogits = like(log_probs);
@@ -89,7 +89,7 @@ nb::object multi_margin_loss(const Gapless& scores, const Target& target, double
 
 nb::object multi_margin_loss_backward(const Contiguous& g, const Gapless& scores,
                                       const Target& target, double p, float margin, int threads) {
-  if (!fit(g, scores) || scores.size() == 0 || (p != 1 && p != 2)) return nb::none();
+  if (!fit(threads, g, scores) || scores.size() == 0 || (p != 1 && p != 2)) return nb::none();
   const Rows rows = rows_of_scores(scores, target);
   require(g.size() == target.size(), "loss: shapes disagree");
   const New<float> dscores = like(scores);

@@ -55,7 +55,7 @@ struct NormResults {
 };
 
 nb::object moments(const ChannelsLast& x, int threads) {
-  if (!fit(x) || x.size() == 0) return nb::none();
+  if (!fit(threads, x) || x.size() == 0) return nb::none();
   const Rows rows = rows_of(x);
   const New<float> mean = for_channels(rows), var = for_channels(rows);
   run([&] { active().moments(rows, x.data(), mean.data(), var.data(), threads); });
@@ -65,7 +65,7 @@ nb::object moments(const ChannelsLast& x, int threads) {
 nb::object normalise(const ChannelsLast& x, const Vector& mean, const Vector& var,
                      const Vector& weight, const Vector& bias, float eps, const ChannelsLast& add,
                      bool relu, int threads) {
-  if (!fit(x, add) || x.size() == 0) return nb::none();
+  if (!fit(threads, x, add) || x.size() == 0) return nb::none();
   const Rows rows = rows_of(x);
   const Normalisation norm = normalisation_of(rows, mean, var, weight, bias, eps);
   const float* other = like_or_null(x, add);
@@ -76,7 +76,7 @@ nb::object normalise(const ChannelsLast& x, const Vector& mean, const Vector& va
 
 nb::object scale_shift(const ChannelsLast& x, const Contiguous& scale, const Contiguous& shift,
                        const ChannelsLast& add, bool relu, int threads) {
-  if (!fit(x, scale, shift, add) || x.size() == 0) return nb::none();
+  if (!fit(threads, x, scale, shift, add) || x.size() == 0) return nb::none();
   const Rows rows = rows_of(x);
   require_vectors(rows, scale, shift);
   const float* other = like_or_null(x, add);
@@ -90,7 +90,7 @@ nb::object scale_shift(const ChannelsLast& x, const Contiguous& scale, const Con
 
 nb::object scale_and_shift(const Contiguous& mean, const Contiguous& var, const Contiguous& weight,
                            const Contiguous& bias, float eps) {
-  if (!fit(mean, var, weight, bias)) return nb::none();
+  if (!fit(1, mean, var, weight, bias)) return nb::none();
   const std::size_t channels = mean.size();
   require(mean.ndim() == 1 && same_shape(mean, var), "norm: mean and var disagree");
   const Normalisation norm{mean.data(), var.data(),
@@ -105,7 +105,7 @@ nb::object scale_and_shift(const Contiguous& mean, const Contiguous& var, const 
 
 nb::object batch_norm_backward(const ChannelsLast& g, const ChannelsLast& x, const Vector& weight,
                                const Vector& mean, const Vector& var, float eps, int threads) {
-  if (!fit(g, x) || x.size() == 0) return nb::none();
+  if (!fit(threads, g, x) || x.size() == 0) return nb::none();
   require_like(x, g);
   const Rows rows = rows_of(x);
   const Normalisation norm = normalisation_of(rows, mean, var, weight, {}, eps);
@@ -119,7 +119,7 @@ nb::object batch_norm_backward(const ChannelsLast& g, const ChannelsLast& x, con
 nb::object batch_norm_relu_backward(const ChannelsLast& g, const ChannelsLast& x,
                                     const Vector& weight, const Vector& bias, const Vector& mean,
                                     const Vector& var, float eps, int threads) {
-  if (!fit(g, x) || x.size() == 0) return nb::none();
+  if (!fit(threads, g, x) || x.size() == 0) return nb::none();
   require_like(x, g);
   const Rows rows = rows_of(x);
   const Normalisation norm = normalisation_of(rows, mean, var, weight, bias, eps);
@@ -134,7 +134,7 @@ nb::object batch_norm_add_relu_backward(const ChannelsLast& g, const ChannelsLas
                                         const ChannelsLast& x, const Vector& weight,
                                         const Vector& mean, const Vector& var, float eps,
                                         int threads) {
-  if (!fit(g, y, x) || x.size() == 0) return nb::none();
+  if (!fit(threads, g, y, x) || x.size() == 0) return nb::none();
   require_like(x, g, y);
   const Rows rows = rows_of(x);
   const Normalisation norm = normalisation_of(rows, mean, var, weight, {}, eps);
@@ -149,7 +149,7 @@ nb::object batch_norm_add_relu_backward(const ChannelsLast& g, const ChannelsLas
 }
 
 nb::object channel_sum(const ChannelsLast& g, int threads) {
-  if (!fit(g) || g.size() == 0) return nb::none();
+  if (!fit(threads, g) || g.size() == 0) return nb::none();
   const Rows rows = rows_of(g);
   const New<float> sum = for_channels(rows);
   run([&] { active().channel_sum(rows, g.data(), sum.data(), threads); });
@@ -157,7 +157,7 @@ nb::object channel_sum(const ChannelsLast& g, int threads) {
 }
 
 nb::object relu_bias_backward(const ChannelsLast& g, const ChannelsLast& y, int threads) {
-  if (!fit(g, y) || g.size() == 0) return nb::none();
+  if (!fit(threads, g, y) || g.size() == 0) return nb::none();
   require_like(g, y);
   const Rows rows = rows_of(g);
   const New<float> masked = like(g), dbias = for_channels(rows);
@@ -169,7 +169,7 @@ nb::object relu_bias_backward(const ChannelsLast& g, const ChannelsLast& y, int 
 
 nb::object layer_norm(const Contiguous& x, const Vector& weight, const Vector& bias, float eps,
                       int threads) {
-  if (!fit(x) || x.size() == 0) return nb::none();
+  if (!fit(threads, x) || x.size() == 0) return nb::none();
   require(x.ndim() == 2, "layer_norm: needs rows");
   const Rows rows = rows_of(x);
   const std::size_t columns = x.shape(1);
@@ -185,7 +185,7 @@ nb::object layer_norm(const Contiguous& x, const Vector& weight, const Vector& b
 
 nb::object layer_norm_backward(const Contiguous& g, const Contiguous& x, const Vector& weight,
                                const Vector& mean, const Vector& var, float eps, int threads) {
-  if (!fit(g, x) || x.size() == 0) return nb::none();
+  if (!fit(threads, g, x) || x.size() == 0) return nb::none();
   require(x.ndim() == 2, "layer_norm: needs rows");
   require_like(x, g);
   require(mean.size() == x.shape(0) && var.size() == x.shape(0), "layer_norm: mean, var of rows");
@@ -200,7 +200,7 @@ nb::object layer_norm_backward(const Contiguous& g, const Contiguous& x, const V
 }
 
 nb::object rms_norm(const Contiguous& x, const Vector& weight, float eps, int threads) {
-  if (!fit(x) || x.size() == 0) return nb::none();
+  if (!fit(threads, x) || x.size() == 0) return nb::none();
   require(x.ndim() == 2, "rms_norm: needs rows");
   const Rows rows = rows_of(x);
   const float* scales = data_or_null(weight, x.shape(1), "rms_norm: weight and x disagree");
@@ -211,7 +211,7 @@ nb::object rms_norm(const Contiguous& x, const Vector& weight, float eps, int th
 
 nb::object rms_norm_backward(const Contiguous& g, const Contiguous& x, const Vector& weight,
                              const Vector& square, float eps, int threads) {
-  if (!fit(g, x) || x.size() == 0) return nb::none();
+  if (!fit(threads, g, x) || x.size() == 0) return nb::none();
   require(x.ndim() == 2, "rms_norm: needs rows");
   require_like(x, g);
   require(square.size() == x.shape(0), "rms_norm: square of rows");
@@ -236,7 +236,7 @@ Groups groups_of(const ChannelsLast& x, std::size_t groups) {
 
 nb::object group_norm(const ChannelsLast& x, std::size_t count, const Vector& weight,
                       const Vector& bias, float eps, int threads) {
-  if (!fit(x) || x.size() == 0) return nb::none();
+  if (!fit(threads, x) || x.size() == 0) return nb::none();
   const Groups groups = groups_of(x, count);
   const auto channels = static_cast<std::size_t>(groups.channels);
   const float* scales = data_or_null(weight, channels, "group_norm: weight and x disagree");
@@ -252,7 +252,7 @@ nb::object group_norm(const ChannelsLast& x, std::size_t count, const Vector& we
 
 nb::object group_norm_backward(const ChannelsLast& g, const ChannelsLast& x, const Vector& weight,
                                const Vector& mean, const Vector& var, float eps, int threads) {
-  if (!fit(g, x) || x.size() == 0) return nb::none();
+  if (!fit(threads, g, x) || x.size() == 0) return nb::none();
   require_like(x, g);
   require(mean.ndim() == 2 && mean.shape(0) == x.shape(0) && same_shape(mean, var),
           "group_norm: mean and var need a value for each group of channels of each image");

@@ -53,7 +53,7 @@ std::size_t pool_positions(std::size_t pixels, std::ptrdiff_t kernel, std::ptrdi
 
 nb::object max_pool2d(const ChannelsLast& x, Pair kernel, Pair stride, Pair padding,
                       Pair dilation, bool ceil_mode, int threads) {
-  if (!fit(x) || !has_few_taps(kernel)) return nb::none();
+  if (!fit(threads, x) || !has_few_taps(kernel)) return nb::none();
   const Shape from = shape_of(x);
   const Shape to{from[0],
                  pool_positions(from[1], kernel.first, stride.first, padding.first,
@@ -71,7 +71,7 @@ nb::object max_pool2d(const ChannelsLast& x, Pair kernel, Pair stride, Pair padd
 nb::object max_pool2d_backward(const ChannelsLast& g, const Taps& index, const Shape& x_shape,
                                Pair kernel, Pair stride, Pair padding, Pair dilation,
                                int threads) {
-  if (!fit(g, index)) return nb::none();
+  if (!fit(threads, g, index)) return nb::none();
   require(same_shape(g, index), "max_pool2d: shapes disagree");
   const Shape x = in_memory(x_shape);
   const Pool p = pool_of(x, shape_of(g), kernel, stride, padding, dilation);
@@ -103,7 +103,7 @@ Bins bins_of(const Edges& edges, const Divisors& divisors, std::ptrdiff_t size, 
 
 nb::object mean_pool(const ChannelsLast& x, const Edges& rows, const Divisors& row_divisors,
                      const Edges& cols, const Divisors& col_divisors, int threads) {
-  if (!fit(x)) return nb::none();
+  if (!fit(threads, x)) return nb::none();
   const Images from = images_of(shape_of(x));
   const Bins row_bins = bins_of(rows, row_divisors, from.height, rows.shape(0));
   const Bins col_bins = bins_of(cols, col_divisors, from.width, cols.shape(0));
@@ -115,7 +115,7 @@ nb::object mean_pool(const ChannelsLast& x, const Edges& rows, const Divisors& r
 nb::object mean_pool_backward(const ChannelsLast& g, const Shape& x_shape, const Edges& rows,
                               const Divisors& row_divisors, const Edges& cols,
                               const Divisors& col_divisors, int threads) {
-  if (!fit(g)) return nb::none();
+  if (!fit(threads, g)) return nb::none();
   const Shape x = in_memory(x_shape), means = shape_of(g);
   require(x[0] == means[0] && x[3] == means[3], "mean_pool: shapes disagree");
   const Images from = images_of(x);

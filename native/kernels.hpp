@@ -220,6 +220,9 @@ struct Kernels {
                               int threads);
   // y = a + b; n elements. y may alias a or b.
   void (*add)(const float* a, const float* b, float* y, std::ptrdiff_t n, int threads);
+  // y (count, cols, rows) = x (count, rows, cols), each matrix transposed.
+  void (*transpose)(std::ptrdiff_t count, std::ptrdiff_t rows, std::ptrdiff_t cols, const float* x,
+                    float* y, int threads);
   // Arrays are (rows, classes); g of a loss, loss and target are (rows), targets in [0, classes).
   void (*softmax)(const float* x, float* y, std::ptrdiff_t rows, std::ptrdiff_t classes,
                   int threads);

@@ -5,6 +5,7 @@
 #include "frames.hpp"
 #include "group_norm.hpp"
 #include "layer_norm.hpp"
+#include "layout.hpp"
 #include "linear.hpp"
 #include "loss.hpp"
 #include "norm.hpp"
@@ -66,6 +67,7 @@ const Kernels kernels = {
     .max_pool2d = max_pool2d,
     .max_pool2d_backward = max_pool2d_backward,
     .add = add,
+    .transpose = transpose,
     .softmax = softmax,
     .softmax_backward = softmax_backward,
     .log_softmax = log_softmax,

@@ -176,6 +176,7 @@ NORMS = [  # channels that fill vectors, that repeat until they do, and too many
     (3, 24, 5, 4),
     (2, 10, 9, 9),
     (1, 1, 2, 1),
+    (3, 37, 5, 29),
     (1, 1030, 1, 2),
     (7, 5),
     (3, 4, 6),
@@ -654,6 +655,15 @@ def test_matches_the_definition_in_float32(case: Case, layout: str, tier: str):
     assert all(r.dtype == np.float32 for r in results if r.dtype.kind == "f")
     after = read_only(case, arguments)
     assert all(np.array_equal(a, b) for a, b in zip(before, after, strict=True)), "input changed"
+
+
+@pytest.mark.parametrize("channels", [1, 3, 16, 17, 40])
+@pytest.mark.parametrize("pixels", [1, 7, 16, 33, 130, 273])
+def test_images_in_either_order_arrive_as_they_are(channels: int, pixels: int, tier: str):
+    x = np.arange(3 * channels * pixels, dtype=np.float32).reshape(3, channels, 1, pixels)
+    for layout in LAYOUTS.values():
+        pooled, _ = kernels.max_pool2d(layout(x), (1, 1), (1, 1), (0, 0), (1, 1), False)
+        assert np.array_equal(pooled, x)
 
 
 def read_only(case: Case, arguments: Arguments) -> list[np.ndarray]:
