@@ -306,8 +306,6 @@ USE_INSTEAD: dict[str, dict[str, str]] = {
     },
     "chainrule.linalg": {
         "LinAlgError": "numpy.linalg.LinAlgError",
-        "tensorinv": "chainrule.linalg.inv of the reshaped matrix",
-        "tensorsolve": "chainrule.linalg.solve of the reshaped matrix",
         "eig": COMPLEX + ", or chainrule.linalg.eigh for symmetric matrices",
         "eigvals": COMPLEX + ", or chainrule.linalg.eigvalsh for symmetric matrices",
         "lu": "chainrule.linalg.solve, or scipy.linalg.lu",

@@ -106,9 +106,12 @@ def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
 
 def asarray(
     obj: Any, *, dtype: Any = None, device: Any = None, copy: bool | None = None,
-    requires_grad: bool = False,
+    requires_grad: bool | None = None,
 ) -> Tensor:  # fmt: skip
-    """As `as_tensor`; copy: True for new memory in any case, False for an error if it is needed."""
+    """As `as_tensor`; copy: True for new memory in any case, False for an error if it is needed.
+
+    requires_grad: None keeps a tensor's place in its graph, False leaves the graph.
+    """
     made = as_tensor(obj, dtype, device)
     if copy:
         made = made.detach().clone()
@@ -116,7 +119,9 @@ def asarray(
         source = obj.array if isinstance(obj, Tensor) else obj
         if not isinstance(source, np.ndarray) or not np.may_share_memory(source, made.array):
             raise ConfigError("asarray: this cannot be done without a copy; leave out copy=False")
-    return made.requires_grad_() if requires_grad else made
+    if requires_grad:
+        return made.requires_grad_()
+    return made if requires_grad is None else made.detach()
 
 
 def from_numpy(ndarray: np.ndarray[Any, Any]) -> Tensor:

@@ -9,8 +9,6 @@ import math
 import sys
 from typing import TYPE_CHECKING, Any, NoReturn
 
-import numpy as np
-
 from chainrule import ops
 from chainrule.errors import ConfigError, ShapeError, absent_name
 from chainrule.ops import (
@@ -33,6 +31,7 @@ from chainrule.ops import (
     svdvals,
     vander,
 )
+from chainrule.ops.decomposition import smallest_values
 from chainrule.ops.op import spelled
 from chainrule.tensor import Tensor
 
@@ -60,6 +59,8 @@ __all__ = [
     "solve_triangular",
     "svd",
     "svdvals",
+    "tensorinv",
+    "tensorsolve",
     "vander",
     "vecdot",
     "vector_norm",
@@ -141,12 +142,46 @@ def cond(A: Tensor, p: Any = None) -> Tensor:
     return matrix_norm(A, p) * matrix_norm(inv(A), p)
 
 
-def matrix_rank(A: Tensor, *, tol: Any = None, hermitian: bool = False) -> Tensor:
-    """How many singular values are not negligible: above max(N, M)·ε·(the largest). No gradient."""
-    values = svdvals(A.detach())
-    if tol is None:
-        tol = values.amax(-1, keepdim=True) * (max(A.shape[-2:]) * float(np.finfo(A.dtype).eps))
-    return (values > tol).sum(-1)
+def matrix_rank(
+    A: Tensor, tol: Any = None, hermitian: bool = False, *, atol: Any = None, rtol: Any = None
+) -> Tensor:
+    """How many singular values are not negligible: above atol and rtol·(the largest). No gradient.
+
+    Without both, rtol is max(N, M)·ε; they may be tensors, one number for each matrix. tol: an
+    older name of atol. hermitian: A is symmetric, and its lower triangle is read.
+    """
+    values = ops.abs(eigvalsh(A.detach())) if hermitian else svdvals(A.detach())
+    atol, rtol = smallest_values(A, tol if atol is None else atol, rtol)
+    largest = values.amax(-1, keepdim=True)
+    least, part = (t.unsqueeze(-1) if isinstance(t, Tensor) else t for t in (atol, rtol))
+    return ((values > least) & (values > largest * part)).sum(-1)
+
+
+def tensorinv(A: Tensor, ind: int = 2) -> Tensor:
+    """The B with tensordot(B, tensordot(A, X, X.ndim), ind) = X: the inverse of a reshaped matrix.
+
+    A's first ``ind`` axes and its others must have as many elements; B has the others first.
+    """
+    first, last = tuple(A.shape[:ind]), tuple(A.shape[ind:])
+    if ind < 1 or math.prod(first) != math.prod(last):
+        raise ShapeError(
+            f"tensorinv: the first ind = {ind} axes and the others need as many elements\n"
+            f"  A {tuple(A.shape)}"
+        )
+    return inv(A.reshape(math.prod(first), -1)).reshape(last + first)
+
+
+def tensorsolve(A: Tensor, B: Tensor, dims: Any = None) -> Tensor:
+    """The X with tensordot(A, X, X.ndim) = B; ``dims`` are first moved to the end of A."""
+    if dims is not None:
+        A = A.movedim(tuple(dims), tuple(range(A.ndim - len(dims), A.ndim)))
+    shape = tuple(A.shape[B.ndim :])
+    if math.prod(shape) != B.numel():
+        raise ShapeError(
+            f"tensorsolve: A's last axes must hold as many elements as B\n"
+            f"  A {tuple(A.shape)}; B {tuple(B.shape)}"
+        )
+    return solve(A.reshape(B.numel(), -1), B.flatten()).reshape(shape)
 
 
 if not TYPE_CHECKING:  # a type checker knows what there is

@@ -212,9 +212,7 @@ def svd(x: Any, some: bool = True, compute_uv: bool = True) -> SVD:
         *batch, n, m = x.shape
         zeros = [x.new_zeros(*batch, k, k) for k in (n, m)]
         return SVD(zeros[0], ops.svdvals(x), zeros[1])
-    if not some:
-        raise ConfigError("svd: some must be True; numpy.linalg.svd has full matrices too")
-    u, s, vh = ops.svd(x)
+    u, s, vh = ops.svd(x, not some)
     return SVD(u, s, vh.mT)
 
 

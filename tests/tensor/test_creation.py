@@ -180,3 +180,13 @@ def test_arrays_of_the_other_byte_order_are_copied_into_this_machines():
         assert x.grad.tolist() == [0, 2, 4]
     with pytest.raises(DTypeError, match="byte order"):
         cr.from_numpy(swapped)
+
+
+def test_asarray_keeps_or_leaves_the_graph() -> None:
+    """PyTorch's documentation of torch.asarray: b is a result, and what is asked for decides."""
+    b = cr.tensor([1.0, 2.0], requires_grad=True) + 2
+    assert cr.asarray(b).grad_fn is not None
+    assert cr.asarray(b, requires_grad=True).grad_fn is not None
+    without = cr.asarray(b, requires_grad=False)
+    assert not without.requires_grad and without.data_ptr() == b.data_ptr()
+    assert b.requires_grad

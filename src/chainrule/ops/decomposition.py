@@ -15,11 +15,12 @@ import numpy as np
 
 from chainrule.errors import ConfigError, DTypeError, ShapeError
 from chainrule.ops.arrange import diag_embed, tril, triu
-from chainrule.ops.elementwise import where
+from chainrule.ops.elementwise import cast, square, where
 from chainrule.ops.indexing import getitem, narrow
 from chainrule.ops.joining import cat
 from chainrule.ops.linalg import matmul, undo_batch
 from chainrule.ops.op import op, spelled
+from chainrule.ops.reduction import amax, sum
 from chainrule.ops.shape import reshape, squeeze, unsqueeze
 
 __all__ = [
@@ -176,13 +177,18 @@ def logdet(x: Array) -> Array:
 
 
 @op
-def _pinv(x: Array, rcond: float) -> Array:
+def _pinv(x: Array, atol: float, rtol: float, hermitian: bool) -> Array:
     """The Moore-Penrose inverse P (..., M, N) of X (..., N, M).
 
     dX = -Pᵀ G Pᵀ + (I - X P) Gᵀ P Pᵀ + Pᵀ P Gᵀ (I - P X), while the rank stays.
     """
-    _matrices("pinv", x, square=False)
-    return _lapack("pinv", np.linalg.pinv, x, rcond=rcond)
+    _matrices("pinv", x, square=hermitian)
+    rcond: Any = rtol
+    if atol:
+        largest = _lapack("pinv", np.linalg.norm, x, ord=2, axis=(-2, -1))
+        with np.errstate(divide="ignore"):
+            rcond = np.maximum(rtol, atol / largest)
+    return _lapack("pinv", np.linalg.pinv, x, rcond=rcond, hermitian=hermitian)
 
 
 def _pinv_vjp(g: Array, x: Array, y: Array) -> Array:
@@ -195,27 +201,64 @@ def _pinv_vjp(g: Array, x: Array, y: Array) -> Array:
 _pinv.vjp(x=_pinv_vjp)
 
 
+def smallest_values(
+    x: Array, atol: float | Array | None, rtol: float | Array | None
+) -> tuple[float | Array, float | Array]:
+    """Below which singular values of X count as zero: atol, and rtol·(the largest)."""
+    if rtol is None:
+        rtol = max(x.shape[-2:]) * float(np.finfo(x.dtype).eps) if atol is None else 0.0
+    return 0.0 if atol is None else atol, rtol
+
+
 @spelled
 def pinv(
     x: Array, *, atol: float | None = None, rtol: float | None = None, hermitian: bool = False
 ) -> Array:
-    """The Moore-Penrose inverse; singular values below rtol·(the largest) count as zero."""
-    if atol is not None:
-        raise ConfigError("pinv: atol= is not supported; give rtol=, relative to the largest")
-    default = max(x.shape[-2:]) * float(np.finfo(x.dtype).eps)
-    return _pinv(x, default if rtol is None else rtol)
+    """The Moore-Penrose inverse.
+
+    Singular values below atol or rtol·(the largest) count as zero; without both rtol is
+    max(N, M)·ε. hermitian: X is symmetric, and its lower triangle is read.
+    """
+    return _pinv(x, *smallest_values(x, atol, rtol), hermitian)
 
 
 class LeastSquares(NamedTuple):
-    """What `lstsq` found."""
+    """What `lstsq` found: X, Σ (A X - B)² of each column, the rank of A, its singular values."""
 
     solution: Array
+    residuals: Array
+    rank: Array
+    singular_values: Array
 
 
 @spelled
 def lstsq(a: Array, b: Array, rcond: float | None = None, *, driver: str | None = None) -> Any:
-    """The X of least ‖A X - B‖ (of several the smallest), by the pseudo-inverse."""
-    return LeastSquares(matmul(pinv(a, rtol=rcond), b))
+    """The X (..., M, K) of least ‖A X - B‖ (of several the smallest), by the pseudo-inverse.
+
+    A (..., N, M); B (..., N, K), or vectors (..., N). rcond: singular values below rcond·(the
+    largest) count as zero. driver: PyTorch's algorithms ("gelsy", "gels", "gelsd", "gelss"), here
+    all one; as there, it decides what is not empty: residuals for other than "gelsy" where
+    N > M = the rank, singular values for "gelsd" and "gelss".
+    """
+    is_vector = b.ndim == a.ndim - 1 and tuple(b.shape) == tuple(a.shape[:-1])
+    columns = unsqueeze(b, -1) if is_vector else b
+    x = matmul(pinv(a, rtol=rcond), columns)
+    n, m = a.shape[-2:]
+    values = svdvals(a)
+    if rcond is None:
+        rcond = max(n, m) * float(np.finfo(a.dtype).eps)
+    counts = values > amax(values, -1, True) * rcond
+    rank = sum(counts, -1)
+    none = cast(getitem(reshape(counts, (-1,)), slice(0, 0)), a.dtype)
+    residuals = none
+    if n > m and driver not in (None, "gelsy") and (rank == m).all():
+        residuals = sum(square(matmul(a, x) - columns), -2)
+    return LeastSquares(
+        squeeze(x, -1) if is_vector else x,
+        residuals,
+        rank,
+        values if driver in ("gelsd", "gelss") else none,
+    )
 
 
 # -- factors -----------------------------------------------------------------------------------
@@ -312,15 +355,51 @@ def _qr_vjp(g: Array, x: Array, y: Array) -> Array:
 qr_packed.vjp(x=_qr_vjp)
 
 
+def _complement_of(q: Array) -> Array:
+    def rest(q: Array) -> Array:
+        return np.linalg.qr(q, mode="complete")[0][..., q.shape[-1] :]
+
+    return _lapack("qr", rest, q)
+
+
+@op
+def _complement(q: Array) -> Array:
+    """Orthonormal columns that complete those of Q to a basis. A constant: any such will do."""
+    return _complement_of(q)
+
+
+@op
+def _differentiable_complement(q: Array) -> Array:
+    """The same, where a gradient is asked for in error."""
+    return _complement_of(q)
+
+
+def _no_gradient(g: Array) -> Array:
+    raise ConfigError('qr: mode "complete" of a tall matrix has no gradient; use "reduced"')
+
+
+_differentiable_complement.vjp(q=_no_gradient)
+
+
 @spelled
 def qr(x: Array, mode: str = "reduced") -> QR:
-    """X (..., N, M) = Q R, Q's columns orthonormal, R upper triangular. mode: "reduced"."""
-    if mode != "reduced":
-        raise ConfigError(f'qr: mode must be "reduced", got {mode!r}; numpy.linalg.qr has more')
+    """X (..., N, M) = Q R, Q's columns orthonormal, R upper triangular.
+
+    mode: "reduced": Q (..., N, K) and R (..., K, M), K = min(N, M); "complete": Q (..., N, N)
+    and R (..., N, M), without gradient where N > M; "r": R alone, and an empty Q.
+    """
+    if mode not in ("reduced", "complete", "r"):
+        raise ConfigError(f'qr: mode must be "reduced", "complete" or "r", got {mode!r}')
     _matrices("qr", x, square=False)
     m, n = x.shape[-2:]
     k = min(m, n)
-    return QR(*_unpack(qr_packed(x), (m, k), (k, n)))
+    q, r = _unpack(qr_packed(x), (m, k), (k, n))
+    if mode == "r":
+        return QR(getitem(reshape(q, (-1,)), slice(0, 0)), r)
+    if mode == "complete" and m > n:
+        zeros = np.zeros((*x.shape[:-2], m - n, n), x.dtype)
+        return QR(cat([q, _differentiable_complement(q)], -1), cat([r, zeros], -2))
+    return QR(q, r)
 
 
 class SVD(NamedTuple):
@@ -372,21 +451,28 @@ svd_packed.vjp(x=_svd_vjp)
 
 
 @spelled
-def svd(x: Array, full_matrices: bool = False) -> SVD:
-    """X (..., N, M) = U diag(S) Vh, singular values falling. full_matrices: only False."""
-    if full_matrices:
-        raise ConfigError("svd: full_matrices must be False; numpy.linalg.svd has the full ones")
+def svd(x: Array, full_matrices: bool = True, *, driver: str | None = None) -> SVD:
+    """X (..., N, M) = U diag(S) Vh, singular values falling.
+
+    full_matrices: U (..., N, N) and Vh (..., M, M); else U (..., N, K) and Vh (..., K, M) with
+    K = min(N, M). Gradients with respect to what the full ones have more are ignored.
+    driver: PyTorch's choice of an algorithm for GPUs; changes nothing.
+    """
     _matrices("svd", x, square=False)
     m, n = x.shape[-2:]
     k = min(m, n)
     u, s, vh = _unpack(svd_packed(x), (m, k), (1, k), (k, n))
+    if full_matrices and m > n:
+        u = cat([u, _complement(u)], -1)
+    elif full_matrices and n > m:
+        vh = cat([vh, _complement(vh.mT).mT], -2)
     return SVD(u, squeeze(s, -2), vh)
 
 
 @spelled
-def svdvals(x: Array) -> Array:
+def svdvals(x: Array, *, driver: str | None = None) -> Array:
     """The singular values of X, falling."""
-    return svd(x).S
+    return svd(x, False).S
 
 
 class Eigh(NamedTuple):

@@ -16,6 +16,7 @@ import numpy as np
 from chainrule.errors import ConfigError, DTypeError, ShapeError
 from chainrule.ops.arrange import diagonal, roll
 from chainrule.ops.axes import axis_of
+from chainrule.ops.decomposition import inv
 from chainrule.ops.elementwise import cast, expand, mul, sub
 from chainrule.ops.linalg import matmul
 from chainrule.ops.op import spelled
@@ -438,9 +439,9 @@ def chain_matmul(*matrices: Array) -> Array:
 
 @spelled
 def matrix_power(x: Array, n: int) -> Array:
-    """x·x·...·x, n times, by repeated squaring; x⁰ is the identity. n ≥ 0."""
+    """x·x·...·x, n times, by repeated squaring; x⁰ is the identity, x⁻ⁿ a power of x⁻¹."""
     if n < 0:
-        raise ConfigError(f"matrix_power: n must be at least 0, got {n}; use linalg.inv first")
+        x, n = inv(x), -n
     if n == 0:
         return expand(cast(np.eye(x.shape[-1]), x.dtype), tuple(x.shape)) + mul(x, 0)
     power: Any = None

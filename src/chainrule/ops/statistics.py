@@ -293,20 +293,18 @@ def cov(x: Array, *, correction: int = 1, fweights: Array = None, aweights: Arra
     if x.ndim > 2:
         raise ShapeError(f"cov: expects (variables, observations)\n  x {tuple(x.shape)}")
     rows = x if x.ndim == 2 else reshape(x, (1, -1)) if x.ndim else reshape(x, (1, 1))
-    weights: Any = None
-    for given in (fweights, aweights):
-        if given is not None:
-            given = cast(given, x.dtype)
-            weights = given if weights is None else weights * given
+    weights = aweights if fweights is None else fweights
+    if fweights is not None and aweights is not None:
+        weights = fweights * aweights
     if weights is None:
         total: Any = float(rows.shape[1])
-        freedom: Any = total - correction
+        freedom: Any = max(total - correction, 0.0)
         centred = rows - sum(rows, 1, keepdim=True) / total
         scaled = centred
     else:
         total = sum(weights)
-        spread = total if aweights is None else sum(weights * cast(aweights, x.dtype)) / total
-        freedom = total - (correction if aweights is None else correction * spread)
+        spread = 1 if aweights is None else sum(weights * aweights) / total
+        freedom = clamp(total - correction * spread, 0)
         centred = rows - sum(rows * weights, 1, keepdim=True) / total
         scaled = centred * weights
     y = matmul(scaled, transpose(centred, 0, 1)) / freedom

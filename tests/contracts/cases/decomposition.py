@@ -10,9 +10,8 @@ import numpy as np
 from ..case import case, joined, normal, twins
 
 for _name in ("cholesky", "eigh", "eigvalsh", "inv", "lstsq", "pinv", "qr", "solve",
-              "solve_triangular", "svdvals"):  # fmt: skip
+              "solve_triangular", "svd", "svdvals"):  # fmt: skip
     twins[_name] = lambda torch, n=_name: getattr(torch.linalg, n)
-twins["svd"] = lambda torch: lambda x: torch.linalg.svd(x, full_matrices=False)
 twins["det_sign"] = lambda torch: lambda x: torch.linalg.slogdet(x)[0]
 twins["log_abs_det"] = lambda torch: lambda x: torch.linalg.slogdet(x)[1]
 
@@ -82,8 +81,15 @@ for _label, _shape in SHAPES.items():
     case("pinv", _label, apart(*_shape), lambda o, x: o.pinv(x), **LOOSE)
     case("svdvals", _label, apart(*_shape), lambda o, x: o.svdvals(x), **LOOSE)
     case("svd", f"{_label}, without signs", apart(*_shape),
-         lambda o, x: without_signs(*o.svd(x)), **LOOSE)
+         lambda o, x: without_signs(*o.svd(x, full_matrices=False)), **LOOSE)
+    case("pinv", f"{_label}, atol", apart(*_shape), lambda o, x: o.pinv(x, atol=0.5), **LOOSE)
+    case("qr", f"{_label}, r", normal(_shape), lambda o, x: o.qr(x, mode="r").R,
+         twin=False, **LOOSE)  # PyTorch has no gradient for it
+case("qr", "complete", normal((2, 4)), lambda o, x: o.qr(x, "complete"), **LOOSE)
+case("svd", "full", apart(4, 2), lambda o, x: o.svd(x)[1:], **LOOSE)
 case("lstsq", "tall", joined(apart(4, 2), normal((4, 2))),
+     lambda o, a, b: o.lstsq(a, b)[0], **LOOSE)
+case("lstsq", "vectors", joined(apart(2, 4, 2), normal((2, 4))),
      lambda o, a, b: o.lstsq(a, b)[0], **LOOSE)
 for _label, _shape in {"one": (3, 3), "batch": (2, 3, 3)}.items():
     case("eigvalsh", _label, apart(*_shape), lambda o, x: o.eigvalsh(x @ x.mT), **LOOSE)

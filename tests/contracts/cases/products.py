@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from ..case import case, distinct, exactly, joined, normal, positive, twins
 
 twins["multi_dot"] = lambda torch: torch.linalg.multi_dot
@@ -69,6 +71,8 @@ case("chain_matmul", "three", normal((2, 3), (3, 4), (4, 2)), lambda o, *t: o.ch
 for _n in (0, 1, 2, 5):
     case("matrix_power", f"{_n}", lambda rng: (rng.normal(0, 0.5, (2, 3, 3)),),
          lambda o, x, n=_n: o.matrix_power(x, n), tolerance=4)
+case("matrix_power", "-2", lambda rng: (rng.normal(0, 0.3, (2, 3, 3)) + 2 * np.eye(3),),
+     lambda o, x: o.matrix_power(x, -2), tolerance=20, half=False)
 for _p in (0, 1, 1.5, 2, 3, float("inf")):
     case("dist", f"p {_p}", normal((2, 3), (2, 3)), lambda o, a, b, p=_p: o.dist(a, b, p),
          twin=_p != 0)  # PyTorch's gradient of it raises

@@ -92,3 +92,5 @@ case("cov", "weights", joined(normal((3, 5)), exactly([1, 2, 1, 3, 1]), fixed(po
      lambda o, x, f, a: o.cov(x, fweights=f, aweights=a), tolerance=4)
 case("cov", "frequencies", joined(normal((3, 5)), exactly([1, 2, 1, 3, 1])),
      lambda o, x, f: o.cov(x, fweights=f))
+case("cov", "of whole numbers", joined(exactly([[0, 1, 2], [2, 1, 0]]), fixed(positive((3,)))),
+     lambda o, x, a: o.cov(x, aweights=a))
