@@ -26,8 +26,9 @@ from chainrule.autograd.graph import Variable, Version, grad_mode, record
 from chainrule.autograd.pending import before_change
 from chainrule.errors import DTypeError, GraphError, ShapeError
 from chainrule.ops.activation import relu
+from chainrule.ops.arithmetic import add, div, exp, mul, neg, sqrt, sub
 from chainrule.ops.dtypes import can_store
-from chainrule.ops.elementwise import add, cast, div, exp, fill, mul, neg, sqrt, sub
+from chainrule.ops.elementwise import cast, fill
 from chainrule.ops.indexing import assign_at, index_put, take
 from chainrule.ops.op import values_of
 from chainrule.ops.scatter import overwrite

@@ -28,9 +28,9 @@ from chainrule import kernels
 from chainrule.autograd.pending import Array, Kind, Pending
 from chainrule.kernels.epilogue import NOTHING, Epilogue
 from chainrule.ops.activation import relu
+from chainrule.ops.arithmetic import add
 from chainrule.ops.conv import conv_shape
 from chainrule.ops.conv_ops import conv2d_op
-from chainrule.ops.elementwise import add
 from chainrule.ops.linalg import check_linear, linear
 from chainrule.ops.norm import batch_norm_inference, batch_norm_training, batch_norm_vjp
 from chainrule.ops.op import Op

@@ -5,6 +5,7 @@ Tensor that knows where it came from. See `chainrule.ops.op` for how an op is wr
 """
 
 from chainrule.ops.activation import *
+from chainrule.ops.arithmetic import *
 from chainrule.ops.arrange import *
 from chainrule.ops.attention import *
 from chainrule.ops.conv import *
@@ -20,6 +21,7 @@ from chainrule.ops.group_norm import *
 from chainrule.ops.indexing import *
 from chainrule.ops.joining import *
 from chainrule.ops.linalg import *
+from chainrule.ops.logic import *
 from chainrule.ops.loss_binary import *
 from chainrule.ops.loss_classification import *
 from chainrule.ops.loss_embedding import *

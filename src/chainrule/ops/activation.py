@@ -9,8 +9,9 @@ import numpy as np
 
 from chainrule import kernels
 from chainrule.errors import ConfigError, ShapeError
+from chainrule.ops.arithmetic import abs, add, exp, mul, neg, where
 from chainrule.ops.axes import no_such_axis
-from chainrule.ops.elementwise import abs, add, elementwise, exp, mul, neg, where
+from chainrule.ops.elementwise import elementwise
 from chainrule.ops.error_function import erfc
 from chainrule.ops.joining import chunk
 from chainrule.ops.op import Recorded, op

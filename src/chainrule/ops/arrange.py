@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 
 from chainrule.errors import ConfigError, DTypeError, ShapeError
+from chainrule.ops.arithmetic import where
 from chainrule.ops.axes import Dims, as_tuple, axis_of
-from chainrule.ops.elementwise import expand, where
+from chainrule.ops.elementwise import constant, expand
 from chainrule.ops.indexing import getitem
 from chainrule.ops.joining import stack
 from chainrule.ops.op import op, spelled
@@ -157,12 +158,6 @@ def repeat_interleave(
         )
     at = np.repeat(np.arange(x.shape[axis]), counts)
     return getitem(x, (*(slice(None),) * axis, at))
-
-
-@op
-def constant(x: Array, values: Array) -> Array:
-    """``values``, plain numbers, as an array or a tensor, as x is one."""
-    return np.asarray(values)
 
 
 def unfold_view(x: Array, dimension: int, size: int, step: int) -> Array:

@@ -10,9 +10,10 @@ import numpy as np
 from chainrule import kernels
 from chainrule.errors import ConfigError, DTypeError, ShapeError
 from chainrule.ops.activation import softmax_vjp
+from chainrule.ops.arithmetic import add, mul
 from chainrule.ops.arrange import repeat_interleave
 from chainrule.ops.dropout import dropout
-from chainrule.ops.elementwise import add, cast, mul
+from chainrule.ops.elementwise import cast
 from chainrule.ops.linalg import matmul
 from chainrule.ops.op import op
 from chainrule.ops.reduction import check_float

@@ -14,8 +14,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from chainrule.errors import ConfigError, DTypeError, ShapeError
+from chainrule.ops.arithmetic import square, where
 from chainrule.ops.arrange import diag_embed, tril, triu
-from chainrule.ops.elementwise import cast, square, where
+from chainrule.ops.elementwise import cast
 from chainrule.ops.indexing import getitem, narrow
 from chainrule.ops.joining import cat
 from chainrule.ops.linalg import matmul, undo_batch

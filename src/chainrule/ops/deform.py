@@ -9,8 +9,8 @@ import numpy as np
 
 from chainrule.errors import ConfigError, ShapeError
 from chainrule.kernels.geometry import conv_output_size
+from chainrule.ops.arithmetic import add, mul
 from chainrule.ops.conv import pair
-from chainrule.ops.elementwise import add, mul
 from chainrule.ops.indexing import getitem
 from chainrule.ops.linalg import matmul
 from chainrule.ops.reduction import check_float

@@ -8,7 +8,8 @@ import numpy as np
 
 from chainrule import kernels
 from chainrule.errors import ConfigError, ShapeError
-from chainrule.ops.elementwise import add, mul, zeros_like
+from chainrule.ops.arithmetic import add, mul
+from chainrule.ops.elementwise import zeros_like
 from chainrule.ops.op import op
 from chainrule.ops.reduction import check_float
 from chainrule.random import Generator, default_generator

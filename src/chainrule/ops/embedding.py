@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.errors import ConfigError, DTypeError, LabelError, ShapeError
-from chainrule.ops.elementwise import mul, where
+from chainrule.ops.arithmetic import mul, where
 from chainrule.ops.indexing import add_at, gather, getitem
 from chainrule.ops.op import op
 from chainrule.ops.reduction import sum

@@ -6,7 +6,8 @@ import math
 from typing import Any
 
 from chainrule.kernels.reference import erf as approximation
-from chainrule.ops.elementwise import elementwise, exp
+from chainrule.ops.arithmetic import exp
+from chainrule.ops.elementwise import elementwise
 
 __all__ = ["erf", "erfc"]
 

@@ -19,7 +19,8 @@ import numpy as np
 
 from chainrule import kernels
 from chainrule.errors import ConfigError, ShapeError
-from chainrule.ops.elementwise import cast, rsqrt, square
+from chainrule.ops.arithmetic import rsqrt, square
+from chainrule.ops.elementwise import cast
 from chainrule.ops.norm import (
     HALF,
     all_but_channels,

@@ -9,7 +9,8 @@ import numpy as np
 from chainrule import kernels
 from chainrule.errors import ConfigError, ShapeError
 from chainrule.ops.activation import sigmoid
-from chainrule.ops.elementwise import cast, clamp, elementwise, expand, log, log1p, maximum
+from chainrule.ops.arithmetic import clamp, log, log1p, maximum
+from chainrule.ops.elementwise import cast, elementwise, expand
 from chainrule.ops.loss import (
     Reduction,
     added,

@@ -10,7 +10,7 @@ import numpy as np
 from chainrule import kernels
 from chainrule.errors import ConfigError, ShapeError
 from chainrule.ops.activation import log_softmax, softmax
-from chainrule.ops.elementwise import exp, log, where
+from chainrule.ops.arithmetic import exp, log, where
 from chainrule.ops.indexing import gather, getitem
 from chainrule.ops.loss import (
     Reduction,

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from chainrule.errors import ConfigError, ShapeError
+from chainrule.ops.arithmetic import clamp, minimum, rsqrt, where
 from chainrule.ops.distance import pairwise_distance
-from chainrule.ops.elementwise import clamp, minimum, rsqrt, where
 from chainrule.ops.loss import Reduction, check_reduction, reduce, through_float32
 from chainrule.ops.reduction import sum
 

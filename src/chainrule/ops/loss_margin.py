@@ -14,7 +14,7 @@ import numpy as np
 from chainrule import kernels
 from chainrule.errors import ConfigError, DTypeError, LabelError, ShapeError
 from chainrule.ops.activation import relu
-from chainrule.ops.elementwise import square, where
+from chainrule.ops.arithmetic import square, where
 from chainrule.ops.indexing import getitem
 from chainrule.ops.loss import (
     Reduction,

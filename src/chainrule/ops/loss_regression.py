@@ -9,7 +9,7 @@ import numpy as np
 
 from chainrule import kernels
 from chainrule.errors import ConfigError, ShapeError
-from chainrule.ops.elementwise import clamp, exp, log, sign, square, where
+from chainrule.ops.arithmetic import clamp, exp, log, sign, square, where
 from chainrule.ops.loss import (
     Reduction,
     added,

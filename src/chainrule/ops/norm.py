@@ -24,7 +24,8 @@ import numpy as np
 from chainrule import kernels
 from chainrule.errors import ConfigError, ShapeError
 from chainrule.kernels.reference.precision import half_in_single
-from chainrule.ops.elementwise import cast, rsqrt, square
+from chainrule.ops.arithmetic import rsqrt, square
+from chainrule.ops.elementwise import cast
 from chainrule.ops.op import op
 from chainrule.ops.reduction import channel_sum, check_float, mean, sum
 from chainrule.ops.shape import reshape

@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from chainrule.errors import ConfigError, DTypeError, ShapeError
-from chainrule.ops.arrange import constant
+from chainrule.ops.arithmetic import where
 from chainrule.ops.axes import axis_of
-from chainrule.ops.elementwise import where
+from chainrule.ops.elementwise import constant
 from chainrule.ops.indexing import ValuesAndIndices, gather, getitem, narrow
 from chainrule.ops.op import op, spelled, values_of
 from chainrule.ops.reduction import check_float, take_extremum

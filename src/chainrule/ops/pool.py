@@ -16,9 +16,9 @@ from chainrule import kernels
 from chainrule.errors import ConfigError, ShapeError
 from chainrule.kernels.geometry import pool_output_size, window_counts
 from chainrule.ops.activation import relu
+from chainrule.ops.arithmetic import abs, mul, pow, sign
 from chainrule.ops.conv import Size, pair, per_axis
 from chainrule.ops.conv_ops import Pair
-from chainrule.ops.elementwise import abs, mul, pow, sign
 from chainrule.ops.op import op
 from chainrule.ops.reduction import check_float
 from chainrule.ops.shape import permute, reshape, squeeze, unsqueeze

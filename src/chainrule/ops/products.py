@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 
 from chainrule.errors import ConfigError, DTypeError, ShapeError
+from chainrule.ops.arithmetic import mul, sub
 from chainrule.ops.arrange import diagonal, roll
 from chainrule.ops.axes import axis_of
 from chainrule.ops.decomposition import inv
-from chainrule.ops.elementwise import cast, expand, mul, sub
+from chainrule.ops.elementwise import cast, expand
 from chainrule.ops.linalg import matmul
 from chainrule.ops.op import spelled
 from chainrule.ops.reduction import norm, sum

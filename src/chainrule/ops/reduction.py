@@ -15,22 +15,11 @@ import numpy as np
 from chainrule import kernels
 from chainrule.errors import ConfigError, DTypeError, ShapeError
 from chainrule.kernels.summation import add_up
+from chainrule.ops.arithmetic import abs, exp, mul, pow, sqrt, square, where
 from chainrule.ops.arrange import flip
-from chainrule.ops.elementwise import (
-    abs,
-    cast,
-    clone,
-    eq,
-    exp,
-    expand,
-    isclose,
-    mul,
-    pow,
-    sqrt,
-    square,
-    where,
-)
+from chainrule.ops.elementwise import cast, clone, expand
 from chainrule.ops.indexing import ValuesAndIndices, gather
+from chainrule.ops.logic import eq, isclose
 from chainrule.ops.op import op, spelled
 from chainrule.ops.shape import reshape, unsqueeze
 

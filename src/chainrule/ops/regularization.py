@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.ops.elementwise import sign
+from chainrule.ops.arithmetic import sign
 from chainrule.ops.op import op
 from chainrule.ops.reduction import check_float
 

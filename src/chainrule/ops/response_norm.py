@@ -8,7 +8,7 @@ import numpy as np
 
 from chainrule.errors import ConfigError, ShapeError
 from chainrule.kernels.reference.precision import half_in_single
-from chainrule.ops.elementwise import square
+from chainrule.ops.arithmetic import square
 from chainrule.ops.op import op
 from chainrule.ops.reduction import check_float
 

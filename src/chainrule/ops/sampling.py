@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from chainrule.errors import ConfigError, ShapeError
-from chainrule.ops.elementwise import abs, clamp, fill, mul, remainder, where
+from chainrule.ops.arithmetic import abs, clamp, mul, remainder, where
+from chainrule.ops.elementwise import fill
 from chainrule.ops.indexing import getitem
 from chainrule.ops.linalg import matmul
 from chainrule.ops.op import Recorded

@@ -12,9 +12,11 @@ from typing import Any
 import numpy as np
 
 from chainrule.errors import ConfigError, ShapeError
+from chainrule.ops.arithmetic import add, div, mul, where
 from chainrule.ops.axes import axis_of
-from chainrule.ops.elementwise import add, cast, div, eq, expand, fill, mul, where
+from chainrule.ops.elementwise import cast, expand, fill
 from chainrule.ops.indexing import add_at, flat, getitem, grid_of, index_put, whole_numbers
+from chainrule.ops.logic import eq
 from chainrule.ops.op import op, spelled, values_of
 from chainrule.ops.shape import atleast_1d, reshape
 

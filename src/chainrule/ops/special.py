@@ -12,22 +12,9 @@ from typing import Any
 import numpy as np
 
 from chainrule.errors import DTypeError
-from chainrule.ops.elementwise import (
-    cast,
-    clamp,
-    cos,
-    elementwise,
-    eq,
-    exp,
-    isfinite,
-    log,
-    mul,
-    pow,
-    sign,
-    sqrt,
-    where,
-    zeros_like,
-)
+from chainrule.ops.arithmetic import clamp, cos, exp, log, mul, pow, sign, sqrt, where
+from chainrule.ops.elementwise import cast, elementwise, zeros_like
+from chainrule.ops.logic import eq, isfinite
 from chainrule.ops.op import spelled, values_of
 
 __all__ = [
@@ -39,8 +26,7 @@ __all__ = [
     "atan",
     "atan2",
     "atanh",
-    "bitwise_left_shift",
-    "bitwise_right_shift",
+    "ceil",
     "clamp_max",
     "clamp_min",
     "copysign",
@@ -48,18 +34,14 @@ __all__ = [
     "deg2rad",
     "exp2",
     "float_power",
+    "floor",
     "fmax",
     "fmin",
     "fmod",
     "frac",
     "frexp",
-    "gcd",
     "heaviside",
     "hypot",
-    "isneginf",
-    "isposinf",
-    "isreal",
-    "lcm",
     "ldexp",
     "log2",
     "log10",
@@ -67,10 +49,9 @@ __all__ = [
     "logaddexp2",
     "logit",
     "nan_to_num",
-    "nextafter",
     "positive",
     "rad2deg",
-    "signbit",
+    "round",
     "sinc",
     "sinh",
     "tan",
@@ -339,6 +320,24 @@ def frexp(x: Array) -> tuple[Array, Array]:
 
 
 @elementwise
+def floor(x: Array) -> Array:
+    """The largest whole number not above x. Piecewise constant: its gradient is zero."""
+    return np.floor(x)
+
+
+@elementwise
+def ceil(x: Array) -> Array:
+    """The smallest whole number not below x. Its gradient is zero."""
+    return np.ceil(x)
+
+
+@elementwise(operands=("x",))
+def round(x: Array, decimals: int = 0) -> Array:
+    """The nearest number with so many decimals, halves to even. Its gradient is zero."""
+    return np.round(x, decimals)
+
+
+@elementwise
 def trunc(x: Array) -> Array:
     """x without its fraction: the nearest whole number towards 0. Its gradient is zero."""
     return np.trunc(x)
@@ -350,7 +349,8 @@ def frac(x: Array) -> Array:
     return x - np.trunc(x)
 
 
-trunc.vjp(x=lambda g: zeros_like(g))
+for _step in (floor, ceil, round, trunc):
+    _step.vjp(x=lambda g: zeros_like(g))
 frac.vjp(x=lambda g: g)
 
 
@@ -446,60 +446,3 @@ def angle(x: Array) -> Array:
 
 
 angle.vjp(x=lambda g: zeros_like(g))
-
-
-# -- of whole numbers, and questions -----------------------------------------------------------
-
-
-@elementwise
-def gcd(a: Array, b: Array) -> Array:
-    """The greatest common divisor of whole numbers."""
-    return np.gcd(a, b)
-
-
-@elementwise
-def lcm(a: Array, b: Array) -> Array:
-    """The least common multiple of whole numbers."""
-    return np.lcm(a, b)
-
-
-@elementwise
-def bitwise_left_shift(a: Array, b: Array) -> Array:
-    """a·2^b for integers."""
-    return np.left_shift(a, b)
-
-
-@elementwise
-def bitwise_right_shift(a: Array, b: Array) -> Array:
-    """⌊a/2^b⌋ for integers."""
-    return np.right_shift(a, b)
-
-
-@elementwise
-def nextafter(a: Array, b: Array) -> Array:
-    """The float next to a on the way to b."""
-    return np.nextafter(a, b)
-
-
-@elementwise
-def signbit(x: Array) -> Array:
-    """True where x is negative, -0 included."""
-    return np.signbit(x)
-
-
-@elementwise
-def isposinf(x: Array) -> Array:
-    """True where x is +∞."""
-    return np.isposinf(x)
-
-
-@elementwise
-def isneginf(x: Array) -> Array:
-    """True where x is -∞."""
-    return np.isneginf(x)
-
-
-@elementwise
-def isreal(x: Array) -> Array:
-    """True: every number here is real."""
-    return np.ones_like(x, np.bool_)

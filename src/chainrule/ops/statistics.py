@@ -12,25 +12,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from chainrule.errors import ShapeError
+from chainrule.ops.arithmetic import clamp, div, exp, log, mul, sqrt, sub, where
 from chainrule.ops.arrange import diagonal, flip
 from chainrule.ops.axes import axis_of
-from chainrule.ops.elementwise import (
-    cast,
-    clamp,
-    div,
-    eq,
-    exp,
-    isnan,
-    log,
-    mul,
-    ne,
-    sqrt,
-    sub,
-    where,
-)
+from chainrule.ops.elementwise import cast
 from chainrule.ops.indexing import narrow
 from chainrule.ops.joining import cat
 from chainrule.ops.linalg import matmul
+from chainrule.ops.logic import eq, isnan, ne
 from chainrule.ops.op import op, spelled, values_of
 from chainrule.ops.reduction import (
     amax,

@@ -9,8 +9,8 @@ import numpy as np
 
 from chainrule.errors import ShapeError
 from chainrule.kernels.reference.precision import half_in_single
+from chainrule.ops.arithmetic import clamp, square
 from chainrule.ops.axes import no_such_axis
-from chainrule.ops.elementwise import clamp, square
 from chainrule.ops.op import op
 from chainrule.ops.reduction import check_float, norm, sum
 from chainrule.ops.shape import reshape
