@@ -143,6 +143,7 @@ class InPlace(Variable):
     relu_ = _in_place(ops.relu)
     erf_ = _in_place(ops.erf)
     erfc_ = _in_place(ops.erfc)
+    erfinv_ = _in_place(ops.erfinv)
     floor_ = _in_place(ops.floor)
     ceil_ = _in_place(ops.ceil)
     round_ = _in_place(ops.round)

@@ -398,6 +398,7 @@ class Vocabulary(InPlace):
     hardshrink = ops.hardshrink
     erf = ops.erf
     erfc = ops.erfc
+    erfinv = ops.erfinv
     sign = ops.sign
     floor = ops.floor
     ceil = ops.ceil

@@ -140,6 +140,15 @@ def test_error_function_is_good_to_rounding(function: Any) -> None:
     assert math.isnan(edges[2])
 
 
+def test_the_inverse_error_function_is_good_to_rounding() -> None:
+    y = np.concatenate([np.linspace(-5.8, 5.8, 5001), 10.0 ** np.arange(-300, 0, 10)])
+    x = np.array([math.erf(v) for v in y])
+    slope = 2 / math.sqrt(math.pi) * np.exp(-y * y)
+    rounding = 2e-15 * np.abs(y) + np.spacing(np.abs(x)) / slope  # of y, and of x before
+    assert (np.abs(ops.erfinv(x) - y) <= rounding).all()
+    assert ops.erfinv(np.array([-1.0, -0.0, 1.0])).tolist() == [-math.inf, 0.0, math.inf]
+
+
 def test_gelu_keeps_the_digits_of_its_lower_tail() -> None:
     x = np.array([-5.0, -9.0])
     exact = [v * math.erfc(-v / math.sqrt(2)) / 2 for v in x]

@@ -9,7 +9,7 @@ from chainrule.kernels.reference import erf as approximation
 from chainrule.ops.arithmetic import exp
 from chainrule.ops.elementwise import elementwise
 
-__all__ = ["erf", "erfc"]
+__all__ = ["erf", "erfc", "erfinv"]
 
 Array = Any
 SLOPE_AT_0 = 2 / math.sqrt(math.pi)
@@ -27,5 +27,15 @@ def erfc(x: Array) -> Array:
     return approximation.erfc(x)
 
 
+@elementwise(to_float=True)
+def erfinv(x: Array) -> Array:
+    """The y whose erf is x in (-1, 1); ±∞ at ±1, NaN beyond. dx = g·√π/2·e^(y²).
+
+    Of uniform numbers it makes normal ones: √2·erfinv(u) for u in (-1, 1).
+    """
+    return approximation.erfinv(x)
+
+
 erf.vjp(x=lambda g, x: g * (exp(-(x * x)) * SLOPE_AT_0))
 erfc.vjp(x=lambda g, x: g * (exp(-(x * x)) * -SLOPE_AT_0))
+erfinv.vjp(x=lambda g, y: g * (exp(y * y) * (1 / SLOPE_AT_0)))

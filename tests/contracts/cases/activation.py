@@ -34,6 +34,11 @@ UNARY = CURVES | LINES | {"relu": normal, "leaky_relu": normal, "sigmoid": norma
 for _name, _values in UNARY.items():
     for _label, _shape in {"matrix": (3, 5), "0-d": (), "one": (1, 1), "empty": (2, 0)}.items():
         case(_name, _label, _values(_shape), lambda o, x, n=_name: getattr(o, n)(x))
+for _label, _shape in {"matrix": (3, 5), "0-d": (), "one": (1, 1), "empty": (2, 0)}.items():
+    case("erfinv", _label, lambda rng, s=_shape: (np.asarray(rng.uniform(-0.95, 0.95, s)),),
+         lambda o, x: o.erfinv(x))
+case("erfinv", "edges", fixed(exactly([-1.0, -1.5, float("nan"), 0.0, 1.0, 2.0])),
+     lambda o, x: o.erfinv(x))
 case("leaky_relu", "slope", normal((3, 5)), lambda o, x: o.leaky_relu(x, 0.2))
 case("relu_backward", "matrix", joined(normal((3, 4)), fixed(normal((3, 4)))),
      lambda o, g, y: o.relu_backward(g, y))

@@ -1,7 +1,9 @@
 """The error function, by rational approximations good to float64's rounding.
 
 Source: Cody 1969, Rational Chebyshev approximations for the error function, Mathematics of
-Computation 23 (the coefficients of tables II and III, as published in SPECFUN's calerf).
+Computation 23 (the coefficients of tables II and III, as published in SPECFUN's calerf);
+for the inverse: Winitzki 2008, A handy approximation for the error function and its inverse,
+equation 7.
 """
 
 import math
@@ -9,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-__all__ = ["erf", "erfc"]
+__all__ = ["erf", "erfc", "erfinv"]
 
 # erf(x) = x P(x²)/Q(x²) for |x| <= NEAR; erfc(x) = e^(-x²) P(x)/Q(x) up to FAR, and beyond it
 # e^(-x²)/x (1/√π - z P(z)/Q(z)), z = 1/x². Highest powers first.
@@ -55,6 +57,33 @@ def erfc(x: np.ndarray) -> np.ndarray:
     far = _erfc_of_positive(np.maximum(np.abs(z), NEAR))
     beyond = np.where(z < 0, 2 - far, far)
     return np.where(np.abs(z) <= NEAR, 1 - _erf_near(z), beyond).astype(x.dtype)
+
+
+def erfinv(x: np.ndarray) -> np.ndarray:
+    """The y whose erf is x: ±∞ at ±1, NaN beyond. Any shape; float64 inside, as erf.
+
+    A formula good to 2 thousandths, made exact by two of Halley's steps: each cubes the error.
+    """
+    z = np.abs(np.asarray(x, np.float64))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        y = _erfinv_roughly(z)
+        for _ in range(2):
+            # erf(y) - z, in the tail as (1 - z) - erfc(y): there both are small and exact
+            too_far = np.where(z < 0.5, erf(y) - z, (1 - z) - erfc(y))
+            step = too_far * np.exp(y * y) * (math.sqrt(math.pi) / 2)  # by erf's slope
+            y = y - step / (1 + y * step)
+        y = np.where(z < 1, y, np.where(z == 1, np.inf, np.nan))
+    return np.copysign(y, x).astype(x.dtype)
+
+
+def _erfinv_roughly(x: np.ndarray) -> np.ndarray:
+    """Solves erf(y)² ≈ 1 - exp(-y² (4/π + a y²)/(1 + a y²)) for y², x in [0, 1)."""
+    a = 0.147
+    log = np.log1p(-x) + np.log1p(x)
+    half = 2 / (math.pi * a) + log / 2
+    root = np.sqrt(half * half - log / a)
+    squared = np.where(half > 0, -log / a / (root + half), root - half)  # without cancellation
+    return np.sqrt(squared)
 
 
 def _erf_near(x: np.ndarray) -> np.ndarray:
