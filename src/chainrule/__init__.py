@@ -23,6 +23,7 @@ from chainrule import (
     creation,
     errors,
     functions,
+    fx,
     jit,
     kernels,
     linalg,
@@ -44,6 +45,7 @@ from chainrule.autograd import (
 from chainrule.backends import *
 from chainrule.creation import *
 from chainrule.functions import *
+from chainrule.fx import _assert as _assert
 from chainrule.ops.dtypes import get_default_dtype, promote_types, set_default_dtype
 from chainrule.printing import set_printoptions
 from chainrule.random import (
@@ -118,6 +120,7 @@ __all__ = [
     "float16",
     "float32",
     "float64",
+    "fx",
     "get_default_dtype",
     "get_num_threads",
     "half",

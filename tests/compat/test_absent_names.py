@@ -116,3 +116,25 @@ def test_marks_for_a_compiler_leave_code_as_it_is():
     assert net(x).item() == pytest.approx(nn.functional.mish(x).item())
     with pytest.raises(AttributeError, match=r"^chainrule\.jit has no trace: nothing needs compil"):
         cr.jit.trace(net, x)
+
+
+def test_marks_for_a_tracer_leave_code_as_it_is():
+    @cr.fx.wrap
+    def half(x):
+        cr._assert(x.dim() == 1, f"a vector is expected, x has {x.dim()} dimensions")
+        return x / 2
+
+    assert cr.fx.wrap("half") == "half"
+    assert half(cr.tensor([3.0])).item() == 1.5
+    with pytest.raises(AssertionError, match=r"^a vector is expected, x has 2 dimensions$"):
+        half(cr.ones(1, 1))
+    with pytest.raises(AttributeError, match=r"^chainrule\.fx has no Tracer: nothing needs compil"):
+        cr.fx.Tracer()
+
+
+def test_names_of_types_are_where_older_code_imports_them():
+    from chainrule.jit.annotations import BroadcastingList2, Dict, List, Optional, Tuple
+
+    assert Optional[int] == int | None and BroadcastingList2[int] == list[int]
+    types = (List[int], Dict[str, int], Tuple[int, ...])
+    assert [t.__origin__ for t in types] == [list, dict, tuple]

@@ -127,6 +127,18 @@ def test_forgetting_super_init_is_explained():
         Forgetful()
 
 
+def test_plain_attributes_may_be_set_before_super_init():
+    class Model(nn.Module):
+        def __init__(self, classes):
+            self.classes = classes
+            super().__init__()
+            self.head = nn.Linear(2, self.classes)
+
+    model = Model(3)
+    assert model.classes == 3
+    assert list(model.state_dict()) == ["head.weight", "head.bias"]
+
+
 def test_forward_must_be_defined():
     with pytest.raises(NotImplementedError, match=r"Module does not define forward"):
         nn.Module()(1)

@@ -248,6 +248,8 @@ class Module:
 
     def _registry_of(self, name: str) -> dict[str, Any] | None:
         """The registry that holds ``name``, if one does."""
+        if "_modules" not in self.__dict__:  # plain attributes may come before super().__init__()
+            return None
         for registry in (self._parameters, self._buffers, self._modules):
             if name in registry:
                 return registry

@@ -30,6 +30,9 @@ def script_if_tracing(fn: T) -> T:
     return fn
 
 
+_script_if_tracing = script_if_tracing  # as torchvision writes it
+
+
 def unused(fn: T) -> T:
     """``fn`` itself: nothing is left out of a program."""
     return fn
