@@ -39,10 +39,12 @@ void slide_filters(Window window, InImages in, const Filters& filters, const flo
   const Index taps = filters.rows * filters.cols;
   if (taps == 1 && window.rows.first == 0 && window.cols.first == 0 && out.rows == in.rows &&
       out.cols == in.cols) {
-    // A 1x1 window takes every pixel alike: one long row fills all tiles.
+    // A 1x1 window takes every pixel alike: one long row fills all tiles. Its pixels are
+    // neighbours, whatever the stride was: an axis of one pixel has none.
     const Index pixels = in.images * in.rows * in.cols;
     in = {in.data, 1, 1, pixels, in.channels};
     out = {out.data, 1, pixels, out.channels, 0, 0, out.channels};
+    window = {{1, 0, 1, 1}, {1, 0, 1, 1}};
   }
   const Index group = best_group(filters, window, out.cols);
   const Index cols = group_cols(filters, group, window.cols.stride);

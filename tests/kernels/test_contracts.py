@@ -94,6 +94,12 @@ CONVOLUTIONS = [  # x, (O, KH, KW), stride, padding, dilation, groups
     ((2, 8, 5, 6), (12, 1, 1), (1, 1), (0, 0), (1, 1), 1),
     ((2, 8, 5, 6), (12, 1, 1), (2, 3), (0, 0), (1, 1), 1),
     ((2, 4, 5, 5), (8, 1, 1), (3, 2), (1, 1), (1, 1), 1),
+    # one tap that skips nothing: an axis of one pixel has no next one to stride to
+    ((4, 4, 1, 1), (8, 1, 1), (2, 2), (0, 0), (1, 1), 1),
+    ((3, 4, 1, 5), (8, 1, 1), (3, 1), (0, 0), (2, 2), 1),
+    ((3, 4, 5, 1), (3, 1, 1), (1, 2), (0, 0), (1, 1), 1),
+    ((3, 4, 1, 1), (8, 1, 1), (2, 2), (0, 0), (1, 1), 2),
+    ((3, 4, 1, 1), (4, 1, 1), (2, 3), (0, 0), (1, 1), 4),
     # one tap, of which a tile's border pixels see nothing
     ((1, 16, 6, 6), (16, 1, 1), (1, 1), (1, 1), (1, 1), 1),
     ((1, 16, 6, 6), (40, 1, 1), (2, 2), (1, 1), (1, 1), 1),
@@ -259,7 +265,14 @@ def random_convolutions(count: int) -> Iterator[tuple[Any, ...]]:
         axes = zip(size, kernel, stride, padding, dilation, strict=True)
         if min(conv_output_size(*axis) for axis in axes) >= 1:
             count -= 1
-            yield (1, channels, *size), (outputs, *kernel), stride, padding, dilation, groups
+            yield (
+                (1 + count % 2, channels, *size),
+                (outputs, *kernel),
+                stride,
+                padding,
+                dilation,
+                groups,
+            )
 
 
 def cases() -> Iterator[Case]:
