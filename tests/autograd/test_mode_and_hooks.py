@@ -333,3 +333,32 @@ def test_grad_must_have_the_shape_of_the_tensor() -> None:
     x.grad = cr.ones(1, dtype=cr.float64)
     (x * 2).backward()
     assert x.grad.item() == 3
+
+
+@pytest.mark.parametrize("how", ["method", "item", "view", "late"])
+def test_after_a_change_in_place_the_gradient_of_what_it_holds_now_is_kept(how: str) -> None:
+    x = cr.tensor([1.0, -2.0], requires_grad=True)
+    y = cr.nn.functional.linear(x[None], cr.eye(2))[0] if how == "late" else x * 2
+    y.retain_grad()
+    if how == "item":
+        y[0] = x[1]
+    elif how == "view":
+        y[:1].mul_(3)
+    else:
+        y.mul_(3)
+    (y * 5).sum().backward()
+    assert y.grad.tolist() == [5, 5]
+
+
+def test_a_hook_must_return_a_tensor() -> None:
+    x = cr.ones(2, requires_grad=True)
+    x.register_hook(lambda g: 3)
+    with pytest.raises(
+        GraphError, match="hook: it must return a tensor in place of the gradient, "
+    ):
+        x.sum().backward()
+
+
+def test_backward_needs_inputs_where_they_are_given() -> None:
+    with pytest.raises(GraphError, match="backward: inputs is empty; leave it out"):
+        cr.ones(2, requires_grad=True).sum().backward(inputs=[])

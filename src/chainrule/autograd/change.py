@@ -15,14 +15,13 @@ the others from what it was. (PyTorch does so with the base and its views, "reba
 from __future__ import annotations
 
 import math
-import weakref
 from collections.abc import Callable, Iterator
 from sys import getrefcount
 from typing import Any
 
 import numpy as np
 
-from chainrule.autograd.graph import Variable, Version, grad_mode, record
+from chainrule.autograd.graph import Variable, Version, grad_mode, record, retain_instead
 from chainrule.autograd.pending import before_change
 from chainrule.errors import DTypeError, GraphError, ShapeError
 from chainrule.ops.activation import relu
@@ -237,10 +236,9 @@ def _cut_off(old: Variable, new: Variable) -> Any:
 
 def _join(v: Variable, new: Variable) -> None:
     """v comes from where ``new`` does."""
-    retained = v.node is not None and v.node.retain is not None and v.node.retain() is v
+    before = v.node
     v.node, v.wanted = new.node, new.wanted
-    if retained and v.node is not None:
-        v.node.retain = weakref.ref(v)
+    retain_instead(v, before)
 
 
 def _change_unseen(v: Any, new: Any) -> Any:

@@ -56,6 +56,8 @@ def backward(
     """
     if grad_tensors is None:
         grad_tensors = grad_variables
+    if inputs is not None and not _sequence(inputs):
+        raise GraphError("backward: inputs is empty; leave it out to reach all leaves")
     roots, seeds = _seeds(tensors, grad_tensors, create_graph)
     targets = None if inputs is None else [v.edge() for v in _sequence(inputs)]
     found = _sweep(roots, seeds, targets, bool(retain_graph or create_graph), create_graph)
@@ -393,6 +395,11 @@ def _call_hooks(hooks: HookTable, g: Any) -> Any:
 def _replacement(new: Any, g: Any) -> Any:
     """What a hook gave in place of ``g``: an array for an array, a variable for a variable."""
     like = g.array if isinstance(g, Variable) else g
+    if not isinstance(new, Variable | np.ndarray):
+        raise GraphError(
+            f"hook: it must return a tensor in place of the gradient, or None to leave it; "
+            f"got {type(new).__name__}"
+        )
     new = cast(new, like.dtype)
     if new.array.shape != like.shape:
         raise ShapeError(

@@ -191,7 +191,18 @@ def record(op: Op, args: tuple[Any, ...], result: Variable) -> None:
     arrays = [a.array if isinstance(a, Variable) else a for a in args]
     wanted = _wanted(op, args)
     if wanted:
+        before = result.node
         _record(op, args, args, arrays, wanted, result.array, result, None)
+        retain_instead(result, before)
+
+
+def retain_instead(v: Variable, before: Node | None) -> None:
+    """``v`` was the result of the node ``before`` and has another now: if its gradient is wanted
+    in ``.grad``, it is that of what v holds now."""
+    if before is not None and before.retain is not None and before.retain() is v:
+        before.retain = None
+        if v.node is not None:
+            v.node.retain = weakref.ref(v)
 
 
 def _any_late(args: tuple[Any, ...]) -> bool:
