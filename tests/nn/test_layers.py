@@ -446,3 +446,15 @@ def test_errors_of_embedding_bag(input, settings, error, message):
     of_arrays = {k: cr.tensor(v) if isinstance(v, list) else v for k, v in settings.items()}
     with pytest.raises(error, match=message):
         nn.functional.embedding_bag(cr.tensor(input), cr.ones(3, 2), **of_arrays)
+
+
+@pytest.mark.parametrize(
+    "layer", [nn.Dropout(0.0, True), nn.Dropout(0.5, True).eval(), nn.Dropout2d(0.0, True),
+              nn.AlphaDropout(0.0, True), nn.FeatureAlphaDropout(0.5, True).eval()], ids=repr
+)  # fmt: skip
+def test_dropout_in_place_that_drops_nothing_leaves_saved_values_valid(layer):
+    x = cr.randn(2, 3, 4, 4, requires_grad=True)
+    y = F.relu(x)  # saves its result
+    assert layer(y) is y
+    y.sum().backward()
+    np.testing.assert_array_equal(x.grad.numpy(), x.detach().numpy() > 0)

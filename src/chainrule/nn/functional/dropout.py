@@ -24,8 +24,13 @@ __all__ = [
 
 
 def _dropped(function: Callable[..., Any], input: Tensor, inplace: bool, *settings: Any) -> Tensor:
-    """The function of input; with inplace, put where input was."""
-    y: Tensor = change(input, function, *settings) if inplace else function(input, *settings)
+    """The function of input; with inplace, put where input was.
+
+    settings: p, training and so on. What drops nothing changes nothing, and others' saved values
+    stay valid.
+    """
+    changes = inplace and settings[0] != 0 and settings[1]
+    y: Tensor = change(input, function, *settings) if changes else function(input, *settings)
     return y
 
 
