@@ -427,8 +427,6 @@ class Tensor(Vocabulary):
         return made
 
     def __reduce__(self) -> Any:
-        if self.node is not None:
-            raise GraphError("pickle: only leaves can be pickled; use .detach()")
         return _rebuild, (type(self), self.array, self.requires_grad)
 
     # -- dtype -----------------------------------------------------------------------------

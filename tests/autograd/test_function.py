@@ -326,6 +326,13 @@ def test_a_gradient_that_is_no_tensor() -> None:
         y.sum().backward()
 
 
+def test_a_gradient_for_what_is_no_tensor() -> None:
+    wrong = function_with(lambda ctx, g: (g, g), forward=lambda ctx, x, k: x * k)
+    y = wrong.apply(cr.ones(2, requires_grad=True), 3)
+    with pytest.raises(GraphError, match=r"a gradient for argument 1, which is no tensor; return"):
+        y.sum().backward()
+
+
 def test_a_gradient_of_another_dtype_is_converted() -> None:
     x = cr.ones(2, requires_grad=True)
     function_with(lambda ctx, g: g.double()).apply(x).sum().backward()

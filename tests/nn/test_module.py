@@ -393,3 +393,14 @@ def test_copies_are_apart():
         twin[0].weight.data.zero_()
         twin[1](cr.ones(2, 2, 1, 1))
     assert net[0].weight.abs().sum() > 0 and net[1].num_batches_tracked == 0
+
+
+def test_load_state_dict_takes_a_mapping_and_shows_what_did_not_match():
+    layer = nn.Linear(2, 2)
+    with pytest.raises(
+        DTypeError, match=r"load_state_dict: expects a dict of names and tensors.*list"
+    ):
+        layer.load_state_dict([1])
+    assert repr(layer.load_state_dict(layer.state_dict())) == "<All keys matched successfully>"
+    keys = layer.load_state_dict({"bias": cr.ones(2), "x": cr.ones(2)}, strict=False)
+    assert repr(keys) == "_IncompatibleKeys(missing_keys=['weight'], unexpected_keys=['x'])"

@@ -1,6 +1,7 @@
 """Weight and spectral normalisation, and tensors of modules that stand for others."""
 
 import copy
+import pickle
 
 import numpy as np
 import pytest
@@ -413,3 +414,28 @@ def test_parameters_become_a_vector_and_a_vector_parameters():
         nn.utils.vector_to_parameters([1.0], layer.parameters())
     with pytest.raises(ShapeError, match="vec has 7 elements, the parameters 8"):
         nn.utils.vector_to_parameters(new[:7], layer.parameters())
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        parametrizations.weight_norm,
+        nn.utils.weight_norm,
+        parametrizations.spectral_norm,
+        parametrizations.orthogonal,
+    ],
+)
+def test_pickles_and_copies_compute_and_learn_by_themselves(how):
+    layer = how(nn.Linear(3, 2))
+    layer.eval()
+    x, y = cr.randn(4, 3), None
+    y = layer(x)
+    twin = pickle.loads(pickle.dumps(layer))
+    if how is not nn.utils.weight_norm:  # whose weight is no leaf: refused, as by PyTorch
+        twin = copy.deepcopy(twin)
+    assert type(twin) is type(layer) and repr(twin) == repr(layer)
+    np.testing.assert_array_equal(twin(x).detach().numpy(), y.detach().numpy())
+    twin(x).sum().backward()
+    assert all(p.grad is not None for p in twin.parameters())
+    assert all(p.grad is None for p in layer.parameters())
+    twin.load_state_dict(layer.state_dict())

@@ -339,6 +339,12 @@ def _run_backward(g: Any, ctx: FunctionCtx) -> list[Any]:
             f"{cls.__name__}.backward returned {len(returned)} gradients, but forward takes "
             f"{len(needs)} arguments; return one for each, None where there is none"
         )
+    for i, (t, d) in enumerate(zip(ctx._inputs, returned, strict=False)):
+        if t is None and d is not None:
+            raise GraphError(
+                f"{cls.__name__}.backward returned a gradient for argument {i}, which is no "
+                "tensor; return None for it"
+            )
     pairs = enumerate(zip(needs, returned[: len(needs)], strict=True))
     return [_checked(ctx, i, d) for i, (needed, d) in pairs if needed]
 

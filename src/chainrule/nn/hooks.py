@@ -154,7 +154,7 @@ class Call:
         return _BackwardHooks(self.module, before, hooks) if before or hooks else None
 
 
-class _Shown(Function):
+class BackwardHookFunction(Function):
     """Identity; ``told`` sees the gradients, and gives those that go on."""
 
     @staticmethod
@@ -238,7 +238,8 @@ def _through(args: tuple[Any, ...], told: Callable[[Grads], Grads], zeros: bool)
     if not (is_grad_enabled() and any(args[i].requires_grad for i in at)):
         return args, None
     shown = list(args)
-    for i, tensor in zip(at, _Shown.apply(told, zeros, *[args[i] for i in at]), strict=True):
+    tensors = BackwardHookFunction.apply(told, zeros, *[args[i] for i in at])
+    for i, tensor in zip(at, tensors, strict=True):
         shown[i] = tensor
     return (tuple(shown) if type(args) is tuple else type(args)(*shown)), at  # a named tuple
 

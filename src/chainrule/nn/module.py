@@ -48,6 +48,11 @@ class IncompatibleKeys(NamedTuple):
     missing_keys: list[str]
     unexpected_keys: list[str]
 
+    def __repr__(self) -> str:
+        if not self.missing_keys and not self.unexpected_keys:
+            return "<All keys matched successfully>"
+        return f"_IncompatibleKeys(missing_keys={self[0]}, unexpected_keys={self[1]})"
+
 
 class Module:
     """Base of all layers and models.
@@ -538,6 +543,11 @@ class Module:
         is missing, has to see the values first). An uninitialized parameter takes the shape of
         its value, or stays as it is where that is uninitialized too.
         """
+        if not isinstance(state_dict, Mapping):
+            raise DTypeError(
+                "load_state_dict: expects a dict of names and tensors, as state_dict() gives; "
+                f"got {type(state_dict).__name__}"
+            )
         own = dict(self._named_state())
         state_dict = dict(state_dict)  # which the hooks may change
         missing, unexpected, errors = before_loading(self, state_dict, strict)

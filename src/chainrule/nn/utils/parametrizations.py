@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -48,16 +49,16 @@ def weight_norm(module: Module, name: str = "weight", dim: int | None = 0) -> Mo
     Source: Salimans & Kingma 2016, arXiv:1602.07868.
     """
     parametrize.register_parametrization(module, name, _WeightNorm(dim), unsafe=True)
-
-    def take_old_names(state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
-        old = [f"{prefix}{name}_g", f"{prefix}{name}_v"]
-        if all(key in state_dict for key in old):
-            for i, key in enumerate(old):
-                new = f"{prefix}parametrizations.{name}.original{i}"
-                state_dict[new] = state_dict.pop(key)
-
-    module._register_load_state_dict_pre_hook(take_old_names)
+    module._register_load_state_dict_pre_hook(functools.partial(_take_old_names, name))
     return module
+
+
+def _take_old_names(name: str, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
+    old = [f"{prefix}{name}_g", f"{prefix}{name}_v"]
+    if all(key in state_dict for key in old):
+        for i, key in enumerate(old):
+            new = f"{prefix}parametrizations.{name}.original{i}"
+            state_dict[new] = state_dict.pop(key)
 
 
 class _SpectralNorm(Module):

@@ -162,10 +162,24 @@ def _register(module: Module, name: str, tensor: Tensor) -> None:
 @functools.cache
 def _class_with(base: type[Module], names: tuple[str, ...]) -> type[Module]:
     """``base`` with a property for each parametrized tensor; one class for all such modules."""
-    members = {"__module__": base.__module__, **{name: _property(name) for name in names}}
+
+    def __reduce_ex__(module: Any, protocol: Any) -> Any:
+        return _new_with, (base, names), module.__dict__  # pickle would look for the class by name
+
+    members: dict[str, Any] = {
+        "__module__": base.__module__,
+        "__reduce_ex__": __reduce_ex__,
+        **{name: _property(name) for name in names},
+    }
     made = type(f"Parametrized{base.__name__}", (base,), members)
     _made.add(made)
     return made
+
+
+def _new_with(base: Any, names: tuple[str, ...]) -> Module:
+    """An empty module of such a class, for copies and pickles to fill."""
+    made = _class_with(base, names)
+    return made.__new__(made)
 
 
 _made: set[type] = set()
