@@ -66,6 +66,7 @@ NOTES: dict[str, dict[str, str]] = {
     "torch": {
         "device": "only `cpu`",
         "dtype": "NumPy's: `x.dtype` is `dtype('float32')`, printed `float32`",
+        "vmap": "samples are computed one after the other: it saves writing, not time",
         "load": "reads safetensors, never code; PyTorch's own files are refused",
         "save": "writes safetensors: tensors in dicts and lists, not whole modules",
     },
@@ -85,6 +86,9 @@ NOTES: dict[str, dict[str, str]] = {
         "cuda": "refused: chainrule computes on the CPU only",
         "load_state_dict": "everything is checked before anything is changed",
         "to": "`non_blocking` and `memory_format` change nothing",
+    },
+    "torch.func": {
+        "vmap": "samples are computed one after the other: it saves writing, not time",
     },
     "torch.utils.data": {
         "DataLoader": "its workers are threads; an `IterableDataset` is read by the caller's",
@@ -263,10 +267,11 @@ page. **Supported** names take PyTorch's arguments, by its names and in its orde
 the same values and gradients (the tests compare them). **Differing** ones exist, and the table
 says how they differ. **Absent** ones raise an error that says what to use instead.
 
-Everywhere: `out=` is refused (assign the result, or `out.copy_(result)`); `layout` and
-`pin_memory` do not exist, and memory formats are chosen by chainrule itself; dimensions have no
-names; dtypes are NumPy's; there is one device, the CPU; random numbers differ from PyTorch's for
-the same seed. Not counted: what PyTorch does not document, and packages that are no part of it.
+Everywhere: `out=` takes a copy of the result (it saves no memory), has its shape or is empty;
+`layout` and `pin_memory` do not exist, and memory formats are chosen by chainrule itself;
+dimensions have no names; dtypes are NumPy's; there is one device, the CPU; random numbers differ
+from PyTorch's for the same seed. Not counted: what PyTorch does not document, and packages that
+are no part of it.
 
 | | supported | differing | absent |
 |---|---:|---:|---:|

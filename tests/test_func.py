@@ -101,6 +101,30 @@ STORIES = {
     "hessian": lambda f, t: f.hessian(lambda x: (x**3).sum() * x.sum())(t(X)),
     "hessian of both": lambda f, t: f.hessian(scalar, argnums=(0, 1))(t(X), t(Y)),
     "jacrev of jacrev": lambda f, t: f.jacrev(f.jacrev(lambda x: x**3))(t(Y)),
+    "vmap": lambda f, t: f.vmap(lambda x, y: x.sum() * y)(t(X), t(V)),
+    "vmap, one argument shared": lambda f, t: f.vmap(lambda x, y: x @ y, (0, None))(t(X), t(Y)),
+    "vmap, other axes": lambda f, t: f.vmap(lambda x, y: x * y, (1, -1), -1)(t(X), t(V)),
+    "vmap of trees": lambda f, t: f.vmap(tree)({"w": t(X), "b": [t(V)]}, t(V)),
+    "vmap, dims of trees": lambda f, t: f.vmap(
+        tree, ({"w": 1, "b": [None]}, 1), {"a": 1, "b": [0, -1]}
+    )({"w": t(X), "b": [t(V)]}, t(V)),
+    "vmap, several results": lambda f, t: f.vmap(lambda x: (x.sum(), x * 2), out_dims=(0, 1))(t(X)),
+    "vmap, keywords and settings": lambda f, t: f.vmap(
+        lambda x, n, *, y: x**n + y, (0, None)
+    )(t(X), 2, y=t(W)),
+    "vmap of vmap": lambda f, t: f.vmap(f.vmap(lambda x, y: x * y, (None, 0)), (0, None))(
+        t(Y), t(W)
+    ),
+    "vmap, the same for each": lambda f, t: f.vmap(lambda x: x.new_ones(2))(t(X)),
+    "vmap of grad": lambda f, t: f.vmap(f.grad(scalar), (None, 0))(t(X), t(V)),
+    "vmap of jacrev": lambda f, t: f.vmap(f.jacrev(lambda x: x.sin() * x.sum()))(t(X)),
+    "vmap of the way back": lambda f, t: f.vmap(f.vjp(lambda x: x.exp(), t(X))[1])(
+        t([V, V * 2, X])
+    ),
+    "grad of vmap": lambda f, t: f.grad(lambda x: f.vmap(lambda r: (r**2).sum())(x).prod())(t(X)),
+    "jacfwd of vmap": lambda f, t: f.jacfwd(f.vmap(lambda x, y: x @ y, (0, None)), (0, 1))(
+        t(X), t(Y)
+    ),
 }  # fmt: skip
 
 
@@ -224,5 +248,74 @@ def test_wrong_arguments() -> None:
         func.vjp(lambda x: x, x)[1](cr.ones(2))
     with pytest.raises(GraphError, match="independent of the inputs"):
         func.jvp(lambda x: cr.ones(2), (x,), (x,), strict=True)
-    with pytest.raises(AttributeError, match="func has no vmap: give the function a batch axis"):
-        func.vmap  # noqa: B018
+    with pytest.raises(AttributeError, match="func has no linearize: chainrule"):
+        func.linearize  # noqa: B018
+
+
+def test_vmap_in_a_graph() -> None:
+    def story(lib: Any) -> Any:
+        x, w = (lib.tensor(a, requires_grad=True) for a in (X, Y))
+        lib.vmap(lambda r: (r * w).sin())(x).sum().backward()
+        return x.grad, w.grad
+
+    same(flat(story(cr)), flat(story(torch)))
+
+
+def test_vmap_of_random_functions() -> None:
+    x = cr.zeros(50, 2)
+    with pytest.raises(ConfigError, match="vmap: the function draws random numbers; say whether"):
+        func.vmap(lambda r: r + cr.rand(2))(x)
+    different = func.vmap(lambda r: r + cr.rand(2), randomness="different")(x)
+    assert len(different.unique()) == 100
+    drawn = func.vmap(lambda r: r + cr.rand(2), randomness="same")(x)
+    assert len(drawn.unique()) == 2
+    assert cr.rand(2).tolist() != drawn[0].tolist()
+
+
+def test_models_side_by_side() -> None:
+    stacked = []
+    for lib in (cr, torch):
+        models = [lib.nn.BatchNorm1d(3).eval() for _ in range(2)]
+        for k, m in enumerate(models):
+            with lib.no_grad():
+                m.weight.fill_(k + 2)
+        models[0].bias.requires_grad_(False)
+        models[1].bias.requires_grad_(False)
+        params, buffers = lib.func.stack_module_state(models)
+        assert params["weight"].requires_grad and params["weight"].is_leaf
+        assert not params["bias"].requires_grad
+        call = lambda p, b, x, lib=lib, m=models[0]: lib.func.functional_call(m, (p, b), (x,))  # noqa: E731
+        x = lib.tensor(X, dtype=lib.float32)
+        together = lib.vmap(call, (0, 0, None))(params, buffers, x)
+        for k, m in enumerate(models):
+            np.testing.assert_allclose(together[k].detach(), m(x).detach(), rtol=1e-6)
+        stacked.append(flat((params, buffers, together.double())))
+    np.testing.assert_allclose(stacked[0][-1], stacked[1][-1], rtol=1e-6)
+    same(stacked[0][:-1], stacked[1][:-1])
+    with pytest.raises(ConfigError, match="the models must all be of one class"):
+        func.stack_module_state([nn.ReLU(), nn.Tanh()])
+    with pytest.raises(ConfigError, match="all models must be in training, or none"):
+        func.stack_module_state([nn.ReLU(), nn.ReLU().eval()])
+    with pytest.raises(ConfigError, match="expected at least one model"):
+        func.stack_module_state([])
+
+
+def test_what_vmap_refuses() -> None:
+    x = cr.ones(2, 3)
+    wrong = {
+        "2 in_dims for 1 arguments": lambda: func.vmap(lambda x: x, (0, 0))(x),
+        "no argument counts the samples": lambda: func.vmap(lambda x: x, None)(x),
+        "in_dims are 0 for a int": lambda: func.vmap(lambda x, n: x * n)(x, 2),
+        r"the dims \[0, 0\] do not fit a list of 1": lambda: func.vmap(sum, ([0, 0],))([x]),
+        "must return tensors, got float": lambda: func.vmap(lambda x: x.sum().item())(x),
+        "randomness is 'error', 'different' or 'same'": lambda: func.vmap(sum, randomness="no"),
+    }
+    for message, call in wrong.items():
+        with pytest.raises(ConfigError, match=message):
+            call()
+    with pytest.raises(ShapeError, match="different numbers of samples"):
+        func.vmap(lambda x, y: x)(x, cr.ones(3))
+    with pytest.raises(ShapeError, match="must be at least one sample"):
+        func.vmap(lambda x: x)(cr.ones(0, 3))
+    with pytest.raises(ShapeError, match="vmap: there is no dim 2; with 2 axes"):
+        func.vmap(lambda x: x, 2)(x)

@@ -33,7 +33,7 @@ STOREYS = [
     {"__init__"},  # the public names, which the rooms above may use: `import chainrule as cr`
     {"functions"},  # and these are most of them
     {"linalg"},
-    {"creation", "fx", "jit", "saving", "typed"},
+    {"batched", "creation", "fx", "jit", "saving", "typed"},
     {"tensor"},
     {"vocabulary"},
     {"printing", "inplace"},

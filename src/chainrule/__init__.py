@@ -43,6 +43,7 @@ from chainrule.autograd import (
     set_grad_enabled,
 )
 from chainrule.backends import *
+from chainrule.batched import vmap
 from chainrule.creation import *
 from chainrule.functions import *
 from chainrule.fx import _assert as _assert
@@ -166,6 +167,7 @@ __all__ = [
     "uint16",
     "uint32",
     "uint64",
+    "vmap",
 ]
 __all__ += backends.__all__
 __all__ += creation.__all__

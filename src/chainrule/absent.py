@@ -165,7 +165,6 @@ USE_INSTEAD: dict[str, dict[str, str]] = {
         "init_num_threads": "chainrule.set_num_threads",
         "resolve_neg": "negated values are stored as they are",
         "native_channel_shuffle": "chainrule.channel_shuffle",
-        "vmap": "operations take leading batch axes; write the batch axis out",
     },
     "chainrule.Tensor": {
         "as_strided": "x.unfold for windows, or x.reshape and slices",
@@ -270,9 +269,7 @@ USE_INSTEAD: dict[str, dict[str, str]] = {
         "debug_unwrap": "tensors are not wrapped: x.array holds the values",
         "rearrange": "x.reshape and x.permute",
         "replace_all_batch_norm_modules_": "model.eval(), or chainrule.nn.GroupNorm",
-        "vmap": "give the function a batch axis, or loop and join with chainrule.stack",
         "linearize": "chainrule.func.jvp for each tangent",
-        "stack_module_state": "chainrule.stack over the models' parameters, name by name",
         "functionalize": "functions may change their own tensors in place as they are",
     },
     "chainrule.utils": {

@@ -16,6 +16,8 @@ import numpy as np
 from chainrule.errors import ConfigError, DTypeError, ShapeError
 from chainrule.ops.dtypes import can_store, get_default_dtype
 from chainrule.ops.dtypes import result_type as _result_type
+from chainrule.ops.op import spelled
+from chainrule.ops.out import written
 from chainrule.random import Generator, default_generator, uniform
 from chainrule.tensor import Size as Shape
 from chainrule.tensor import Tensor, as_array, check_settings
@@ -67,6 +69,8 @@ Size = int | Sequence[int]
 
 def _made(name: str, array: Any, settings: dict[str, Any]) -> Tensor:
     """A tensor over memory that was made for it."""
+    if settings.get("out") is not None:
+        return written(name, Tensor(array), settings["out"])
     made = Tensor(array, requires_grad=check_settings(name, settings))
     made.version.is_visible = False
     return made
@@ -346,6 +350,7 @@ def randint_like(
     return randint(low, high, input.shape, generator=generator, dtype=dtype, **settings)
 
 
+@spelled
 def bernoulli(
     input: Tensor, p: float | None = None, *, generator: Generator | None = None
 ) -> Tensor:
@@ -374,6 +379,7 @@ def poisson(input: Tensor, generator: Generator | None = None) -> Tensor:
     return _made("poisson", _rng(generator).poisson(input.array).astype(input.dtype), {})
 
 
+@spelled
 def multinomial(
     input: Tensor, num_samples: int, replacement: bool = False, *,
     generator: Generator | None = None,

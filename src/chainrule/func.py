@@ -7,8 +7,8 @@ model's parameters by name, which `functional_call` puts in the place of its own
     loss = lambda params, x, y: F.cross_entropy(functional_call(model, params, x), y)
     grads = grad(loss)(params, x, y)                  # a dict like params
 
-Transforms nest (``grad(grad(f))``), and their results take part in a surrounding graph. There is
-no vmap; results of a loop are joined with `chainrule.stack`.
+Transforms nest (``grad(grad(f))``), and their results take part in a surrounding graph. `vmap`
+makes a function of batches of a function of single samples.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ import numpy as np
 from chainrule import autograd
 from chainrule.autograd.functional import own_variable
 from chainrule.autograd.graph import Node, Variable
+from chainrule.batched import stack_module_state, vmap
 from chainrule.errors import ConfigError, GraphError, ShapeError, absent_name
 from chainrule.ops.joining import stack
 from chainrule.ops.shape import reshape
@@ -35,7 +36,9 @@ __all__ = [
     "jacfwd",
     "jacrev",
     "jvp",
+    "stack_module_state",
     "vjp",
+    "vmap",
 ]
 
 Function = Callable[..., Any]

@@ -69,6 +69,7 @@ __all__ = [
 matmul = spelled(matmul)  # the operator @ has no need of names
 
 
+@spelled
 def cross(input: Tensor, other: Tensor, *, dim: int = -1) -> Tensor:
     """The vector product of 3-vectors along ``dim``."""
     return ops.cross(input, other, dim)
@@ -79,11 +80,13 @@ def diagonal(A: Tensor, *, offset: int = 0, dim1: int = -2, dim2: int = -1) -> T
     return ops.diagonal(A, offset, dim1, dim2)
 
 
+@spelled
 def vecdot(x: Tensor, y: Tensor, *, dim: int = -1) -> Tensor:
     """Σ x·y along ``dim``."""
     return ops.sum(ops.mul(x, y), dim)
 
 
+@spelled
 def vector_norm(
     x: Tensor, ord: float = 2, dim: Any = None, keepdim: bool = False, *, dtype: Any = None
 ) -> Tensor:
@@ -91,6 +94,7 @@ def vector_norm(
     return ops.norm(x, ord, dim, keepdim, dtype)
 
 
+@spelled
 def matrix_norm(
     A: Tensor, ord: Any = "fro", dim: Any = (-2, -1), keepdim: bool = False, *, dtype: Any = None
 ) -> Tensor:
@@ -121,6 +125,7 @@ def matrix_norm(
     return y.reshape([1 if i in (rows, columns) else n for i, n in enumerate(A.shape)])
 
 
+@spelled
 def norm(
     A: Tensor, ord: Any = None, dim: Any = None, keepdim: bool = False, *, dtype: Any = None
 ) -> Tensor:
@@ -133,6 +138,7 @@ def norm(
     return vector_norm(A, ord, dim, keepdim, dtype=dtype)
 
 
+@spelled
 def cond(A: Tensor, p: Any = None) -> Tensor:
     """How much A may enlarge a relative error: ‖A‖·‖A⁻¹‖; for 2 the ratio of singular values."""
     if p in (None, 2, -2):
@@ -142,6 +148,7 @@ def cond(A: Tensor, p: Any = None) -> Tensor:
     return matrix_norm(A, p) * matrix_norm(inv(A), p)
 
 
+@spelled
 def matrix_rank(
     A: Tensor, tol: Any = None, hermitian: bool = False, *, atol: Any = None, rtol: Any = None
 ) -> Tensor:
@@ -157,6 +164,7 @@ def matrix_rank(
     return ((values > least) & (values > largest * part)).sum(-1)
 
 
+@spelled
 def tensorinv(A: Tensor, ind: int = 2) -> Tensor:
     """The B with tensordot(B, tensordot(A, X, X.ndim), ind) = X: the inverse of a reshaped matrix.
 
@@ -171,6 +179,7 @@ def tensorinv(A: Tensor, ind: int = 2) -> Tensor:
     return inv(A.reshape(math.prod(first), -1)).reshape(last + first)
 
 
+@spelled
 def tensorsolve(A: Tensor, B: Tensor, dims: Any = None) -> Tensor:
     """The X with tensordot(A, X, X.ndim) = B; ``dims`` are first moved to the end of A."""
     if dims is not None:

@@ -577,8 +577,6 @@ class Tensor(Vocabulary):
 
 def check_settings(name: str, settings: dict[str, Any]) -> bool:
     """What PyTorch's makers of tensors take beside the dtype; gives requires_grad."""
-    if settings.get("out") is not None:
-        raise ConfigError(f"{name}: out= is not supported; assign the result, or out.copy_(...)")
     known = ("device", "requires_grad", "layout", "pin_memory", "memory_format", "out", "names")
     for key in settings:
         if key not in known:

@@ -100,7 +100,7 @@ def gradcheck(
 
     Raises GradcheckError naming input or parameter, index, both values and their relative error
     (or returns False with raise_exception=False); GraphError if nothing requires grad;
-    ConfigError for checks of what chainrule has not (forward mode, vmap, sparse tensors).
+    ConfigError for checks of what chainrule has not: forward mode, batches, sparse tensors.
     """
     _refuse(
         check_batched_grad=check_batched_grad, masked=masked, check_forward_ad=check_forward_ad,
@@ -187,8 +187,8 @@ def _error(name: str, report: GradcheckReport) -> GradcheckError:
 
 def _refuse(**checks: Any) -> None:
     why = {
-        "check_batched_grad": "there is no vmap",
-        "check_batched_forward_grad": "there is no vmap",
+        "check_batched_grad": "vmap computes one sample after the other",
+        "check_batched_forward_grad": "vmap computes one sample after the other",
         "check_forward_ad": "there are no forward-mode formulas; jvp uses the VJPs",
         "check_fwd_over_rev": "there are no forward-mode formulas; rev over rev is checked",
         "masked": "tensors are dense",

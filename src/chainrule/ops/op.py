@@ -35,8 +35,9 @@ from typing import Any, NamedTuple, TypeVar, cast
 
 import numpy as np
 
-from chainrule.errors import ConfigError, GraphError
+from chainrule.errors import GraphError
 from chainrule.ops.axes import no_such_axis
+from chainrule.ops.out import written
 
 __all__ = ["Op", "op", "registry"]
 
@@ -78,15 +79,8 @@ PLACES = {
 
 
 def respelled(name: str, parameters: Sequence[str], kwargs: dict[str, Any]) -> dict[str, Any]:
-    """The named arguments of a call of ``name`` under the names of its parameters.
-
-    Raises ConfigError for out=.
-    """
-    if "out" in kwargs and "out" not in parameters:
-        if kwargs["out"] is not None:
-            raise ConfigError(
-                f"{name}: out= is not supported; assign the result, or copy it: out.copy_(...)"
-            )
+    """The named arguments of a call of ``name`` under the names of its parameters."""
+    if "out" in kwargs and "out" not in parameters:  # None: `written` sees to the others
         kwargs = {k: v for k, v in kwargs.items() if k != "out"}
     found = {}
     for key, value in kwargs.items():
@@ -135,6 +129,9 @@ def spelled(function: F) -> F:
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
         if kwargs and not kwargs.keys() <= known:
+            if kwargs.get("out") is not None and "out" not in known:
+                out = kwargs.pop("out")
+                return written(name, call(*args, **kwargs), out)
             kwargs = respelled(name, parameters, kwargs)
         return function(*args, **kwargs)
 
@@ -216,6 +213,9 @@ class Op:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if kwargs or len(args) != self.arity:
+            if kwargs and kwargs.get("out") is not None and "out" not in self.position:
+                out = kwargs.pop("out")
+                return written(self.name, self(*args, **kwargs), out)
             args = self._bind(args, kwargs)
         for a in args[0] if self.is_variadic else args:
             if isinstance(a, Recorded):

@@ -433,6 +433,7 @@ def multi_dot(tensors: Sequence[Array]) -> Array:
     return squeeze(y, -1) if last else y
 
 
+@spelled
 def chain_matmul(*matrices: Array) -> Array:
     """As `multi_dot`, of arguments."""
     return matrices[0] if len(matrices) == 1 else multi_dot(matrices)

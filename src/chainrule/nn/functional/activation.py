@@ -8,6 +8,7 @@ from typing import Any
 
 from chainrule import ops
 from chainrule.autograd.change import change
+from chainrule.ops.op import spelled
 from chainrule.tensor import Tensor
 
 __all__ = [
@@ -203,6 +204,7 @@ def threshold_(input: Tensor, threshold: float, value: float) -> Tensor:
     return _gate(ops.threshold, input, True, threshold, value)
 
 
+@spelled
 def hardshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
     """x where |x| > λ, else 0."""
     return ops.hardshrink(input, lambd)
