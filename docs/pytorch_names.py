@@ -35,6 +35,8 @@ ROOMS = {
     "torch.autograd.functional": "chainrule.autograd.functional",
     "torch.func": "chainrule.func",
     "torch.linalg": "chainrule.linalg",
+    "torch.special": "chainrule.special",
+    "torch.testing": "chainrule.testing",
     "torch.utils.data": "chainrule.utils.data",
 }
 """PyTorch's rooms, and ours of the same contents."""

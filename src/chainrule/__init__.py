@@ -87,7 +87,9 @@ bool = _np.dtype(_np.bool_)
 dtype = _np.dtype
 finfo, iinfo = _np.finfo, _np.iinfo
 
-_ROOMS = ("data", "export", "func", "models", "nn", "optim", "training", "utils")
+_ROOMS = (
+    "data", "export", "func", "models", "nn", "optim", "special", "testing", "training", "utils",
+)  # fmt: skip
 
 
 def __getattr__(name: str) -> _Any:

@@ -272,6 +272,11 @@ USE_INSTEAD: dict[str, dict[str, str]] = {
         "linearize": "chainrule.func.jvp for each tangent",
         "functionalize": "functions may change their own tensors in place as they are",
     },
+    "chainrule.testing": {
+        "make_tensor": "chainrule.randn or chainrule.randint, with a Generator of your own",
+        "assert_allclose": "chainrule.testing.assert_close",
+        "FileCheck": "re.search in the text",
+    },
     "chainrule.utils": {
         "benchmark": "chainrule bench, or timeit",
         "bottleneck": "use cProfile, or chainrule bench for one operation at a time",
@@ -399,6 +404,8 @@ FAMILIES = {
     r"|^(geqrf|householder_product|lstsq|orgqr|ormqr|solve|triangular_solve)$"
     r"|^ldl_(factor|factor_ex|solve)$": LINEAR_ALGEBRA,
     r"^(digamma|i0|igamma|lgamma|mvlgamma|polygamma)": SPECIAL,
+    r"_polynomial_|bessel_|^(multi)?gamma(inc|incc|ln)$": SPECIAL,
+    r"^(airy_ai|entr|erfcx|i0e|i1|i1e|log_ndtr|ndtri|psi|zeta)$": SPECIAL,
     r"_with_indices$": "the name without _with_indices, with return_indices=True",
     r"^unsafe_": "the name without unsafe_",
     r"^(parse_|import_ir|merge_type|unify_type)|^(cond|fork|wait|while_loop)$": COMPILED,
