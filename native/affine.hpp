@@ -33,9 +33,9 @@ class Repeated {
 struct Affine {
   const float *mean, *scale, *shift;
 
-  template <class T>
-  T operator()(T x, Index c) const {
-    return (x - read<T>(mean + c)) * read<T>(scale + c) + read<T>(shift + c);
+  template <class T, class Column>
+  T operator()(T x, Column c) const {
+    return (x - value_of<T>(mean, c)) * value_of<T>(scale, c) + value_of<T>(shift, c);
   }
 };
 

@@ -122,12 +122,30 @@ class Array {
 
   // What fit() does with an array that is in another order than asked for.
   void bring_into_order(int threads) const {
-    if (!waits_) return;
-    if constexpr (std::is_same_v<Element, float>) copy_ = transposed(threads);
-    if (!copy_) copy_ = copied();
-    array_ = array_of(copy_);
-    data_ = static_cast<T*>(PyArray_DATA(array_));
-    waits_ = false;
+    if (waits_) take_copy(as == As::channels_last, threads);
+  }
+
+  // The pixels of channels-first images that were asked for in channels-last order, but are large
+  // enough to be worked on as they are; else 0.
+  std::size_t pixels_of_large_planes() const {
+    constexpr std::size_t enough = 32;
+    if (as != As::channels_last || !waits_ || !PyArray_ISALIGNED(array_) ||
+        !PyArray_IS_C_CONTIGUOUS(array_))
+      return 0;
+    std::size_t pixels = 1;
+    for (std::size_t i = 1; i + 1 < axes_; ++i) pixels *= shape_[i];
+    return pixels < enough ? 0 : pixels;
+  }
+
+  // In channels-first order, as shape() does not say.
+  void bring_into_c_order(int threads) const {
+    if (!given_) return;
+    if (PyArray_IS_C_CONTIGUOUS(array_) && PyArray_ISALIGNED(array_)) {
+      data_ = static_cast<T*>(PyArray_DATA(array_));
+      waits_ = false;
+    } else {
+      take_copy(false, threads);
+    }
   }
 
   // Whether the compiled kernels take it.
@@ -187,12 +205,20 @@ class Array {
            (as == As::gapless && PyArray_NDIM(array) > 2 && is_innermost(array, 1));
   }
 
+  // Works on a copy in channels-last or in C order from here on.
+  void take_copy(bool to_channels_last, int threads) const {
+    if constexpr (std::is_same_v<Element, float>) copy_ = transposed(to_channels_last, threads);
+    if (!copy_) copy_ = copied(to_channels_last);
+    array_ = array_of(copy_);
+    data_ = static_cast<T*>(PyArray_DATA(array_));
+    waits_ = false;
+  }
+
   // Channels-first images as channels-last ones, or the reverse: matrices to transpose. Null for
   // arrays in neither order.
-  PyObject* transposed(int threads) const {
+  PyObject* transposed(bool to_channels_last, int threads) const {
     const int axes = PyArray_NDIM(array_);
     if (axes < 3 || !PyArray_ISALIGNED(array_)) return nullptr;
-    const bool to_channels_last = as == As::channels_last;
     if (!(to_channels_last ? PyArray_IS_C_CONTIGUOUS(array_) : is_innermost(array_, 1)))
       return nullptr;
     npy_intp* shape = PyArray_DIMS(array_);
@@ -215,9 +241,9 @@ class Array {
   }
 
   // By NumPy, which can handle any steps.
-  PyObject* copied() const {
+  PyObject* copied(bool to_channels_last) const {
     npy_intp axes[most_axes];
-    for (std::size_t i = 0; i < axes_; ++i) axes[i] = axis(i);
+    for (std::size_t i = 0; i < axes_; ++i) axes[i] = to_channels_last ? axis(i) : i;
     PyArray_Dims order{axes, static_cast<int>(axes_)};
     const auto checked = [](PyObject* made) {
       if (!made) throw nb::python_error();
@@ -226,7 +252,8 @@ class Array {
     const nb::object view = checked(PyArray_Transpose(array_, &order));
     const nb::object memory = checked(PyArray_NewCopy(array_of(view.ptr()), NPY_CORDER));
     // Seen in the axes of the argument again, so that axis() means the same.
-    for (std::size_t i = 0; i < axes_; ++i) axes[axis(i)] = static_cast<npy_intp>(i);
+    for (std::size_t i = 0; i < axes_; ++i)
+      axes[to_channels_last ? axis(i) : i] = static_cast<npy_intp>(i);
     return checked(PyArray_Transpose(array_of(memory.ptr()), &order)).release().ptr();
   }
 

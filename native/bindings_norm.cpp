@@ -3,12 +3,27 @@
 namespace chainrule {
 namespace {
 
-// Channels are the last axis in memory; all others count as rows.
+// Channels are the last axis of the shape; all others count as rows.
 template <class Array>
-Rows rows_of(const Array& x) {
+Rows rows_of(const Array& x, std::size_t run = 1) {
   require(x.ndim() >= 2 && x.shape(x.ndim() - 1) > 0, "norm: x needs rows and channels");
   const std::size_t channels = x.shape(x.ndim() - 1);
-  return {static_cast<std::ptrdiff_t>(x.size() / channels), static_cast<std::ptrdiff_t>(channels)};
+  return {static_cast<std::ptrdiff_t>(x.size() / channels), static_cast<std::ptrdiff_t>(channels),
+          static_cast<std::ptrdiff_t>(run)};
+}
+
+// As fit(), but images that are large enough are left in channels-first memory, and the others
+// brought into it. No rows: what is left to reference.
+template <class... Arrays>
+Rows fit_in_one_order(int threads, const ChannelsLast& x, const Arrays&... others) {
+  if (!(x.fits() && ... && others.fits()) || x.size() == 0) return {};
+  if (const std::size_t pixels = x.pixels_of_large_planes()) {
+    x.bring_into_c_order(threads);
+    (others.bring_into_c_order(threads), ...);
+    return rows_of(x, pixels);
+  }
+  fit(threads, x, others...);
+  return rows_of(x);
 }
 
 template <class Array, class... Arrays>
@@ -55,8 +70,8 @@ struct NormResults {
 };
 
 nb::object moments(const ChannelsLast& x, int threads) {
-  if (!fit(threads, x) || x.size() == 0) return nb::none();
-  const Rows rows = rows_of(x);
+  const Rows rows = fit_in_one_order(threads, x);
+  if (!rows.rows) return nb::none();
   const New<float> mean = for_channels(rows), var = for_channels(rows);
   run([&] { active().moments(rows, x.data(), mean.data(), var.data(), threads); });
   return nb::make_tuple(mean.object(), var.object());
@@ -65,8 +80,8 @@ nb::object moments(const ChannelsLast& x, int threads) {
 nb::object normalise(const ChannelsLast& x, const Vector& mean, const Vector& var,
                      const Vector& weight, const Vector& bias, float eps, const ChannelsLast& add,
                      bool relu, int threads) {
-  if (!fit(threads, x, add) || x.size() == 0) return nb::none();
-  const Rows rows = rows_of(x);
+  const Rows rows = fit_in_one_order(threads, x, add);
+  if (!rows.rows) return nb::none();
   const Normalisation norm = normalisation_of(rows, mean, var, weight, bias, eps);
   const float* other = like_or_null(x, add);
   const New<float> y = like(x);
@@ -76,8 +91,9 @@ nb::object normalise(const ChannelsLast& x, const Vector& mean, const Vector& va
 
 nb::object scale_shift(const ChannelsLast& x, const Contiguous& scale, const Contiguous& shift,
                        const ChannelsLast& add, bool relu, int threads) {
-  if (!fit(threads, x, scale, shift, add) || x.size() == 0) return nb::none();
-  const Rows rows = rows_of(x);
+  if (!fit(threads, scale, shift)) return nb::none();
+  const Rows rows = fit_in_one_order(threads, x, add);
+  if (!rows.rows) return nb::none();
   require_vectors(rows, scale, shift);
   const float* other = like_or_null(x, add);
   const New<float> y = like(x);
@@ -105,9 +121,9 @@ nb::object scale_and_shift(const Contiguous& mean, const Contiguous& var, const 
 
 nb::object batch_norm_backward(const ChannelsLast& g, const ChannelsLast& x, const Vector& weight,
                                const Vector& mean, const Vector& var, float eps, int threads) {
-  if (!fit(threads, g, x) || x.size() == 0) return nb::none();
+  const Rows rows = fit_in_one_order(threads, x, g);
+  if (!rows.rows) return nb::none();
   require_like(x, g);
-  const Rows rows = rows_of(x);
   const Normalisation norm = normalisation_of(rows, mean, var, weight, {}, eps);
   const NormResults results(x, rows);
   run([&] {
@@ -119,9 +135,9 @@ nb::object batch_norm_backward(const ChannelsLast& g, const ChannelsLast& x, con
 nb::object batch_norm_relu_backward(const ChannelsLast& g, const ChannelsLast& x,
                                     const Vector& weight, const Vector& bias, const Vector& mean,
                                     const Vector& var, float eps, int threads) {
-  if (!fit(threads, g, x) || x.size() == 0) return nb::none();
+  const Rows rows = fit_in_one_order(threads, x, g);
+  if (!rows.rows) return nb::none();
   require_like(x, g);
-  const Rows rows = rows_of(x);
   const Normalisation norm = normalisation_of(rows, mean, var, weight, bias, eps);
   const NormResults results(x, rows);
   run([&] {
@@ -134,9 +150,9 @@ nb::object batch_norm_add_relu_backward(const ChannelsLast& g, const ChannelsLas
                                         const ChannelsLast& x, const Vector& weight,
                                         const Vector& mean, const Vector& var, float eps,
                                         int threads) {
-  if (!fit(threads, g, y, x) || x.size() == 0) return nb::none();
+  const Rows rows = fit_in_one_order(threads, x, g, y);
+  if (!rows.rows) return nb::none();
   require_like(x, g, y);
-  const Rows rows = rows_of(x);
   const Normalisation norm = normalisation_of(rows, mean, var, weight, {}, eps);
   const NormResults results(x, rows);
   const New<float> masked = like(x);
@@ -149,17 +165,17 @@ nb::object batch_norm_add_relu_backward(const ChannelsLast& g, const ChannelsLas
 }
 
 nb::object channel_sum(const ChannelsLast& g, int threads) {
-  if (!fit(threads, g) || g.size() == 0) return nb::none();
-  const Rows rows = rows_of(g);
+  const Rows rows = fit_in_one_order(threads, g);
+  if (!rows.rows) return nb::none();
   const New<float> sum = for_channels(rows);
   run([&] { active().channel_sum(rows, g.data(), sum.data(), threads); });
   return sum.object();
 }
 
 nb::object relu_bias_backward(const ChannelsLast& g, const ChannelsLast& y, int threads) {
-  if (!fit(threads, g, y) || g.size() == 0) return nb::none();
+  const Rows rows = fit_in_one_order(threads, g, y);
+  if (!rows.rows) return nb::none();
   require_like(g, y);
-  const Rows rows = rows_of(g);
   const New<float> masked = like(g), dbias = for_channels(rows);
   run([&] {
     active().relu_bias_backward(rows, g.data(), y.data(), masked.data(), dbias.data(), threads);

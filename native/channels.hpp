@@ -78,6 +78,32 @@ void fill_places(Index first, Index last, Index width, float* y, Body body) {
   for (Index c = 0; i + c < last; ++c) y[i + c] = body.template operator()<float>(i + c, c);
 }
 
+// A value of each channel is found by the column, in patterns that repeat the values, or in
+// channels-first memory by the channel's number.
+struct Channel {
+  Index number;
+};
+
+template <class T>
+T value_of(const float* values, Index column) { return read<T>(values + column); }
+
+template <class T>
+T value_of(const float* values, Channel channel) {
+  if constexpr (sizeof(T) == sizeof(float))
+    return values[channel.number];
+  else
+    return broadcast(values[channel.number]);
+}
+
+// y[i] = body.operator()<T>(i, channel) for the floats [first, last) of one channel.
+template <class Body>
+void fill_run(Index first, Index last, Channel channel, float* y, Body body) {
+  Index i = first;
+  for (; i + lanes <= last; i += lanes)
+    store(y + i, body.template operator()<Vector>(i, channel));
+  for (; i < last; ++i) y[i] = body.template operator()<float>(i, channel);
+}
+
 // What a place adds to each of several sums.
 template <class T, int sums>
 struct Terms {
@@ -185,6 +211,11 @@ void sum_run(Index first, Index last, float* to, Body body) {
 }
 constexpr Index run_in_single = 4096;  // floats to sum in float32 before going on in float64
 
+// Runs of channels-first memory that one task handles.
+inline Index runs_of_task(const Rows& size) {
+  return larger<Index>(pass_grain / larger<Index>(size.run, 1), 1);
+}
+
 // Doubles for the time of a call.
 class Doubles {
  public:
@@ -203,7 +234,7 @@ struct Parts {
 };
 
 inline Parts cut_into_parts(const Rows& size, Index width) {
-  const auto [rows, channels] = size;
+  const Index rows = size.rows, channels = size.channels;
   const Index unit = rows_of_block(channels, width);
   const Index blocks = larger<Index>(ceil_div(rows, unit), 1);
   // About as much as a task of a map, and a limited number, as each keeps its sums.

@@ -68,9 +68,11 @@ struct Bins {
   const float* divisors;
 };
 
-// The size of channels-last memory whose axes but the channels' are seen as one.
+// The size of memory whose axes but the channels' are seen as one. So many of a channel's values
+// stand side by side as `run` says: one in channels-last memory; in channels-first memory, which
+// is (rows / run, channels, run), an image's.
 struct Rows {
-  std::ptrdiff_t rows, channels;
+  std::ptrdiff_t rows, channels, run = 1;
 };
 
 // Channels-last images whose channels are normalised in groups, each image by itself.

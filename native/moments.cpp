@@ -36,6 +36,25 @@ void measure_block(const float* x, Index rows, Index channels, Index width, floa
   });
 }
 
+// Mean and squared deviations of n floats.
+void measure_run(const float* x, Index n, double& mean, double& spread) {
+  mean = spread = 0;
+  for (Index first = 0; first < n; first += run_in_single) {
+    const Index last = smaller(first + run_in_single, n), few = ceil_div<Index>(last - first, 8);
+    float centre, sums[2];
+    sum_run<1>(first, first + few, &centre,
+               [=]<class T>(Index i) { return Terms<T, 1>{read<T>(x + i)}; });
+    centre /= static_cast<float>(few);
+    sum_run<2>(first, last, sums, [=]<class T>(Index i) {
+      const T deviation = read<T>(x + i) - centre;
+      return Terms<T, 2>{deviation, deviation * deviation};
+    });
+    const double count = static_cast<double>(last - first), off = sums[0] / count;
+    const Merge merge(static_cast<double>(first), count);
+    merge(mean, spread, centre + off, sums[1] - off * sums[0]);
+  }
+}
+
 }  // namespace
 
 Moments::Moments(Index parts, Index channels)
@@ -66,23 +85,29 @@ void Moments::add(Index part, const float* x, Index rows) {
 }
 
 void moments_of_run(const float* x, Index n, float* mean, float* var) {
-  double total_mean = 0, spread = 0;
-  for (Index first = 0; first < n; first += run_in_single) {
-    const Index last = smaller(first + run_in_single, n), few = ceil_div<Index>(last - first, 8);
-    float centre, sums[2];
-    sum_run<1>(first, first + few, &centre,
-               [=]<class T>(Index i) { return Terms<T, 1>{read<T>(x + i)}; });
-    centre /= static_cast<float>(few);
-    sum_run<2>(first, last, sums, [=]<class T>(Index i) {
-      const T deviation = read<T>(x + i) - centre;
-      return Terms<T, 2>{deviation, deviation * deviation};
-    });
-    const double count = static_cast<double>(last - first), off = sums[0] / count;
-    const Merge merge(static_cast<double>(first), count);
-    merge(total_mean, spread, centre + off, sums[1] - off * sums[0]);
-  }
-  *mean = static_cast<float>(total_mean);
+  double exact_mean, spread;
+  measure_run(x, n, exact_mean, spread);
+  *mean = static_cast<float>(exact_mean);
   *var = static_cast<float>(spread / static_cast<double>(larger<Index>(n, 1)));
+}
+
+void moments_of_runs(const Rows& size, const float* x, float* mean, float* var, int threads) {
+  const Index images = size.rows / size.run, channels = size.channels;
+  const Doubles of_runs(2 * images * channels);
+  parallel_ranges(threads, images * channels, runs_of_task(size), [&](Index first, Index last) {
+    for (Index run = first; run < last; ++run)
+      measure_run(x + run * size.run, size.run, of_runs[2 * run], of_runs[2 * run + 1]);
+  });
+  const double count = static_cast<double>(size.run);
+  for (Index c = 0; c < channels; ++c) {
+    double total_mean = 0, spread = 0;
+    for (Index image = 0; image < images; ++image) {
+      const double* run = of_runs + 2 * (image * channels + c);
+      Merge(static_cast<double>(image) * count, count)(total_mean, spread, run[0], run[1]);
+    }
+    mean[c] = static_cast<float>(total_mean);
+    var[c] = static_cast<float>(spread / static_cast<double>(larger<Index>(size.rows, 1)));
+  }
 }
 
 void Moments::finish(double* __restrict mean, double* __restrict var) const {

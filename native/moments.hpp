@@ -19,6 +19,9 @@ namespace chainrule::CHAINRULE_ISA {
 // Mean and biased variance of n floats; 0 if there are none.
 void moments_of_run(const float* x, Index n, float* mean, float* var);
 
+// Mean and biased variance of each channel of channels-first memory.
+void moments_of_runs(const Rows& size, const float* x, float* mean, float* var, int threads);
+
 class Moments {
  public:
   Moments(Index parts, Index channels);

@@ -1,4 +1,5 @@
-// Contract: reference/norm.py. Arrays are (rows, channels): all axes but the channels' are one.
+// Contract: reference/norm.py. Arrays are (rows, channels), all axes but the channels' being one,
+// or (images, channels, pixels).
 //
 // All of this waits for memory: what counts is how often an array is walked. A pass that
 // follows another over the same arrays goes through them backwards, so that it starts with what
@@ -14,9 +15,23 @@ namespace {
 
 enum class Order { forwards, backwards };
 
+// The same for channels-first memory.
+template <class Body>
+void map_runs(const Rows& size, Order order, float* y, int threads, Body body) {
+  const Index runs = size.rows / size.run * size.channels, grain = runs_of_task(size);
+  const Index tasks = ceil_div(runs, grain);
+  parallel_for(threads, static_cast<std::size_t>(tasks), [&](std::size_t task) {
+    const Index place = static_cast<Index>(task);
+    const Index first = (order == Order::forwards ? place : tasks - 1 - place) * grain;
+    for (Index run = first; run < smaller(runs, first + grain); ++run)
+      fill_run(run * size.run, (run + 1) * size.run, Channel{run % size.channels}, y, body);
+  });
+}
+
 // y[i] = body<T>(i, column) for every place.
 template <class Body>
 void map(const Rows& size, Order order, float* y, int threads, Body body) {
+  if (size.run > 1) return map_runs(size, order, y, threads, body);
   const Index n = size.rows * size.channels, width = pattern_width(size.channels);
   const Index grain = ceil_div(pass_grain, width) * width;
   const Index tasks = ceil_div(n, grain);
@@ -27,9 +42,36 @@ void map(const Rows& size, Order order, float* y, int threads, Body body) {
   });
 }
 
+// The same for channels-first memory: each run by itself, then those of a channel in order.
+template <int sums, class Body>
+void sum_runs(const Rows& size, double* totals, int threads, Body body) {
+  const Index images = size.rows / size.run, channels = size.channels;
+  const Doubles of_runs(images * channels * sums);
+  parallel_ranges(threads, images * channels, runs_of_task(size), [&](Index first, Index last) {
+    for (Index run = first; run < last; ++run) {
+      double* run_totals = of_runs + run * sums;
+      for (int s = 0; s < sums; ++s) run_totals[s] = 0;
+      const Channel channel{run % channels};
+      const Index end = (run + 1) * size.run;
+      for (Index i = run * size.run; i < end; i += run_in_single) {
+        float part[sums];
+        sum_run<sums>(i, smaller(end, i + run_in_single), part, [=]<class T>(Index place) {
+          return body.template operator()<T>(place, channel);
+        });
+        for (int s = 0; s < sums; ++s) run_totals[s] += part[s];
+      }
+    }
+  });
+  for (Index i = 0; i < sums * channels; ++i) totals[i] = 0;
+  for (Index run = 0; run < images * channels; ++run)
+    for (int s = 0; s < sums; ++s)
+      totals[s * channels + run % channels] += of_runs[run * sums + s];
+}
+
 // totals[s * channels + c] = the sum of term s of body<T>(i, column) over the places of c.
 template <int sums, class Body>
 void sum_channels(const Rows& size, double* totals, int threads, Body body) {
+  if (size.run > 1) return sum_runs<sums>(size, totals, threads, body);
   const Index width = pattern_width(size.channels), terms = sums * size.channels;
   const Parts parts = cut_into_parts(size, width);
   const Doubles of_parts(parts.count * terms);
@@ -61,7 +103,7 @@ Affine fill_affine(Repeated& vectors, const Normalisation& norm) {
 void map_affine(const Rows& size, const Affine& affine, const float* x, const float* add,
                 bool relu, float* y, int threads) {
   const auto run = [&](auto finish) {
-    map(size, Order::forwards, y, threads, [=]<class T>(Index i, Index c) {
+    map(size, Order::forwards, y, threads, [=]<class T>(Index i, auto c) {
       return finish(affine(read<T>(x + i), c), i);
     });
   };
@@ -80,16 +122,16 @@ void map_affine(const Rows& size, const Affine& affine, const float* x, const fl
 struct Plain {
   const float* g;
 
-  template <class T>
-  T operator()(T, Index i, Index) const { return read<T>(g + i); }
+  template <class T, class Column>
+  T operator()(T, Index i, Column) const { return read<T>(g + i); }
 };
 
 struct ThroughRelu {  // of affine(x), computed again
   const float* g;
   Affine affine;
 
-  template <class T>
-  T operator()(T x, Index i, Index c) const {
+  template <class T, class Column>
+  T operator()(T x, Index i, Column c) const {
     return where_positive(affine(x, c), read<T>(g + i));
   }
 };
@@ -98,8 +140,8 @@ struct ThroughReluOf {  // with result y; what passes is kept
   const float *g, *y;
   float* masked;
 
-  template <class T>
-  T operator()(T, Index i, Index) const {
+  template <class T, class Column>
+  T operator()(T, Index i, Column) const {
     const T slope = where_positive(read<T>(y + i), read<T>(g + i));
     write(masked + i, slope);
     return slope;
@@ -115,10 +157,10 @@ void backward(const Rows& size, const Normalisation& norm, const float* x, const
   const Index channels = size.channels;
   const float *mean = affine.mean, *scale = affine.scale;
   const Doubles totals(2 * channels);
-  sum_channels<2>(size, totals, threads, [=]<class T>(Index i, Index c) {
+  sum_channels<2>(size, totals, threads, [=]<class T>(Index i, auto c) {
     const T value = read<T>(x + i);
     const T slope = first_slope(value, i, c);
-    return Terms<T, 2>{slope, slope * (value - read<T>(mean + c))};
+    return Terms<T, 2>{slope, slope * (value - value_of<T>(mean, c))};
   });
   const double* sum_g = totals;
   const double* sum_gx = totals + channels;
@@ -137,16 +179,17 @@ void backward(const Rows& size, const Normalisation& norm, const float* x, const
   vectors.fill(1, [&](Index c) {
     return static_cast<float>(-scale_of(norm, c) * sum_g[c] / count);
   });
-  map(size, Order::backwards, to.dx, threads, [=]<class T>(Index i, Index c) {
+  map(size, Order::backwards, to.dx, threads, [=]<class T>(Index i, auto c) {
     const T value = read<T>(x + i);
-    const T tilted = (value - read<T>(mean + c)) * read<T>(tilt + c) + read<T>(level + c);
-    return second_slope(value, i, c) * read<T>(scale + c) + tilted;
+    const T tilted = (value - value_of<T>(mean, c)) * value_of<T>(tilt, c) + value_of<T>(level, c);
+    return second_slope(value, i, c) * value_of<T>(scale, c) + tilted;
   });
 }
 
 }  // namespace
 
 void moments(const Rows& size, const float* x, float* mean, float* var, int threads) {
+  if (size.run > 1) return moments_of_runs(size, x, mean, var, threads);
   const Parts parts = cut_into_parts(size, pattern_width(size.channels));
   Moments gathered(parts.count, size.channels);
   parallel_for(threads, static_cast<std::size_t>(parts.count), [&](std::size_t task) {
@@ -206,7 +249,7 @@ void batch_norm_add_relu_backward(const Rows& size, const Normalisation& norm, c
 void channel_sum(const Rows& size, const float* g, float* sum, int threads) {
   const Doubles totals(size.channels);
   sum_channels<1>(size, totals, threads,
-                  [=]<class T>(Index i, Index) { return Terms<T, 1>{read<T>(g + i)}; });
+                  [=]<class T>(Index i, auto) { return Terms<T, 1>{read<T>(g + i)}; });
   for (Index c = 0; c < size.channels; ++c) sum[c] = static_cast<float>(totals[c]);
 }
 
@@ -215,7 +258,7 @@ void relu_bias_backward(const Rows& size, const float* g, const float* y, float*
   const Doubles totals(size.channels);
   const ThroughReluOf slope{g, y, masked};
   sum_channels<1>(size, totals, threads,
-                  [=]<class T>(Index i, Index c) { return Terms<T, 1>{slope(T{}, i, c)}; });
+                  [=]<class T>(Index i, auto c) { return Terms<T, 1>{slope(T{}, i, c)}; });
   for (Index c = 0; c < size.channels; ++c) dbias[c] = static_cast<float>(totals[c]);
 }
 

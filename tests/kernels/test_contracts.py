@@ -183,6 +183,7 @@ NORMS = [  # channels that fill vectors, that repeat until they do, and too many
     (2, 10, 9, 9),
     (1, 1, 2, 1),
     (3, 37, 5, 29),
+    (2, 3, 70, 70),
     (1, 1030, 1, 2),
     (7, 5),
     (3, 4, 6),
@@ -677,6 +678,29 @@ def test_images_in_either_order_arrive_as_they_are(channels: int, pixels: int, t
     for layout in LAYOUTS.values():
         pooled, _ = kernels.max_pool2d(layout(x), (1, 1), (1, 1), (0, 0), (1, 1), False)
         assert np.array_equal(pooled, x)
+
+
+@pytest.mark.parametrize("order_of_x", [contiguous, channels_last])
+@pytest.mark.parametrize("order_of_g", [contiguous, channels_last, with_gaps])
+def test_batch_norm_brings_gradients_into_the_order_of_x(order_of_x, order_of_g, tier: str):
+    rng = np.random.default_rng(3)
+    x, g, y = (rng.normal(size=(3, 5, 6, 7)).astype(np.float32) for _ in range(3))
+    mean, var = kernels.moments(x)
+    arguments = (None, mean, var, 1e-5)
+    expected = [
+        *reference.batch_norm_backward(g, x, *arguments),
+        *reference.batch_norm_add_relu_backward(g, y, x, *arguments),
+        *reference.relu_bias_backward(g, y),
+        reference.normalise(x, mean, var, None, None, 1e-5, g, True),
+    ]
+    x, y, g = order_of_x(x), order_of_x(y), order_of_g(g)
+    results = [
+        *kernels.batch_norm_backward(g, x, *arguments),
+        *kernels.batch_norm_add_relu_backward(g, y, x, *arguments),
+        *kernels.relu_bias_backward(g, y),
+        kernels.normalise(x, mean, var, None, None, 1e-5, g, True),
+    ]
+    assert_close(results, expected, TOLERANCE["float32"])
 
 
 def read_only(case: Case, arguments: Arguments) -> list[np.ndarray]:

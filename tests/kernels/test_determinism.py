@@ -31,6 +31,14 @@ def training_step() -> list[np.ndarray]:
     g = kernels.max_pool2d_backward(pooled, index, active.shape, (2, 2), (2, 2), (0, 0), (1, 1))
     g = kernels.relu_backward(g, active)
     g, dweight, dbias = kernels.batch_norm_backward(g, y, None, mean, var, 1e-5)
+    first = np.ascontiguousarray(y)  # channels-first
+    mean_first, var_first = kernels.moments(first)
+    channels_first = [
+        mean_first,
+        var_first,
+        kernels.normalise(first, mean, var, None, None, 1e-5),
+        *kernels.batch_norm_backward(first, first, None, mean_first, var_first, 1e-5),
+    ]
     grouped, *moments = kernels.group_norm(y, 4, None, None, 1e-5)
     layered, *row_moments = kernels.layer_norm(y.reshape(-1, 400), None, None, 1e-5)
     scaled, squares = kernels.rms_norm(y.reshape(-1, 400), None, 1e-5)
@@ -74,6 +82,7 @@ def training_step() -> list[np.ndarray]:
         *grouped,
         *state,
         *norms,
+        *channels_first,
         means,
         spread,
         scores,
