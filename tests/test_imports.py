@@ -26,6 +26,7 @@ STOREYS = [
     {"models"},
     {"classifiers"},
     {"utils"},
+    {"hub", "jit"},
     {"data"},
     {"optim"},
     {"nn"},
@@ -33,7 +34,7 @@ STOREYS = [
     {"__init__"},  # the public names, which the rooms above may use: `import chainrule as cr`
     {"functions"},  # and these are most of them
     {"linalg"},
-    {"batched", "creation", "fx", "jit", "saving", "typed"},
+    {"batched", "creation", "fx", "saving", "typed"},
     {"tensor"},
     {"vocabulary"},
     {"printing", "inplace"},

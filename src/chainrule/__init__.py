@@ -24,7 +24,6 @@ from chainrule import (
     errors,
     functions,
     fx,
-    jit,
     kernels,
     linalg,
     ops,
@@ -88,7 +87,8 @@ dtype = _np.dtype
 finfo, iinfo = _np.finfo, _np.iinfo
 
 _ROOMS = (
-    "data", "export", "func", "models", "nn", "optim", "special", "testing", "training", "utils",
+    "data", "export", "func", "hub", "jit", "models", "nn", "optim", "special", "testing",
+    "training", "utils",
 )  # fmt: skip
 
 
@@ -146,7 +146,6 @@ __all__ = [
     "is_same_size",
     "is_signed",
     "is_tensor",
-    "jit",
     "kernels",
     "linalg",
     "long",

@@ -97,7 +97,6 @@ USE_INSTEAD: dict[str, dict[str, str]] = {
         "GradScaler": "float32 training needs no loss scaling",
         "bfloat16": "NumPy has no bfloat16; use float32, or float16 to store",
         "compile": COMPILED,
-        "hub": "see chainrule.models",
         "complex": COMPLEX,
         "complex64": COMPLEX,
         "complex128": COMPLEX,
@@ -246,6 +245,11 @@ USE_INSTEAD: dict[str, dict[str, str]] = {
         "slice_inverse": "x.slice_scatter",
         "volatile": "chainrule.no_grad()",
     },
+    "chainrule.hub": {
+        "load": "chainrule.models, or import the model's own file",
+        "list": "chainrule.models",
+        "download_url_to_file": "urllib.request.urlretrieve",
+    },
     "chainrule.jit": {
         "trace": COMPILED,
         "trace_module": COMPILED,
@@ -253,7 +257,6 @@ USE_INSTEAD: dict[str, dict[str, str]] = {
         "optimize_for_inference": COMPILED,
         "save": "chainrule.save of the state_dict",
         "load": "chainrule.load of a state_dict",
-        "ScriptModule": "chainrule.nn.Module",
     },
     "chainrule.fx": {
         "symbolic_trace": COMPILED,
@@ -282,7 +285,6 @@ USE_INSTEAD: dict[str, dict[str, str]] = {
         "bottleneck": "use cProfile, or chainrule bench for one operation at a time",
         "cpp_extension": "chainrule.ops.op makes an operation of any function of arrays",
         "dlpack": "chainrule.from_dlpack, and numpy.from_dlpack(x)",
-        "model_zoo": "chainrule.models",
         "mobile_optimizer": COMPILED,
     },
     "chainrule.utils.data": {

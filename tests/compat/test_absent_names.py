@@ -111,6 +111,12 @@ def test_marks_for_a_compiler_leave_code_as_it_is():
                 return None
             return self.dropped(self.eager(cr.jit.annotate(cr.Tensor, mish(x))))
 
+    class Scripted(cr.jit.ScriptModule):
+        @cr.jit.script_method
+        def forward(self, x):
+            return x + 1
+
+    assert isinstance(Scripted(), nn.Module) and Scripted()(cr.zeros(1)).item() == 1
     net = cr.jit.script(Net())
     x = cr.tensor([0.5])
     assert net(x).item() == pytest.approx(nn.functional.mish(x).item())

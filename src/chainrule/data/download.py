@@ -22,11 +22,12 @@ def cache_folder() -> Path:
 
 
 def fetch(
-    name: str, md5: str, urls: Sequence[str], folder: Path, progress: Progress | None = None
+    name: str, md5: str | None, urls: Sequence[str], folder: Path, progress: Progress | None = None
 ) -> Path:
     """The path of the file `name` in `folder`, downloaded first if it is not there already.
 
-    urls: where to find it, tried in order. md5: what it must be, whoever delivers it.
+    urls: where to find it, tried in order. md5: what it must be, whoever delivers it; None: not
+    known.
     A transfer that breaks off leaves NAME.part, and goes on from there, also in the next run.
     Raises DataError with the reason of each mirror if none delivers the file.
     """
@@ -35,10 +36,11 @@ def fetch(
 
     pooch.get_logger().setLevel("WARNING")
     download = _ResumingDownload(folder / f"{name}.part", name, progress)
+    checksum = None if md5 is None else f"md5:{md5}"
     reasons = []
     for url in urls:
         try:
-            return Path(pooch.retrieve(url, f"md5:{md5}", name, folder, downloader=download))
+            return Path(pooch.retrieve(url, checksum, name, folder, downloader=download))
         except RequestException as error:
             reasons.append(f"{url}: {_short(error)}")
         except ValueError:  # pooch's word for a wrong checksum

@@ -11,10 +11,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 
 from chainrule.errors import absent_name
+from chainrule.nn.module import Module as ScriptModule
 
 __all__ = [
-    "Final", "annotate", "export", "ignore", "is_scripting", "is_tracing", "script",
-    "script_if_tracing", "unused",
+    "Final", "ScriptModule", "annotate", "export", "ignore", "is_scripting", "is_tracing",
+    "script", "script_if_tracing", "script_method", "unused",
 ]  # fmt: skip
 
 T = TypeVar("T")
@@ -31,6 +32,11 @@ def script_if_tracing(fn: T) -> T:
 
 
 _script_if_tracing = script_if_tracing  # as torchvision writes it
+
+
+def script_method(fn: T) -> T:
+    """``fn`` itself, a method of a ScriptModule, which is `chainrule.nn.Module`."""
+    return fn
 
 
 def unused(fn: T) -> T:

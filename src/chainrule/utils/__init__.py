@@ -11,7 +11,7 @@ from chainrule.utils import hooks as hooks
 if not TYPE_CHECKING:
 
     def __getattr__(name: str) -> Any:
-        """``data``, imported when it is first asked for."""
-        if name == "data":
+        """``data`` and ``model_zoo``, imported when they are first asked for."""
+        if name in ("data", "model_zoo"):
             return import_module(f"{__name__}.data")
         raise absent_name(sys.modules[__name__], name)
