@@ -1,0 +1,4 @@
+"""Activations, and attention."""
+
+from chainrule.nn.layers.activation import *
+from chainrule.nn.layers.attention import *

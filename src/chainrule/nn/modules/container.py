@@ -1,0 +1,3 @@
+"""Modules made of modules."""
+
+from chainrule.nn.container import *

@@ -1,0 +1,3 @@
+"""Distances as modules."""
+
+from chainrule.nn.loss.distance import *

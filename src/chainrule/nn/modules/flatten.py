@@ -1,0 +1,3 @@
+"""Flatten and its inverse."""
+
+from chainrule.nn.layers.shape import *

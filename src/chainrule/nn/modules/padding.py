@@ -1,0 +1,3 @@
+"""Padding as modules."""
+
+from chainrule.nn.layers.padding import *

@@ -1,0 +1,3 @@
+"""Tables of vectors."""
+
+from chainrule.nn.layers.embedding import *

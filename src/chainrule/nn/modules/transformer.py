@@ -1,0 +1,3 @@
+"""Transformers and their layers."""
+
+from chainrule.nn.layers.transformer import *
