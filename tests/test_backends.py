@@ -11,6 +11,7 @@ def test_questions_are_answered_truly():
     )  # fmt: skip
     assert not any(library.is_available() for library in available)
     assert cr.cuda.device_count() == 0 and cr.accelerator.current_accelerator() is None
+    assert cr.cuda.max_memory_allocated() == 0 and not cr.cuda.is_initialized()
     assert cr.device("cuda" if cr.cuda.is_available() else "cpu") == "cpu"
     assert cr.are_deterministic_algorithms_enabled()
     assert cr.get_float32_matmul_precision() == "highest"

@@ -34,7 +34,7 @@ STOREYS = [
     {"__init__"},  # the public names, which the rooms above may use: `import chainrule as cr`
     {"functions"},  # and these are most of them
     {"linalg"},
-    {"batched", "creation", "fx", "saving", "typed"},
+    {"batched", "creation", "cuda", "fx", "saving", "typed"},
     {"tensor"},
     {"vocabulary"},
     {"printing", "inplace"},
@@ -43,6 +43,7 @@ STOREYS = [
     {"kernels"},
     {"random"},
     {"threads"},
+    {"amp"},
     {"errors"},
     {"absent"},
     {"backends"},

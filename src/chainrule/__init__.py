@@ -18,9 +18,11 @@ from typing import Any as _Any
 import numpy as _np
 
 from chainrule import (
+    amp,
     autograd,
     backends,
     creation,
+    cuda,
     errors,
     functions,
     fx,
@@ -30,6 +32,7 @@ from chainrule import (
     saving,
     typed,
 )
+from chainrule.amp import autocast
 from chainrule.autograd import (
     enable_grad,
     inference_mode,
@@ -101,6 +104,8 @@ def __getattr__(name: str) -> _Any:
     raise errors.absent_name(_sys.modules[__name__], name)
 
 
+_sys.meta_path.append(errors.Advisor)  # the last to be asked for a module
+
 __version__ = "0.1.0"
 
 __all__ = [
@@ -108,9 +113,12 @@ __all__ = [
     "Size",
     "Tensor",
     "__version__",
+    "amp",
+    "autocast",
     "autograd",
     "backends",
     "bool",
+    "cuda",
     "default_generator",
     "device",
     "double",

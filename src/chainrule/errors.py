@@ -83,6 +83,24 @@ class MissingExtraError(ChainruleError, ImportError):
     """A command needs an optional dependency; the message names the extra to install."""
 
 
+class Advisor:
+    """Says of PyTorch's modules and names that an import asks for in vain what to use instead.
+
+    ``from chainrule.nn import LSTM`` drops the AttributeError of the room; Python then looks for
+    a module of that name, last of all here.
+    """
+
+    @staticmethod
+    def find_spec(fullname: str, path: object = None, target: object = None) -> None:
+        room, _, name = fullname.rpartition(".")
+        if room.partition(".")[0] == "chainrule":
+            from chainrule import absent
+
+            instead = absent.use_instead(room, name)
+            if instead is not None:
+                raise ModuleNotFoundError(f"{room} has no {name}: {instead}")
+
+
 def absent_name(module: ModuleType, name: str) -> AttributeError:
     """The error of a module's ``__getattr__``: PyTorch may have the name, we do not."""
     from chainrule import absent  # only read when somebody asks for such a name

@@ -1,5 +1,7 @@
 """What PyTorch has and chainrule has not says so, and names what is near."""
 
+import re
+
 import pytest
 
 import chainrule as cr
@@ -87,6 +89,26 @@ def test_the_old_constructors_make_tensors_of_one_dtype():
     assert isinstance(cr.ones(1), cr.FloatTensor) and not isinstance(cr.ones(1), cr.LongTensor)
     assert not isinstance([1.0], cr.FloatTensor)
     assert cr.ones(1).type(cr.LongTensor).dtype == cr.int64
+
+
+@pytest.mark.parametrize("line, advice", [
+    ("import chainrule.distributed as dist", "chainrule has no distributed: one process trains"),
+    ("from chainrule import distributed", "chainrule has no distributed: one process trains"),
+    ("from chainrule.nn.parallel import DataParallel", "chainrule.nn has no parallel: one process"),
+    ("from chainrule.nn import Conv2d, SyncBatchNorm", "chainrule.nn has no SyncBatchNorm: "),
+    ("from chainrule.nn.functional import ctc_loss", "chainrule.nn.functional has no ctc_loss: "),
+    ("from chainrule.fft import fft2", "chainrule has no fft: Fourier transforms are left to"),
+])  # fmt: skip
+def test_an_import_says_what_to_use_instead(line, advice):
+    with pytest.raises(ImportError, match=f"^{re.escape(advice)}"):
+        exec(line)
+
+
+def test_an_import_of_what_nobody_knows_fails_as_ever():
+    with pytest.raises(ModuleNotFoundError, match=r"^No module named 'chainrule\.nothing'$"):
+        exec("import chainrule.nothing")
+    with pytest.raises(ImportError, match=r"^cannot import name 'Nothing' from 'chainrule\.nn'"):
+        exec("from chainrule.nn import Nothing")
 
 
 def test_marks_for_a_compiler_leave_code_as_it_is():

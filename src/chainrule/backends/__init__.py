@@ -9,8 +9,6 @@ change nothing: results are the same bits on every run without being asked for.
 
 from __future__ import annotations
 
-from typing import Any
-
 from chainrule.backends import cudnn as cudnn
 from chainrule.backends import mkldnn as mkldnn
 from chainrule.backends import mps as mps
@@ -21,41 +19,12 @@ __all__ = [
     "channels_last",
     "channels_last_3d",
     "contiguous_format",
-    "cuda",
     "get_float32_matmul_precision",
     "memory_format",
     "preserve_format",
     "set_float32_matmul_precision",
     "use_deterministic_algorithms",
 ]
-
-
-class cuda:
-    """There are no GPUs; what is asked of all of them is done."""
-
-    @staticmethod
-    def is_available() -> bool:
-        """False: chainrule computes on the CPU."""
-        return False
-
-    @staticmethod
-    def device_count() -> int:
-        """0."""
-        return 0
-
-    @staticmethod
-    def manual_seed(seed: int) -> None:
-        """Seed nothing: there is no such device. `chainrule.manual_seed` seeds the CPU."""
-
-    manual_seed_all = manual_seed
-
-    @staticmethod
-    def empty_cache() -> None:
-        """Empty nothing."""
-
-    @staticmethod
-    def synchronize(device: Any = None) -> None:
-        """Wait for nothing."""
 
 
 class accelerator:
