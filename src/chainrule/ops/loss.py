@@ -12,7 +12,7 @@ import numpy as np
 from chainrule.errors import ConfigError, DTypeError, LabelError, ShapeError
 from chainrule.ops.dtypes import result_type
 from chainrule.ops.elementwise import cast, elementwise, expand
-from chainrule.ops.op import Op, Recorded
+from chainrule.ops.op import Op, values_of
 from chainrule.ops.reduction import mean, sum
 
 Array = Any
@@ -75,11 +75,6 @@ def through_float32(loss: Callable[..., Array]) -> Callable[..., Array]:
 
 def _widened(a: Any) -> Any:
     return cast(a, np.dtype(np.float32)) if getattr(a, "dtype", None) == np.float16 else a
-
-
-def values_of(a: Array) -> Any:
-    """The values of an array or a tensor, for checks: the graph does not see them."""
-    return a.array if isinstance(a, Recorded) else a
 
 
 def paired(

@@ -12,14 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from chainrule import kernels
 from chainrule.errors import ConfigError, ShapeError
 from chainrule.kernels.geometry import pool_output_size, window_counts
 from chainrule.ops.activation import relu
 from chainrule.ops.arithmetic import abs, mul, pow, sign
 from chainrule.ops.conv import Size, pair, per_axis
 from chainrule.ops.conv_ops import Pair
-from chainrule.ops.op import op
+from chainrule.ops.pool_ops import avg_pool2d_op, max_pool2d_op, max_pool_indices
 from chainrule.ops.reduction import check_float
 from chainrule.ops.shape import permute, reshape, squeeze, unsqueeze
 
@@ -80,7 +79,7 @@ def max_pool2d(
     window, stride, padding = _window("max_pool2d", x, kernel_size, stride, padding)
     dilation = pair(dilation, "max_pool2d: dilation", 1)
     _check_fits("max_pool2d", x, window, stride, padding, dilation, ceil_mode)
-    return _max_pool2d(x, window, stride, padding, dilation, ceil_mode)
+    return max_pool2d_op(x, window, stride, padding, dilation, ceil_mode)
 
 
 def max_pool3d(
@@ -125,7 +124,7 @@ def _max_pool(
     else:
         images = x if axes == 2 else unsqueeze(x, 2)
         windows = windows if axes == 2 else _in_one_row(windows)
-        y, taps = _max_pool2d.with_aux(images, *windows, ceil_mode)
+        y, taps = max_pool2d_op.with_aux(images, *windows, ceil_mode)
         places = _places(taps, x.shape[-1], windows) if return_indices else None
         y = y if axes == 2 else squeeze(y, 2)
     return (y, max_pool_indices(x, places.reshape(tuple(y.shape)))) if return_indices else y
@@ -137,8 +136,8 @@ def _max_of_volumes(
     """The maxima, and d·H·W + h·W + w of each winner where wanted."""
     height, width = x.shape[3:]
     in_slice, along_depth = _slice_and_depth(windows)
-    y, taps = _max_pool2d.with_aux(slices_of(x), *in_slice, ceil_mode)
-    z, steps = _max_pool2d.with_aux(columns_of(y, x), *along_depth, ceil_mode)
+    y, taps = max_pool2d_op.with_aux(slices_of(x), *in_slice, ceil_mode)
+    z, steps = max_pool2d_op.with_aux(columns_of(y, x), *along_depth, ceil_mode)
     if not return_indices:
         return volumes_of(z, y.shape), None
     within = columns_of(_places(taps, width, in_slice), x)  # each slice's winners
@@ -155,12 +154,6 @@ def _places(taps: Any, width: int, windows: Windows) -> Any:
     left = np.arange(taps.shape[3]) * stride[1] - padding[1]
     row, col = np.divmod(taps, across)
     return (top + row * dilation[0]) * width + left + col * dilation[1]
-
-
-@op
-def max_pool_indices(x: Array, places: Any) -> Array:
-    """``places``, found by pooling x, as a result beside the maxima. No gradient."""
-    return np.ascontiguousarray(places)
 
 
 # -- means -------------------------------------------------------------------------------------
@@ -198,7 +191,7 @@ def avg_pool2d(
         return _avg_pool("avg_pool2d", 2, x, *args)
     window, stride, padding = _window("avg_pool2d", x, kernel_size, stride, padding)
     _check_fits("avg_pool2d", x, window, stride, padding, (1, 1), ceil_mode)
-    return _avg_pool2d(x, window, stride, padding, ceil_mode, count_include_pad)
+    return avg_pool2d_op(x, window, stride, padding, ceil_mode, count_include_pad)
 
 
 def avg_pool3d(
@@ -235,12 +228,12 @@ def _avg_pool(
     how = (ceil_mode, count_include_pad)
     if axes == 3:
         in_slice, along_depth = _slice_and_depth(windows)
-        means = _avg_pool2d(slices_of(x), *in_slice, *how)
-        y = volumes_of(_avg_pool2d(columns_of(means, x), *along_depth, *how), means.shape)
+        means = avg_pool2d_op(slices_of(x), *in_slice, *how)
+        y = volumes_of(avg_pool2d_op(columns_of(means, x), *along_depth, *how), means.shape)
     elif axes == 1:
-        y = squeeze(_avg_pool2d(unsqueeze(x, 2), *_in_one_row(windows), *how), 2)
+        y = squeeze(avg_pool2d_op(unsqueeze(x, 2), *_in_one_row(windows), *how), 2)
     else:
-        y = _avg_pool2d(x, *windows, *how)
+        y = avg_pool2d_op(x, *windows, *how)
     if divisor_override is None:
         return y
     counts = np.ones((), x.dtype)  # what each mean was divided by
@@ -404,95 +397,3 @@ def _check_fits(
                 f"image of {n + 2 * p}\n  x {x.shape}; kernel_size {window}; padding {padding}; "
                 f"dilation {dilation}"
             )
-
-
-@op(name="max_pool2d", aux=True)
-def _max_pool2d(
-    x: Array, kernel_size: Pair, stride: Pair, padding: Pair, dilation: Pair, ceil_mode: bool
-) -> tuple[Array, Array]:
-    """(y, which pixel of its window each maximum was)."""
-    return kernels.max_pool2d(x, kernel_size, stride, padding, dilation, ceil_mode)
-
-
-@op
-def max_pool2d_scatter(
-    g: Array,
-    index: Array,
-    shape: tuple[int, ...],
-    kernel_size: Pair,
-    stride: Pair,
-    padding: Pair,
-    dilation: Pair,
-) -> Array:
-    """Send each window's g to the pixel that won it; ``index`` counts within the window."""
-    return kernels.max_pool2d_backward(g, index, shape, kernel_size, stride, padding, dilation)
-
-
-@op
-def max_pool2d_gather(
-    x: Array,
-    index: Array,
-    kernel_size: Pair,
-    stride: Pair,
-    padding: Pair,
-    dilation: Pair,
-) -> Array:
-    """From each window, the pixel named by ``index``: the transpose of scatter."""
-    return kernels.max_pool2d_gather(x, index, kernel_size, stride, padding, dilation)
-
-
-_max_pool2d.vjp(
-    x=lambda g, aux, x_shape, kernel_size, stride, padding, dilation: max_pool2d_scatter.in_vjp(
-        g, aux, x_shape, kernel_size, stride, padding, dilation
-    )
-)
-max_pool2d_scatter.vjp(
-    g=lambda u, index, kernel_size, stride, padding, dilation: max_pool2d_gather(
-        u, index, kernel_size, stride, padding, dilation
-    )
-)
-max_pool2d_gather.vjp(
-    x=lambda g, index, x_shape, kernel_size, stride, padding, dilation: max_pool2d_scatter.in_vjp(
-        g, index, x_shape, kernel_size, stride, padding, dilation
-    )
-)
-
-
-@op(name="avg_pool2d")
-def _avg_pool2d(
-    x: Array,
-    kernel_size: Pair,
-    stride: Pair,
-    padding: Pair,
-    ceil_mode: bool,
-    count_include_pad: bool,
-) -> Array:
-    return kernels.avg_pool2d(x, kernel_size, stride, padding, ceil_mode, count_include_pad)
-
-
-@op
-def avg_pool2d_spread(
-    g: Array,
-    shape: tuple[int, ...],
-    kernel_size: Pair,
-    stride: Pair,
-    padding: Pair,
-    ceil_mode: bool,
-    count_include_pad: bool,
-) -> Array:
-    """Share each window's g evenly among its pixels: the transpose of avg_pool2d."""
-    return kernels.avg_pool2d_backward(
-        g, shape, kernel_size, stride, padding, ceil_mode, count_include_pad
-    )
-
-
-_avg_pool2d.vjp(
-    x=lambda g, x_shape, kernel_size, stride, padding, ceil_mode, count_include_pad: (
-        avg_pool2d_spread(g, x_shape, kernel_size, stride, padding, ceil_mode, count_include_pad)
-    )
-)
-avg_pool2d_spread.vjp(
-    g=lambda u, kernel_size, stride, padding, ceil_mode, count_include_pad: _avg_pool2d(
-        u, kernel_size, stride, padding, ceil_mode, count_include_pad
-    )
-)
