@@ -406,3 +406,70 @@ def test_a_network_of_relus() -> None:
     assert report, str(report)
     assert sum(len(r.kinks) for r in report.rows) > 0  # h this long crosses some
     assert not any(r.curved for r in report.rows)
+
+
+@pytest.mark.parametrize("distance", [0.0, 1e-8, 1e-7, 3e-7, 1e-6, -1e-7])
+@pytest.mark.parametrize("name", ["sort", "max_pool", "relus"])
+def test_a_kink_beside_a_kink_is_no_error(name: str, distance: float) -> None:
+    x = cr.tensor([distance, 0.0, 0.0], dtype=cr.float64, requires_grad=True)
+    f: Any = {
+        "sort": lambda x: x.sort()[0] * cr.arange(3, dtype=cr.float64),
+        "max_pool": lambda x: F.max_pool1d(x[None], 3),
+        "relus": lambda x: F.relu(x) + 2 * F.relu(x - distance),
+    }[name]
+    assert gradcheck(f, x)
+
+    class Wrong(Function):
+        @staticmethod
+        def forward(ctx: Any, x: Any) -> Any:
+            return f(x)
+
+        @staticmethod
+        def backward(ctx: Any, g: Any) -> Any:
+            return cr.full((3,), 7.0, dtype=cr.float64)
+
+    assert not gradcheck(Wrong.apply, x, raise_exception=False)
+
+
+def test_kinks_along_a_direction() -> None:
+    x = cr.zeros(4, requires_grad=True)
+    assert gradcheck(F.relu, x, fast_mode=True)
+    report = gradcheck_report(F.relu, x, fast_mode=True)
+    assert "kink at input 0, along one direction" in str(report)
+
+    class Wrong(Function):
+        @staticmethod
+        def forward(ctx: Any, x: Any) -> Any:
+            return F.relu(x)
+
+        @staticmethod
+        def backward(ctx: Any, g: Any) -> Any:
+            return g * 3
+
+    with pytest.raises(GradcheckError, match="output 0, input 0, along one direction: analytic"):
+        gradcheck(Wrong.apply, cr.ones(4, requires_grad=True), fast_mode=True)
+
+
+def test_results_in_dicts_and_nested_are_checked() -> None:
+    class Wrong(Function):
+        @staticmethod
+        def forward(ctx: Any, x: Any) -> Any:
+            return x * 2
+
+        @staticmethod
+        def backward(ctx: Any, g: Any) -> Any:
+            return g * 3
+
+    x = cr.ones(2, requires_grad=True)
+    assert gradcheck(lambda x: {"a": x.exp(), "b": [(x * 2,), None]}, x)
+    with pytest.raises(GradcheckError, match="output 1, input 0"):
+        gradcheck(lambda x: {"a": x.exp(), "b": [(Wrong.apply(x),), None]}, x)
+    with pytest.raises(GraphError, match=r"func must return a tensor, or several.*got NoneType"):
+        gradcheck(lambda x: None, x)
+
+
+def test_a_step_out_of_the_domain_is_told() -> None:
+    x = cr.tensor([1e-9], dtype=cr.float64, requires_grad=True)
+    with np.errstate(invalid="ignore"), pytest.raises(GradcheckError, match="a step of eps leads"):
+        gradcheck(lambda x: x.log(), x)
+    assert gradcheck(lambda x: x.log(), x, eps=1e-13)

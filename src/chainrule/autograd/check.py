@@ -11,7 +11,8 @@ sides. Two patterns give a kink away, and both are looked for before an element 
 - *beside x*: once the step is small enough to miss the kink, the differences agree with the
   gradient, at two steps in a row;
 - *at x*: the one-sided slopes (F(x±h) - F(x)) / ±h differ from each other, the same for steps
-  from h/4 to 2h, and the gradient is one of them or lies between.
+  from h/4 to 2h (or from there through 512, if another kink is near), and the gradient is one of
+  them or lies between.
 
 On a smooth piece neither holds for a wrong gradient: smaller steps repeat the disagreement, and
 the difference of the one-sided slopes, h·F″, shrinks with h. Nor does noise pass for a kink: its
@@ -215,10 +216,15 @@ class Checked:
     max_relative_error: float = 0.0
     """max |a - n| / max(|a|, |n|, atol) over them, kinks left out: below atol all is rounding."""
     disagreeing: int = 0
-    kinks: list[Index] = field(default_factory=list)
+    kinks: list[Index | None] = field(default_factory=list)
     """Where a kink was crossed, and passed over."""
-    curved: list[Index] = field(default_factory=list)
+    curved: list[Index | None] = field(default_factory=list)
     """Where only the step was too long: smaller ones agree more and more."""
+
+
+def _place(index: Index | None) -> str:
+    """None: in fast_mode there is no index."""
+    return "along one direction" if index is None else str(index)
 
 
 @dataclass(frozen=True)
@@ -239,7 +245,7 @@ class Disagreement:
         return abs(self.analytic - self.numerical) / largest
 
     def __str__(self) -> str:
-        where = "along one direction" if self.index is None else f"index {self.index}"
+        where = ("" if self.index is None else "index ") + _place(self.index)
         return (
             f"output {self.output}, {self.tensor}, {where}: analytic {self.analytic:.10g}, "
             f"numerical {self.numerical:.10g}, relative error {self.relative_error:.2g}"
@@ -276,7 +282,7 @@ class GradcheckReport:
             for what, found in (("kink", r.kinks), ("step too long", r.curved)):
                 if found:
                     rest = f" and {len(found) - 5} more" if len(found) > 5 else ""
-                    text.append(f"{what} at {r.name}, {', '.join(map(str, found[:5]))}{rest}")
+                    text.append(f"{what} at {r.name}, {', '.join(map(_place, found[:5]))}{rest}")
         verdict = "all gradients agree" if self else self.message
         return "\n".join([f"{verdict} (central differences, h = {self.eps:g})", *text])
 
@@ -347,7 +353,7 @@ class _Comparison:
     ) -> None:
         self.subject, self.report = subject, report
         self.eps, self.atol, self.rtol = eps, atol, rtol
-        self.worst: tuple[float, Checked, _Element | None] | None = None
+        self.worst: tuple[float, Checked, _Line] | None = None
         self.gradients: list[list[Array]] = []  # by output, by target
         self.weights: list[Array] = []
 
@@ -398,43 +404,38 @@ class _Comparison:
         self.report.rows.append(row)
         hopeless = 0  # disagreements in a row that no kink excused
         for index in _chosen(t.array.shape, samples):
-            element = _Element(self, t.array, index)
-            row.count += 1
-            excuses, wrong = [], False
-            for k, n in enumerate(element.central(self.eps)):
-                a = float(self.gradients[k][number][index])
-                excuse = None
-                if not self._agree(a, n) and hopeless < 20:
-                    excuse = element.excuse(k, a, n)
-                    excuses.append(excuse)
-                if excuse is None:
-                    wrong |= self._differ(row, Disagreement(k, name, index, a, n), element)
-            row.disagreeing += wrong
-            row.kinks += [index] * (not wrong and "kink" in excuses)
-            row.curved += [index] * (not wrong and "curvature" in excuses)
+            wrong = self._along(_Line(self, t.array, index), row, number, hopeless < 20)
             hopeless = hopeless + 1 if wrong else 0
 
     def along_a_direction(self, number: int, name: str, t: Any) -> None:
         """Compare along one fixed direction of a tensor."""
-        row = Checked(name, tuple(t.array.shape), count=1)
+        row = Checked(name, tuple(t.array.shape))
         self.report.rows.append(row)
         direction = np.random.default_rng(0).standard_normal(t.array.shape)
         direction /= max(float(np.linalg.norm(direction)), 1e-300)
-        before = t.array.copy()
-        values = []
-        for sign in (1, -1):
-            t.array[...] = before + sign * self.eps * direction
-            values.append(self.subject.values())
-        t.array[...] = before
-        for k, difference in enumerate(self._numbers(*values)):
-            a = float(np.sum(self.gradients[k][number] * direction))
-            n = difference / (2 * self.eps)
-            row.disagreeing |= self._differ(row, Disagreement(k, name, None, a, n))
+        self._along(_Line(self, t.array, None, direction), row, number, True)
+
+    def _along(self, line: _Line, row: Checked, number: int, may_excuse: bool) -> bool:
+        """Compare along one line; whether they disagree and no kink excuses it."""
+        row.count += 1
+        excuses, wrong = [], False
+        for k, n in enumerate(line.central(self.eps)):
+            a = line.slope_of(self.gradients[k][number])
+            excuse = None
+            if may_excuse and not self._agree(a, n):
+                excuse = line.excuse(k, a, n)
+                excuses.append(excuse)
+            if excuse is None:
+                wrong |= self._differ(row, Disagreement(k, row.name, line.index, a, n), line)
+        row.disagreeing += wrong
+        row.kinks += [line.index] * (not wrong and "kink" in excuses)
+        row.curved += [line.index] * (not wrong and "curvature" in excuses)
+        return wrong
 
     def _agree(self, a: float, n: float) -> bool:
         return abs(a - n) <= self.atol + self.rtol * abs(n)
 
-    def _differ(self, row: Checked, found: Disagreement, element: _Element | None = None) -> bool:
+    def _differ(self, row: Checked, found: Disagreement, line: _Line) -> bool:
         """Note how far two values lie apart; whether too far."""
         a, n = found.analytic, found.numerical
         error = _or_inf(abs(a - n))
@@ -443,7 +444,7 @@ class _Comparison:
         if self._agree(a, n):
             return False
         if self.worst is None or error > self.worst[0]:
-            self.worst = error, row, element
+            self.worst = error, row, line
             self.report.worst = found
         return True
 
@@ -451,11 +452,11 @@ class _Comparison:
         """The worst disagreement, in words; None if there is none."""
         if self.worst is None:
             return None
-        _, row, element = self.worst
+        _, row, line = self.worst
         others = sum(r.disagreeing for r in self.report.rows if r is not row)
         text = f"{self.report.worst}; {row.disagreeing} of {row.count} elements disagree"
         text += f" (and {others} of other tensors)" if others else ""
-        return text + ("" if element is None else element.doubts())
+        return text + line.doubts()
 
 
 def _or_inf(x: float) -> float:
@@ -471,20 +472,28 @@ def _chosen(shape: Index, samples: int | None) -> Iterable[Index]:
     return [tuple(int(i) for i in np.unravel_index(p, shape)) for p in sorted(places)]
 
 
-class _Element:
-    """The function along one element of one tensor."""
+class _Line:
+    """The function along one element of one tensor, or (index None) along a direction."""
 
-    def __init__(self, comparison: _Comparison, array: Array, index: Index) -> None:
+    def __init__(
+        self, comparison: _Comparison, array: Array, index: Index | None, direction: Any = 1.0
+    ) -> None:
         self.comparison, self.array, self.index = comparison, array, index
+        self.moved = ... if index is None else index
+        self.direction = direction
         self.here: list[Array] | None = None
 
+    def slope_of(self, gradient: Array) -> float:
+        """The slope along this line that a gradient says."""
+        return float(np.sum(gradient[self.moved] * self.direction))
+
     def _at(self, step: float) -> list[Array]:
-        before = self.array[self.index]
-        self.array[self.index] = before + step
+        before = np.copy(self.array[self.moved])
+        self.array[self.moved] = before + step * self.direction
         try:
             return self.comparison.subject.values()
         finally:
-            self.array[self.index] = before
+            self.array[self.moved] = before
 
     def central(self, h: float) -> list[float]:
         """(F(x+h) - F(x-h)) / 2h for each output."""
@@ -501,6 +510,11 @@ class _Element:
         """Whether the differences themselves are to be trusted, in words."""
         one, other = (self.central(self.comparison.eps * scale) for scale in (1, 2))
         pairs = list(zip(one, other, strict=True))
+        if not all(math.isfinite(a) for a in one):
+            return (
+                "\n  a step of eps leads out of where func is finite: take a smaller eps, or other "
+                "inputs"
+            )
         if all(self.comparison._agree(a, b) for a, b in pairs if a or b):
             return ""
         a, b = max(pairs, key=lambda pair: _or_inf(abs(pair[0] - pair[1])))
@@ -533,7 +547,10 @@ class _Element:
 
     def _is_kink_here(self, k: int, a: float) -> bool:
         """Different slopes on the two sides, whatever the step, and ``a`` not outside them."""
-        steps = [self.comparison.eps * scale for scale in (0.25, 0.5, 1, 2)]
+        return any(self._has_two_slopes(k, a, self.comparison.eps / n) for n in (1, 512))
+
+    def _has_two_slopes(self, k: int, a: float, h: float) -> bool:
+        steps = [h * scale for scale in (0.25, 0.5, 1, 2)]
         right = [self._slope(k, h) for h in steps]
         left = [self._slope(k, -h) for h in steps]
         gap = abs(float(np.mean(right)) - float(np.mean(left)))

@@ -12,6 +12,7 @@ import numpy as np
 
 from chainrule.autograd.graph import Variable, Version
 from chainrule.autograd.mode import no_grad
+from chainrule.errors import GraphError
 from chainrule.random import default_generator
 
 Array = np.ndarray[Any, Any]
@@ -20,9 +21,24 @@ LARGE, SOME = 10_000, 20  # a model with more parameters is checked in so many o
 
 
 def outputs_of(result: Any) -> list[Any]:
-    """The float tensors among what a function returned."""
-    results = [result] if isinstance(result, Variable) else list(result)
-    return [r for r in results if isinstance(r, Variable) and r.array.dtype.kind == "f"]
+    """The float tensors among what a function returned, in nested tuples, lists and dicts."""
+    found = _tensors_in(result)
+    if not found:
+        raise GraphError(
+            "gradcheck: func must return a tensor, or several in a tuple, list or dict; "
+            f"got {type(result).__name__}"
+        )
+    return [r for r in found if r.array.dtype.kind == "f"]
+
+
+def _tensors_in(result: Any) -> list[Any]:
+    if isinstance(result, Variable):
+        return [result]
+    if isinstance(result, Mapping):
+        result = result.values()
+    elif not isinstance(result, tuple | list):
+        return []
+    return [t for r in result for t in _tensors_in(r)]
 
 
 def _is_module(x: Any) -> bool:
