@@ -353,3 +353,72 @@ def test_values_and_gradients_are_the_same() -> None:
             results.append([y.detach().array, *(p.grad.array for p in model.parameters())])
     for a, b in zip(*results, strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+# -- what tells nothing is found, too, and the hint fits -------------------------------------------
+
+
+def test_an_operation_in_place_outside_the_graph() -> None:
+    x = cr.full((2,), 3e38)
+
+    def grow() -> None:
+        x.add_(x)
+
+    assert found(grow).startswith("add made an infinity (forward): its inputs are finite")
+
+
+def test_a_value_that_was_assigned() -> None:
+    x = cr.ones(3, requires_grad=True) * 1
+    half = x.half()
+
+    def assign(t: Any, value: Any) -> None:
+        t[1] = value
+
+    assert "was given NaN that no operation made" in found(lambda: assign(x, np.nan))
+    assert "index_put made an infinity" in found(lambda: assign(half, 1e6))
+
+
+def test_a_number_is_named_where_it_comes_in() -> None:
+    x = cr.ones(3, requires_grad=True)
+    message = found(lambda: (x.sum() * float("nan")).backward())
+    assert message.startswith("mul was given NaN that no operation made: its 'b' held it before")
+    assert "look at where this number comes from" in message
+    hooked = x * 2
+    hooked.register_hook(lambda g: g * float("nan"))
+    assert "mul was given NaN" in found(lambda: hooked.sum().backward())
+
+
+@pytest.mark.parametrize(
+    ("f", "head", "hint"),
+    [
+        (lambda: cr.zeros(0).mean(), "mul (in mean) was given NaN", "the mean of no elements"),
+        (lambda: cr.ones(1).var(), "mul (in var) was given NaN", "too few elements"),
+        (
+            lambda: F.cross_entropy(cr.randn(2, 3), cr.tensor([-100, -100])),
+            "div made NaN (forward, in nll_loss)", "no target counts",
+        ),
+        (lambda: F.softmax(cr.full((2, 3), -np.inf), -1), "softmax made NaN", "all masked"),
+        (lambda: cr.full((2,), np.inf) * 0, "mul made NaN", "0·inf and inf/inf have no value"),
+        (
+            lambda: F.layer_norm(cr.ones(2, 3), (3,), eps=0.0), "layer_norm made NaN",
+            "eps must be positive",
+        ),
+        (lambda: cr.full((2,), 3e38) * 2, "mul made an infinity", "an overflow of float32"),
+        (
+            lambda: cr.ones(2, requires_grad=True).acos().sum().backward(),
+            "the gradient of acos made an infinity", "its slope at ±1 is infinite",
+        ),
+    ],
+)  # fmt: skip
+def test_the_hint_fits(f: Any, head: str, hint: str) -> None:
+    message = found(f)
+    assert message.startswith(head) and hint in message
+    assert ("learning rate" in message) == (hint == "an overflow of float32")
+
+
+def test_a_backward_hook_of_a_module_is_named() -> None:
+    net = nn.Sequential(nn.Linear(3, 4), nn.ReLU())
+    net[1].register_full_backward_hook(lambda m, gi, go: (gi[0] / 0,))
+    message = found(lambda: net(cr.randn(2, 3)).sum().backward())
+    assert message.startswith("the gradient of BackwardHookFunction made")
+    assert "a backward hook of the module gave it" in message and "1 (ReLU) of Seq" in message

@@ -41,6 +41,8 @@ from chainrule.ops.op import Op
 
 FINITE, INFINITE, NAN = range(3)
 PACKAGE = str(Path(__file__).parents[1]) + os.sep
+FUNCTIONS = (f"{PACKAGE}ops{os.sep}", f"{PACKAGE}nn{os.sep}functional{os.sep}")
+"""Where functions are composed of ops, by names that users know."""
 
 
 class _Settings(NamedTuple):
@@ -138,7 +140,7 @@ def entered(module: Any) -> Iterator[None]:
 # -- looking -------------------------------------------------------------------------------------
 
 
-def _worst(x: Any) -> int:
+def worst_of(x: Any) -> int:
     """FINITE, INFINITE or NAN: the worst of the values of an array, variable or number."""
     if isinstance(x, Variable):
         x = x.array
@@ -151,7 +153,7 @@ def _worst(x: Any) -> int:
     if isinstance(x, float):
         return NAN if math.isnan(x) else INFINITE if math.isinf(x) else FINITE
     if isinstance(x, Bundle | tuple | list):
-        return max(map(_worst, x.grads if isinstance(x, Bundle) else x), default=FINITE)
+        return max(map(worst_of, x.grads if isinstance(x, Bundle) else x), default=FINITE)
     return FINITE
 
 
@@ -160,7 +162,7 @@ _apply = Variable.__apply_op__
 
 def _apply_and_look(self: Variable, op: Op, args: tuple[Any, ...]) -> tuple[Any, Any]:
     """As ``Variable.__apply_op__``, and see whether the result is worse than the arguments."""
-    before = max((_worst(a) for a in args), default=FINITE)  # now: some ops change theirs
+    before = max((worst_of(a) for a in args), default=FINITE)  # now: some ops change theirs
     result, aux = _apply(self, op, args)
     look_at_call(op, args, [result], before)
     return result, aux
@@ -181,27 +183,34 @@ def look_at_call(
     if _here.in_sweep:
         return
     if before is None:
-        before = max((_worst(a) for a in args), default=FINITE)
+        before = max((worst_of(a) for a in args), default=FINITE)
     for y in results:
-        worst = _worst(y)
+        worst = worst_of(y)
         if worst > before:
-            raise AnomalyError(_made_forwards(op, args, y, worst, site))
+            raise AnomalyError(_made_forwards(op, args, y, worst, before, site))
         if worst == NAN:
             _complain_of_leaf(op, args, site)
 
 
 def _complain_of_leaf(op: Op, args: Sequence[Any], site: _Site) -> None:
-    """A NaN that no operation made came with a leaf: a weight or the data."""
+    """A NaN that no operation made came with a leaf (a weight or the data) or as a number."""
     names = dict(zip(op.parameters, args, strict=False)) if not op.is_variadic else {}
     for name, a in names.items() or {"tensors": args[0]}.items():
         for leaf in a if isinstance(a, tuple | list) else (a,):
-            if isinstance(leaf, Variable) and leaf.node is None and _worst(leaf) == NAN:
+            if getattr(leaf, "node", None) is None and worst_of(leaf) == NAN:
                 own = _name_in(site.modules, leaf)
+                who = op.name + (
+                    f" (in {site.within})" if site.within not in (None, op.name) else ""
+                )
+                hint = FORWARD_HINTS.get(site.within or "") or (
+                    "look at the data, or at the update that changed this tensor last"
+                    if isinstance(leaf, Variable)
+                    else "look at where this number comes from"
+                )
                 raise AnomalyError(
-                    f"{op.name} was given NaN that no operation made: {own or f'its {name!r}'} "
+                    f"{who} was given NaN that no operation made: {own or f'its {name!r}'} "
                     "held it before\n"
-                    + _lines(_described(own or name, leaf.array), *_place(site))
-                    + "\n  look at the data, or at the update that changed this tensor last"
+                    + _lines(_described(own or str(name), _array_of(leaf)), *_place(site), hint)
                 )
 
 
@@ -225,17 +234,17 @@ class _Looking:
 
     def __init__(self, arrivals: Any, node: Node, g: Any) -> None:
         self.as_variables = arrivals.as_variables
-        self.arrivals, self.node, self.before = arrivals, node, _worst(g)
+        self.arrivals, self.node, self.before = arrivals, node, worst_of(g)
 
     def add(self, edge: Any, d: Any, g: Any) -> None:
         """One more gradient for ``edge``, made of ``g``."""
-        worst = _worst(d)
+        worst = worst_of(d)
         if worst > self.before:
             raise AnomalyError(_made_backwards(self.node, edge, d, g, worst))
         pending = getattr(self.arrivals, "pending", {})
-        other = _worst(pending.get(id(edge)))
+        other = worst_of(pending.get(id(edge)))
         self.arrivals.add(edge, d, g)
-        total = _worst(pending.get(id(edge)))
+        total = worst_of(pending.get(id(edge)))
         if total > max(worst, other):
             where = edge if isinstance(edge, Node) else self.node
             kind = f"result of {edge.op.name}" if isinstance(edge, Node) else "leaf"
@@ -258,6 +267,7 @@ class _Site(NamedTuple):
     modules: tuple[Any, ...]
     file: str | None
     line: int
+    within: str | None = None  # the function of this package that is composed of ops
 
 
 _sites: weakref.WeakKeyDictionary[Node, _Site] = weakref.WeakKeyDictionary()
@@ -266,12 +276,20 @@ _sites: weakref.WeakKeyDictionary[Node, _Site] = weakref.WeakKeyDictionary()
 def _site() -> _Site:
     """The modules being called, and the nearest line outside this package."""
     frame: Any = sys._getframe(1)
+    within = None
     while frame is not None and frame.f_code.co_filename.startswith(PACKAGE):
+        code = frame.f_code
+        if (
+            within is None
+            and code.co_filename.startswith(FUNCTIONS)
+            and code.co_name[0] not in "_<"
+        ):
+            within = code.co_name if not code.co_filename.endswith(f"{os.sep}op.py") else None
         frame = frame.f_back
     modules = tuple(_here.modules)
     if frame is None:
-        return _Site(modules, None, 0)
-    return _Site(modules, frame.f_code.co_filename, frame.f_lineno)
+        return _Site(modules, None, 0, within)
+    return _Site(modules, frame.f_code.co_filename, frame.f_lineno, within)
 
 
 def _path(modules: Sequence[Any]) -> str:
@@ -323,7 +341,7 @@ def _lines(*lines: str) -> str:
 def _array_of(x: Any) -> np.ndarray[Any, Any]:
     """The array of a gradient; of several, that of the worst."""
     if isinstance(x, Bundle):
-        x = max((g for g in x.grads if g is not None), key=_worst)
+        x = max((g for g in x.grads if g is not None), key=worst_of)
     return np.asarray(x.array if isinstance(x, Variable) else x)
 
 
@@ -346,10 +364,11 @@ def _described(name: str, a: np.ndarray[Any, Any]) -> str:
     )
 
 
-def _made_forwards(op: Op, args: Sequence[Any], y: Any, worst: int, site: _Site) -> str:
+def _made_forwards(op: Op, args: Sequence[Any], y: Any, worst: int, given: int, site: _Site) -> str:
     a = _array_of(y)
     at = _first(a)
     lines = [_described("result", a)]
+    within = site.within if site.within != op.name else None
     inputs = enumerate(args[0]) if op.is_variadic else zip(op.parameters, args, strict=False)
     for name, x in inputs:
         if isinstance(x, Variable | np.ndarray):
@@ -359,9 +378,10 @@ def _made_forwards(op: Op, args: Sequence[Any], y: Any, worst: int, site: _Site)
                 lines.append(_described(str(name), x) + same)
     state = "are finite, its result is not" if worst == INFINITE else "hold no NaN, its result does"
     return (
-        f"{op.name} made {_named(worst)} (forward): its inputs {state}\n"
+        f"{op.name} made {_named(worst)} (forward{f', in {within}' if within else ''}): its inputs "
+        f"{state}\n"
         + _lines(*lines, *_place(site))
-        + _hint(FORWARD_HINTS, op.name, a.dtype)
+        + _hint(FORWARD_HINTS, (within, op.name), a.dtype, worst, given)
     )
 
 
@@ -371,7 +391,7 @@ def _made_backwards(node: Node, edge: Any, d: Any, g: Any, worst: int) -> str:
         _described(f"dL/d(input {positions[0]})", _array_of(d)),
         _described("dL/d(result)", _array_of(g)),
     ]
-    kept = [s for s in node.saved or () if type(s) is Saved and _worst(s.array)]
+    kept = [s for s in node.saved or () if type(s) is Saved and worst_of(s.array)]
     if kept:
         lines.append(_described("a value kept from the forward pass", kept[0].array))
         lines.append("that one was made by the forward pass: run it inside detect_anomaly too")
@@ -384,10 +404,13 @@ def _made_backwards(node: Node, edge: Any, d: Any, g: Any, worst: int) -> str:
         + _lines(*lines)
         + f"\n  {name} was called:\n"
         + _lines(*_place(_sites.get(node)))
-        + ("" if kept else _hint(BACKWARD_HINTS, name, _array_of(d).dtype))
+        + ("" if kept else _hint(BACKWARD_HINTS, (name,), _array_of(d).dtype, worst, worst_of(g)))
     )
 
 
+NO_TARGET = "no target counts (all are ignore_index, or the batch is empty)"
+EQUAL_VALUES = "values that are all equal have variance 0: eps must be positive"
+OUTSIDE = "its slope at ±1 is infinite: clamp to a little less before"
 ZERO_DIVISION = "a division by 0: add a small number to the divisor, or use where() on it first"
 FORWARD_HINTS = {
     "log": "log(0) is -inf, of negative numbers NaN: clamp(min=...) first, or use log_softmax",
@@ -399,13 +422,24 @@ FORWARD_HINTS = {
     "reciprocal": ZERO_DIVISION,
     "exp": "exp overflows: subtract the maximum first (softmax, logsumexp do)",
     "expm1": "expm1 overflows: its argument is too large",
-    "cross_entropy": "no target counts (all are ignore_index, or the batch is empty)",
+    "cross_entropy": NO_TARGET,
+    "nll_loss": NO_TARGET,
     "mean": "the mean of no elements, or a sum that overflows",
     "var": "the variance of too few elements for its correction",
     "std": "the deviation of too few elements for its correction",
+    "softmax": "a row of nothing but -inf (all masked), or with +inf: leave a finite score in each",
+    "log_softmax": "a row of nothing but -inf, or with +inf: leave a finite score in each",
+    "layer_norm": EQUAL_VALUES,
+    "group_norm": EQUAL_VALUES,
+    "batch_norm_inference": "the root of running_var + eps: it must be positive",
 }
 BACKWARD_HINTS = {
-    "sqrt": "d√x/dx is infinite at 0: add a small number, √(x + eps)",
+    "sqrt": "d√x/dx is infinite at 0: add a small number, √(x + eps); where() behind the root does "
+    "not help, before it does",
+    "acos": OUTSIDE,
+    "asin": OUTSIDE,
+    "atan2": "there is no angle at (0, 0): keep away from it",
+    "BackwardHookFunction": "a backward hook of the module gave it",
     "norm": "|x| has no derivative at x = 0: add a small number inside the root",
     "pow": "the derivative at 0 of a power below 1 is infinite: add a small number",
     "std": "the deviation of equal values has no derivative: use √(var + eps)",
@@ -414,12 +448,18 @@ BACKWARD_HINTS = {
 }
 
 
-def _hint(hints: dict[str, str], name: str, dtype: Any) -> str:
-    hint = hints.get(name)
-    if hint is None:
-        limit = float(np.finfo(dtype).max)
-        hint = (
-            f"an overflow of {dtype} (above {limit:.3g}), most often from a learning rate too high "
-            "or data that is not normalised"
-        )
-    return f"\n  {hint}"
+def _hint(
+    hints: dict[str, str], names: Sequence[str | None], dtype: Any, worst: int, given: int
+) -> str:
+    """What to do. given: the worst of what it was made of."""
+    for name in names:
+        if name in hints:
+            return f"\n  {hints[name]}"
+    if given == INFINITE:
+        return "\n  inf - inf, 0·inf and inf/inf have no value: look at where the infinity is from"
+    overflow = f"an overflow of {dtype} (above {float(np.finfo(dtype).max):.3g})"
+    if worst == NAN:
+        return f"\n  0/0, a root or logarithm of a negative number, or {overflow} on the way"
+    return (
+        f"\n  {overflow}, most often from a learning rate too high or data that is not normalised"
+    )

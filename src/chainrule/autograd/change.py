@@ -21,7 +21,9 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.autograd.anomaly import look_at_call, worst_of
 from chainrule.autograd.graph import Variable, Version, grad_mode, record, retain_instead
+from chainrule.autograd.hooks import module_calls
 from chainrule.autograd.pending import before_change
 from chainrule.errors import DTypeError, GraphError, ShapeError
 from chainrule.ops.activation import relu
@@ -41,7 +43,8 @@ def change(v: Variable, function: Callable[..., Any], *args: Any, **kwargs: Any)
         return _change_unseen(v, function(v, *args, **kwargs))
     recording = _is_recording(v, *args, *kwargs.values())
     _check(v, recording)
-    if not recording and not kwargs and function in DIRECT and _fit_directly(v, args):
+    direct = not recording and not kwargs and function in DIRECT and _fit_directly(v, args)
+    if direct and not module_calls.anomaly:
         before_change(v.array)
         DIRECT[function](v.array, *map(values_of, args), out=v.array)
         v.version.count += 1
@@ -93,9 +96,12 @@ def put(v: Variable, index: Any, value: Any) -> None:
         return
     recording = _is_recording(v, value)
     _check(v, recording)
+    before = worst_of((v, value)) if module_calls.anomaly else None
     _write(v, index, array)
     if recording:
         record(index_put, (v, index, value), v)
+        if module_calls.anomaly:
+            look_at_call(index_put, (v, index, value), [v], before)
         _derive_views_anew(v)
 
 
