@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..case import case, joined, normal, twins
+from ..case import case, fixed, joined, normal, twins
 
 for _name in ("cholesky", "eigh", "eigvalsh", "inv", "lstsq", "pinv", "qr", "solve",
               "solve_triangular", "svd", "svdvals"):  # fmt: skip
@@ -86,6 +86,10 @@ for _label, _shape in SHAPES.items():
     case("qr", f"{_label}, r", normal(_shape), lambda o, x: o.qr(x, mode="r").R,
          twin=False, **LOOSE)  # PyTorch has no gradient for it
 case("qr", "complete", normal((2, 4)), lambda o, x: o.qr(x, "complete"), **LOOSE)
+for _name in ("complement", "differentiable_complement"):  # of which only the projector is unique
+    twins[_name] = lambda torch: lambda q: torch.linalg.qr(q, "complete").Q[..., q.shape[-1] :]
+    case(_name, "tall", fixed(lambda rng: (np.linalg.qr(rng.normal(size=(4, 2)))[0],)),
+         lambda o, q, n=_name: o.matmul(getattr(o, n)(q), getattr(o, n)(q).mT), **LOOSE)
 case("svd", "full", apart(4, 2), lambda o, x: o.svd(x)[1:], **LOOSE)
 case("lstsq", "tall", joined(apart(4, 2), normal((4, 2))),
      lambda o, a, b: o.lstsq(a, b)[0], **LOOSE)
