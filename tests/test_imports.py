@@ -36,6 +36,7 @@ STOREYS = [
     {"linalg"},
     {"batched", "creation", "cuda", "fx", "saving", "typed"},
     {"tensor"},
+    {"description"},
     {"vocabulary"},
     {"printing", "inplace"},
     {"autograd"},

@@ -47,6 +47,16 @@ from chainrule.autograd import (
 from chainrule.backends import *
 from chainrule.batched import vmap
 from chainrule.creation import *
+from chainrule.description import (
+    Size,
+    device,
+    is_complex,
+    is_floating_point,
+    is_nonzero,
+    is_same_size,
+    is_signed,
+    numel,
+)
 from chainrule.functions import *
 from chainrule.fx import _assert as _assert
 from chainrule.ops.dtypes import get_default_dtype, promote_types, set_default_dtype
@@ -59,18 +69,7 @@ from chainrule.random import (
     seed,
 )
 from chainrule.saving import *
-from chainrule.tensor import (
-    Size,
-    Tensor,
-    device,
-    is_complex,
-    is_floating_point,
-    is_nonzero,
-    is_same_size,
-    is_signed,
-    is_tensor,
-    numel,
-)
+from chainrule.tensor import Tensor, is_tensor
 from chainrule.threads import get_num_threads, set_num_threads
 from chainrule.typed import *
 

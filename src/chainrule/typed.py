@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.tensor import Size, Tensor
+from chainrule.description import Size
+from chainrule.tensor import Tensor
 
 __all__ = [
     "BoolTensor", "ByteTensor", "CharTensor", "DoubleTensor", "FloatTensor", "HalfTensor",

@@ -16,6 +16,7 @@ import numpy as np
 from chainrule.absent import use_instead
 from chainrule.autograd import no_grad
 from chainrule.autograd.hooks import HookTable, RemovableHandle, module_calls
+from chainrule.description import device as Device
 from chainrule.errors import CheckpointError, ConfigError, DTypeError
 from chainrule.nn.hooks import (
     NONE,
@@ -39,7 +40,6 @@ from chainrule.nn.hooks import (
 )
 from chainrule.nn.parameter import Buffer, Parameter, is_lazy
 from chainrule.tensor import Tensor
-from chainrule.tensor import device as Device
 
 
 class IncompatibleKeys(NamedTuple):
