@@ -9,21 +9,18 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
 from chainrule.absent import use_instead
-from chainrule.autograd import no_grad
 from chainrule.autograd.hooks import HookTable, RemovableHandle, module_calls
 from chainrule.description import device as Device
-from chainrule.errors import CheckpointError, ConfigError, DTypeError
+from chainrule.errors import ConfigError, DTypeError
 from chainrule.nn.hooks import (
     NONE,
     Call,
     ModuleHooks,
-    before_loading,
-    hooks_after_loading,
     marks_of,
 )
 from chainrule.nn.hooks import (
@@ -38,20 +35,9 @@ from chainrule.nn.hooks import (
 from chainrule.nn.hooks import (
     register_module_full_backward_pre_hook as register_module_full_backward_pre_hook,
 )
-from chainrule.nn.parameter import Buffer, Parameter, is_lazy
+from chainrule.nn.parameter import Buffer, Parameter
+from chainrule.nn.state import IncompatibleKeys, load_state
 from chainrule.tensor import Tensor
-
-
-class IncompatibleKeys(NamedTuple):
-    """What `Module.load_state_dict` did not find, and what it did not know."""
-
-    missing_keys: list[str]
-    unexpected_keys: list[str]
-
-    def __repr__(self) -> str:
-        if not self.missing_keys and not self.unexpected_keys:
-            return "<All keys matched successfully>"
-        return f"_IncompatibleKeys(missing_keys={self[0]}, unexpected_keys={self[1]})"
 
 
 class Module:
@@ -523,13 +509,6 @@ class Module:
             if buffer is not None and name not in self._transient_buffers:
                 yield name, buffer
 
-    def _named_state(self, prefix: str = "") -> Iterator[tuple[str, Tensor]]:
-        for name, member in self._own_state():
-            yield prefix + name, member
-        for name, module in self._modules.items():
-            if module is not None:
-                yield from module._named_state(f"{prefix}{name}.")
-
     def load_state_dict(
         self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
     ) -> IncompatibleKeys:
@@ -543,64 +522,7 @@ class Module:
         is missing, has to see the values first). An uninitialized parameter takes the shape of
         its value, or stays as it is where that is uninitialized too.
         """
-        if not isinstance(state_dict, Mapping):
-            raise DTypeError(
-                "load_state_dict: expects a dict of names and tensors, as state_dict() gives; "
-                f"got {type(state_dict).__name__}"
-            )
-        own = dict(self._named_state())
-        state_dict = dict(state_dict)  # which the hooks may change
-        missing, unexpected, errors = before_loading(self, state_dict, strict)
-        forgiven = self._forgiven()
-        missing += [name for name in own if name not in state_dict and name not in forgiven]
-        unexpected += [name for name in state_dict if name not in own]
-        both_lazy = {n for n in own if is_lazy(own[n]) and is_lazy(state_dict.get(n))}
-        found = [n for n in own if n in state_dict and n not in both_lazy]
-        values = {n: _as_array(n, state_dict[n]) for n in found}
-        misfits = [n for n, v in values.items() if not is_lazy(own[n]) and v.shape != own[n].shape]
-        if misfits:
-            shapes = [f"{n} {values[n].shape} for {own[n].array.shape}" for n in misfits]
-            errors.append(f"wrong shape {len(misfits)}: {_listed(shapes)}")
-        keys = IncompatibleKeys(missing, unexpected)
-        hooks = hooks_after_loading(self)
-        if errors or not hooks:
-            self._complain_of_misfits(keys if strict else IncompatibleKeys([], []), errors)
-        with no_grad():
-            for name, value in values.items():
-                if is_lazy(own[name]):
-                    own[name].materialize(value.shape)  # type: ignore[attr-defined]
-                if assign:
-                    self._replace_state(name, state_dict[name])
-                else:
-                    own[name].copy_(Tensor(value))
-        for module, hook in hooks:
-            hook(module, keys)
-        if strict:
-            self._complain_of_misfits(keys, [])
-        return keys
-
-    def _forgiven(self) -> set[str]:
-        """Dotted names of state that old checkpoints do not have."""
-        paths = self.named_modules(remove_duplicate=False)
-        return {f"{p}.{name}" if p else name for p, m in paths for name in m._newer_state}
-
-    def _replace_state(self, target: str, value: Any) -> None:
-        path, _, name = target.rpartition(".")
-        owner = self.get_submodule(path)
-        tensor = value if isinstance(value, Tensor) else Tensor(np.asarray(value))
-        old = owner._parameters.get(name)
-        if old is not None and not isinstance(tensor, Parameter):
-            tensor = Parameter(tensor, requires_grad=old.requires_grad)
-        setattr(owner, name, tensor)
-
-    def _complain_of_misfits(self, keys: IncompatibleKeys, errors: list[str]) -> None:
-        kinds = zip(("missing", "unexpected"), keys, strict=True)
-        problems = [f"{kind} {len(names)}: {_listed(names)}" for kind, names in kinds if names]
-        if problems or errors:
-            raise CheckpointError(
-                f"load_state_dict: the weights do not fit {type(self).__name__}\n  "
-                + "\n  ".join([*problems, *errors])
-            )
+        return load_state(self, state_dict, strict, assign)
 
     # -- printing --------------------------------------------------------------------------
 
@@ -640,16 +562,3 @@ def _once(named: Any) -> Iterator[tuple[str, Any]]:
         if id(member) not in seen:
             seen.add(id(member))
             yield name, member
-
-
-def _as_array(name: str, value: Any) -> np.ndarray[Any, Any]:
-    value = value.array if isinstance(value, Tensor) else np.asarray(value)
-    if value.dtype.kind not in "biuf":
-        raise CheckpointError(f"load_state_dict: {name!r} holds {value.dtype}, not numbers")
-    return value
-
-
-def _listed(names: list[str], most: int = 8) -> str:
-    """The names in one line, the last of a long list left out."""
-    rest = len(names) - most
-    return ", ".join(names[:most]) + (f" and {rest} more" if rest > 0 else "")
