@@ -62,23 +62,24 @@ struct Winner {
 };
 
 // The winner of a window that lies in the image, its size known when compiled.
-template <int size>
+template <int height, int width>
 Winner winner_of(const float* window, Index row_step, Index col_step) {
   Winner winner;
 #pragma GCC unroll 9
-  for (int tap = 0; tap < size * size; ++tap)
-    winner.meet(load(window + tap / size * row_step + tap % size * col_step),
+  for (int tap = 0; tap < height * width; ++tap)
+    winner.meet(load(window + tap / width * row_step + tap % width * col_step),
                 broadcast_int(tap));
   return winner;
 }
 
-// Lines [first, last) of all the results' lines.
+// Lines [first, last) of all the results' lines. Windows are of height x width where these are
+// not 0.
+template <int height, int width>
 void max_pool_lines(const Pool& pool, const float* x, float* y, Tap* index, Index first,
                     Index last) {
   const Pool p = pool;  // our own: what is stored cannot change it, so it stays in registers
   const Index row_size = p.width * p.channels, out_row_size = p.out_width * p.channels;
   const Index row_step = p.dilation_height * row_size, col_step = p.dilation_width * p.channels;
-  const Index size = p.kernel_height == p.kernel_width ? p.kernel_width : 0;
   const Index reach_width = (p.kernel_width - 1) * p.dilation_width;
   const Index padded_channels = ceil_div(p.channels, lanes) * lanes;
   const Index reach = (p.kernel_height - 1) * row_step + reach_width * p.channels;
@@ -96,15 +97,15 @@ void max_pool_lines(const Pool& pool, const float* x, float* y, Tap* index, Inde
       const Index out = line * out_row_size + col * p.channels;
       const bool whole = all_rows && left >= 0 && left + reach_width < p.width &&
                          window + reach + padded_channels <= x_end;
-      if (whole && (size == 2 || size == 3)) {
-        for_channels(p.channels, [&](Channels c) {
-          const float* pixels = window + c.start;
-          const Winner winner = size == 2 ? winner_of<2>(pixels, row_step, col_step)
-                                          : winner_of<3>(pixels, row_step, col_step);
-          c.to(y + out + c.start, y_end, winner.value);
-          c.to(index + out + c.start, index_end, winner.tap);
-        });
-        continue;
+      if constexpr (height > 0) {
+        if (whole) {
+          for_channels(p.channels, [&](Channels c) {
+            const Winner winner = winner_of<height, width>(window + c.start, row_step, col_step);
+            c.to(y + out + c.start, y_end, winner.value);
+            c.to(index + out + c.start, index_end, winner.tap);
+          });
+          continue;
+        }
       }
       const Taps cols = taps_inside(left, p.width, p.kernel_width, p.dilation_width);
       for_channels(p.channels, [&](Channels c) {
@@ -118,6 +119,23 @@ void max_pool_lines(const Pool& pool, const float* x, float* y, Tap* index, Inde
       });
     }
   }
+}
+
+using MaxPoolLines = void (*)(const Pool&, const float* x, float* y, Tap* index, Index first,
+                              Index last);
+
+// Windows of images, of sequences, and along the depth of volumes have bodies of their own.
+MaxPoolLines max_pool_lines_of(const Pool& p) {
+  const auto is = [&](Index height, Index width) {
+    return p.kernel_height == height && p.kernel_width == width;
+  };
+  if (is(2, 2)) return max_pool_lines<2, 2>;
+  if (is(3, 3)) return max_pool_lines<3, 3>;
+  if (is(1, 2)) return max_pool_lines<1, 2>;
+  if (is(1, 3)) return max_pool_lines<1, 3>;
+  if (is(2, 1)) return max_pool_lines<2, 1>;
+  if (is(3, 1)) return max_pool_lines<3, 1>;
+  return max_pool_lines<0, 0>;
 }
 
 // Where each tap of a window lies from its first one.
@@ -138,6 +156,7 @@ struct TapOffsets {
 void max_pool2d(const Pool& pool, const float* x, float* y, Tap* index, int threads) {
   const Index out_row_size = pool.out_width * pool.channels;
   const Index grain = larger(pass_grain / larger(out_row_size, Index{1}) / 4, Index{1});
+  const MaxPoolLines max_pool_lines = max_pool_lines_of(pool);
   parallel_ranges(threads, pool.images * pool.out_height, grain, [&](Index first, Index last) {
     max_pool_lines(pool, x, y, index, first, last);
   });
