@@ -130,8 +130,12 @@ Frames frames_of(const VolumeShape& volume, std::ptrdiff_t taps, std::ptrdiff_t 
                  std::ptrdiff_t padding, std::ptrdiff_t dilation, std::ptrdiff_t groups) {
   const auto size = [&](int axis) { return static_cast<std::ptrdiff_t>(volume[axis]); };
   require(taps > 0 && groups > 0 && size(4) % groups == 0, "frames: taps and groups");
-  const Frames f{size(0), size(1), size(2) * size(3), size(4),
-                 positions(volume[1], static_cast<std::size_t>(taps), stride, padding, dilation),
+  require(dilation >= 0, "frames: dilation is at least 0");
+  // Without dilation all taps see one frame.
+  const std::ptrdiff_t places = dilation == 0
+      ? positions(volume[1], 1, stride, padding, 1)
+      : positions(volume[1], static_cast<std::size_t>(taps), stride, padding, dilation);
+  const Frames f{size(0), size(1), size(2) * size(3), size(4), places,
                  taps, stride, padding, dilation, groups};
   return f;
 }

@@ -71,7 +71,8 @@ void add_frames(const Frames& f, const float* g, float* dx, int threads) {
           Vector sum = again ? load_some(to + c, each - c, end) : Vector{};
           for (Index i = 0; i < shown.count; ++i)
             sum += load_some(shown.at[i] + part * f.taps * each + c, each - c, g_end);
-          store_some(to + c, each - c, end, sum);
+          // What follows may only be overwritten before it is a sum.
+          store_some(to + c, each - c, again ? to + each : end, sum);
         }
       }
       again = true;

@@ -153,6 +153,9 @@ FRAMES = [  # x (N, C, D, H, W); taps, stride, padding and dilation along depth;
     ((2, 2, 5, 1, 2), 1, 2, 1, 1, 2),
     ((2, 40, 3, 3, 2), 3, 1, 1, 1, 1),
     ((0, 3, 4, 2, 2), 3, 1, 1, 1, 1),
+    ((2, 6, 1, 5, 3), 3, 1, 0, 0, 1),  # all taps see the same frame
+    ((2, 4, 3, 2, 2), 9, 2, 1, 0, 2),
+    ((1, 5, 12, 2, 2), 11, 1, 5, 1, 1),  # more taps than are added at once
 ]
 
 POOLS = [  # x, kernel, stride, padding, dilation, ceil_mode

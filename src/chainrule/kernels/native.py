@@ -264,8 +264,8 @@ def gather_frames(
     x: np.ndarray, taps: int, stride: int, padding: int, dilation: int, groups: int
 ) -> np.ndarray:
     settings = (taps, stride, padding, dilation, groups)
-    if (taps, stride, padding) == (1, 1, 0):  # a view
-        return reference.gather_frames(x, *settings)
+    if (taps, stride, padding) == (1, 1, 0) and x.transpose(0, 2, 3, 4, 1).flags.c_contiguous:
+        return reference.gather_frames(x, *settings)  # a view
     y = _native.gather_frames(x, *settings, get_num_threads())
     return reference.gather_frames(x, *settings) if y is None else y
 

@@ -371,16 +371,13 @@ def _planes(weight: Array, apart: bool) -> Array:
 def _sum_of_taps(y: Array, taps: int) -> Array:
     """Σ_t of (N, taps·O, H, W): the transpose of `_for_each_tap`."""
     count, channels, *size = y.shape
-    last = y.transpose(0, 2, 3, 1).reshape(count, *size, taps, channels // taps)
-    return last.sum(3).transpose(0, 3, 1, 2)
+    films = count, channels // taps, 1, *size  # of one frame, which all taps see
+    return kernels.add_frames(y, films, taps, 1, 0, 0, 1)[:, :, 0]
 
 
 def _for_each_tap(g: Array, taps: int) -> Array:
     """(N, O, H, W) -> (N, taps·O, H, W): a copy for each tap."""
-    count, channels, *size = g.shape
-    last = g.transpose(0, 2, 3, 1)[:, :, :, None]
-    copies = np.broadcast_to(last, (count, *size, taps, channels))
-    return copies.reshape(count, *size, taps * channels).transpose(0, 3, 1, 2)
+    return kernels.gather_frames(g[:, :, None], taps, 1, 0, 0, 1)
 
 
 def _images(volume: Array) -> Array:

@@ -16,8 +16,8 @@ def gather_frames(
     y[n·OD + i, (k·taps + t)·C/groups + c] = x[n, k·C/groups + c, i·stride + t·dilation - padding]
 
     x (N, C, D, H, W) -> (N·OD, groups·taps·C/groups, H, W) in channels-last memory, OD the
-    places of the window; frames beyond the ends are zeros. Of one tap at every frame, a view
-    where memory allows.
+    places of the window; frames beyond the ends are zeros. With dilation 0 all taps see the same
+    frame. Of one tap at every frame, a view where memory allows.
     """
     images, channels, depth, height, width = x.shape
     source = x.transpose(0, 2, 3, 4, 1)
