@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import chainrule as cr
-import chainrule.nn.module
+import chainrule.nn.modules.module
 from chainrule import nn
 from chainrule.errors import CheckpointError, GraphError
 
@@ -26,7 +26,7 @@ def both(story: Any) -> tuple[Any, Any]:
 
 def modules_of(lib: Any) -> Any:
     """Where hooks of all modules are registered."""
-    return chainrule.nn.module if lib is cr else torch.nn.modules.module
+    return chainrule.nn.modules.module if lib is cr else torch.nn.modules.module
 
 
 def array(t: Any) -> Any:

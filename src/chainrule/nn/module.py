@@ -23,18 +23,6 @@ from chainrule.nn.hooks import (
     ModuleHooks,
     marks_of,
 )
-from chainrule.nn.hooks import (
-    register_module_forward_hook as register_module_forward_hook,
-)
-from chainrule.nn.hooks import (
-    register_module_forward_pre_hook as register_module_forward_pre_hook,
-)
-from chainrule.nn.hooks import (
-    register_module_full_backward_hook as register_module_full_backward_hook,
-)
-from chainrule.nn.hooks import (
-    register_module_full_backward_pre_hook as register_module_full_backward_pre_hook,
-)
 from chainrule.nn.parameter import Buffer, Parameter
 from chainrule.nn.state import IncompatibleKeys, load_state
 from chainrule.tensor import Tensor
