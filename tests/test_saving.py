@@ -102,3 +102,34 @@ def test_broken_files(tmp_path):
         cr.load(path, map_location="cuda:0")
     with pytest.raises(FileNotFoundError):
         cr.load(tmp_path / "nothing")
+
+
+def test_a_file_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
+    path = tmp_path / "net.pt"
+    cr.save({"w": cr.ones(2)}, path)
+    path.chmod(0o640)
+
+    def full(*args):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("os.fsync", full)
+        with pytest.raises(OSError, match=r"No space left on device.*net\.pt"):
+            cr.save({"w": cr.zeros(9)}, path)
+    assert [p.name for p in tmp_path.iterdir()] == ["net.pt"]
+    same({"w": cr.ones(2)}, cr.load(path))
+    link = tmp_path / "link.pt"
+    link.symlink_to(path)
+    cr.save({"w": cr.zeros(3)}, link)
+    assert link.is_symlink() and path.stat().st_mode & 0o777 == 0o640
+    same({"w": cr.zeros(3)}, cr.load(path))
+    cr.save({}, "/dev/null")
+    with pytest.raises(FileNotFoundError, match=r"nowhere/net\.pt"):
+        cr.save({}, tmp_path / "nowhere" / "net.pt")
+
+
+def test_what_contains_itself_is_refused():
+    round_and_round: dict[str, object] = {}
+    round_and_round["again"] = round_and_round
+    with pytest.raises(DTypeError, match="save: a dict or list contains itself"):
+        cr.save(round_and_round, io.BytesIO())

@@ -12,8 +12,10 @@ rest as JSON. Nothing that a file contains is ever executed.
 from __future__ import annotations
 
 import json
+import os
 from collections import OrderedDict
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -32,17 +34,58 @@ File = str | Path | BinaryIO
 def save(obj: Any, f: File) -> None:
     """Write ``obj``, tensors in dicts and lists among plain values, to a path or an open file.
 
+    A file is written whole or not at all: until then the one before stays. Tensors that share
+    memory are written one by one, and do not share it when loaded.
     Raises DTypeError for what is neither (a whole module: save its state_dict).
     """
     from safetensors.numpy import save as to_bytes
 
     arrays: dict[str, np.ndarray[Any, Any]] = {}
-    plan = _taken_apart(obj, "", arrays)
-    data = to_bytes(arrays, {KEY: json.dumps(plan)})
-    if isinstance(f, str | Path):
-        Path(f).write_bytes(data)
-    else:
+    try:
+        plan = json.dumps(_taken_apart(obj, "", arrays))
+    except RecursionError:
+        raise DTypeError("save: a dict or list contains itself, or they nest too deep") from None
+    data = to_bytes(arrays, {KEY: plan})
+    if not isinstance(f, str | Path):
         f.write(data)
+        return
+    path = Path(f).resolve()  # of a link, what it leads to
+    if path.exists() and not path.is_file():
+        path.write_bytes(data)  # a pipe, or /dev/null
+    else:
+        write_whole(path, data)
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write beside the target, make it durable, then rename: readers see old or new, whole.
+
+    Raises OSError; the target is then as it was.
+    """
+    import tempfile
+
+    temporary: str | None = None
+    try:
+        mode = path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_umask()
+        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, mode)  # mkstemp's files are private
+        os.replace(temporary, path)
+    except BaseException as error:
+        if temporary is not None:
+            with suppress(OSError):
+                os.unlink(temporary)
+        if isinstance(error, OSError):
+            error.filename, error.filename2 = str(path), None  # not the temporary one's
+        raise
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
 
 
 def load(f: File, map_location: Any = None, *, weights_only: bool = True) -> Any:

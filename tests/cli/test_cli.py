@@ -16,7 +16,6 @@ from PIL import Image
 
 from chainrule.cli.main import run
 from chainrule.training import Run
-from chainrule.training import checkpoint as checkpoint_module
 from tests.training.pictures import chainrule, environment, make_images
 
 QUICK = ["--model", "softmax", "--epochs", "2", "--batch-size", "8", "--lr", "0.01"]
@@ -399,7 +398,7 @@ def test_a_full_disk(refused, images, monkeypatch):
     def full(*_):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(checkpoint_module.os, "fsync", full)
+    monkeypatch.setattr(os, "fsync", full)
     assert "the disk is full; free some space" in refused("train", images, "--out", "run", *QUICK)
 
 

@@ -32,7 +32,6 @@ from chainrule.training import (
     save_checkpoint,
     train,
 )
-from chainrule.training import checkpoint as checkpoint_module
 from chainrule.training.run import _new_folder, best_epoch
 from tests.training.pictures import environment, make_images
 
@@ -329,7 +328,7 @@ def test_a_disk_that_fills_up_keeps_the_checkpoints_before(images, monkeypatch):
             def full(*_):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-            monkeypatch.setattr(checkpoint_module.os, "fsync", full)
+            monkeypatch.setattr(os, "fsync", full)
 
     display = FillAfterAnEpoch()
     with pytest.raises(CheckpointError, match=r"cannot write .*: the disk is full; the one before"):

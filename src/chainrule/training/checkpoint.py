@@ -10,10 +10,7 @@ from __future__ import annotations
 
 import errno
 import json
-import os
-import tempfile
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,6 +20,7 @@ import numpy as np
 from chainrule import models
 from chainrule.errors import ChainruleError, CheckpointError
 from chainrule.nn.module import Module
+from chainrule.saving import write_whole
 from chainrule.tensor import Tensor
 
 FORMAT = 1  # raise it when an older reader would misunderstand the file
@@ -99,23 +97,11 @@ def _construction(model: Module) -> dict[str, Any]:
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write beside the target, make it durable, then rename: readers see old or new, whole."""
-    temporary: str | None = None
+    """Write the file whole or not at all; CheckpointError says why it could not be written."""
     try:
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())  # mkstemp's files are private
-        os.replace(temporary, path)
-    except BaseException as error:
-        if temporary is not None:
-            with suppress(OSError):
-                os.unlink(temporary)
-        if isinstance(error, OSError):
-            raise CheckpointError(cannot_write(path, error)) from error
-        raise
+        write_whole(path, content)
+    except OSError as error:
+        raise CheckpointError(cannot_write(path, error)) from error
 
 
 def cannot_write(path: Path, error: OSError) -> str:
@@ -128,12 +114,6 @@ def cannot_write(path: Path, error: OSError) -> str:
         reason, remedy = error.strerror or str(error), "choose another folder"
     kept = "; the one before is kept" if path.exists() else ""
     return f"cannot write {path}: {reason}{kept}; {remedy}, or write elsewhere with --out"
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 # -- reading -----------------------------------------------------------------------------------
