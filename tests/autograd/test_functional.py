@@ -229,3 +229,13 @@ def test_wrong_arguments() -> None:
         jacobian(lambda x, y: x, (x, 1.0))
     with pytest.raises(GraphError, match="the function's value must be a tensor"):
         jacobian(lambda x: 1.0, x)
+
+
+def test_strict_names_what_depends_on_nothing() -> None:
+    x = cr.ones(2)
+    with pytest.raises(GraphError, match="hvp: the gradient is independent of input 0"):
+        hvp(lambda x: x.sum(), x, x, strict=True)
+    for product in (jvp, vjp):
+        v = (x, x) if product is jvp else x
+        with pytest.raises(GraphError, match=": the function's value is independent of input 1"):
+            product(lambda x, y: x * 2, (x, x), v, strict=True)

@@ -98,7 +98,9 @@ def test_weight_decay_is_twice_beta(rule):
 
 
 def test_what_is_refused():
-    with pytest.raises(ConfigError, match="alpha and beta must not be negative, got -1 and 0"):
+    with pytest.raises(
+        ConfigError, match=r"must be numbers and must not be negative, got -1 and 0"
+    ):
         Regularizer(alpha=-1, beta=0)
     with pytest.raises(ConfigError, match="there are no parameters to regularise"):
         l1([])
@@ -114,3 +116,10 @@ def test_printed_form():
     assert repr(penalty) == (
         "Regularizer(alpha=0.1, beta=0.0, names=['a.*'], kinds=(Linear), biases=True)"
     )
+
+
+def test_regularizer_refuses_what_is_no_number_and_what_is_no_module() -> None:
+    with pytest.raises(ConfigError, match="must be numbers and must not be negative, got 'a'"):
+        nn.regularization.Regularizer("a")  # type: ignore[arg-type]
+    with pytest.raises(DTypeError, match="expects a module, got a Tensor; elastic_net takes"):
+        nn.regularization.Regularizer(1.0)(cr.ones(2))  # type: ignore[arg-type]

@@ -48,7 +48,7 @@ def vjp(
         y_many, ys = _outputs(func, xs, strict, "vjp")
         v = _vector(v, ys, y_many, "vjp", "output")
         grads = _grad(ys, xs, v, create_graph)
-    grads = _filled(grads, xs, strict, create_graph, "vjp", "the outputs")
+    grads = _filled(grads, xs, strict, create_graph, "vjp", "the function's value")
     return _given(ys, y_many, create_graph), _given(grads, many, create_graph)
 
 
@@ -60,7 +60,7 @@ def jvp(
         many, xs = _inputs(inputs, create_graph, "jvp")
         v = _vector(v, xs, many, "jvp", "input")
         y_many, ys = _outputs(func, xs, strict, "jvp")
-        products = _transposed(ys, xs, v, create_graph, strict, "jvp")
+        products = _transposed(ys, xs, v, create_graph, strict, "jvp", "the function's value")
     return _given(ys, y_many, create_graph), _given(products, y_many, create_graph)
 
 
@@ -135,7 +135,7 @@ def hvp(
         v = _vector(v, xs, many, "hvp", "input")
         y = _number(func(*xs), "hvp")
         gradient = _gradient(y, xs, strict, "hvp")
-        products = _transposed(gradient, xs, v, create_graph, strict, "hvp")
+        products = _transposed(gradient, xs, v, create_graph, strict, "hvp", "the gradient")
     return _given([y], False, create_graph), _given(products, many, create_graph)
 
 
@@ -249,11 +249,12 @@ def _gradient(y: Any, xs: Sequence[Any], strict: bool, name: str) -> tuple[Any, 
 
 
 def _transposed(
-    ys: Sequence[Any], xs: list[Any], v: list[Any], create_graph: bool, strict: bool, name: str
-) -> list[Any]:
+    ys: Sequence[Any], xs: list[Any], v: list[Any], create_graph: bool, strict: bool, name: str,
+    what: str,
+) -> list[Any]:  # fmt: skip
     """Jv for each output: the vjp of u ↦ Jᵀu, which is linear, so that any u will do."""
     us = [own_variable(Variable.of(np.zeros_like(y.array)), False) for y in ys]
-    rows = _filled(_grad(ys, xs, us, True), xs, strict, False, name, "the outputs")
+    rows = _filled(_grad(ys, xs, us, True), xs, strict, False, name, what)
     products = _grad(rows, us, v, create_graph)
     return _filled(products, ys, strict, create_graph, name, "the inputs' part", "output")
 

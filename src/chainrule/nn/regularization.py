@@ -17,9 +17,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
+from numbers import Real
 
 from chainrule import ops
-from chainrule.errors import ConfigError
+from chainrule.errors import ConfigError, DTypeError
 from chainrule.nn.layers.norm import _Norm
 from chainrule.nn.module import Module
 from chainrule.nn.parameter import Parameter
@@ -77,9 +78,10 @@ class Regularizer:
         biases: bool = False,
         norms: bool = False,
     ) -> None:
-        if not (alpha >= 0 and beta >= 0):
+        if not all(isinstance(x, Real) and x >= 0 for x in (alpha, beta)):
             raise ConfigError(
-                f"Regularizer: alpha and beta must not be negative, got {alpha} and {beta}"
+                "Regularizer: alpha and beta must be numbers and must not be negative, got "
+                f"{alpha!r} and {beta!r}"
             )
         self.alpha = alpha
         self.beta = beta
@@ -90,6 +92,11 @@ class Regularizer:
 
     def chosen(self, model: Module) -> Mapping[str, Parameter]:
         """The parameters that count, by dotted name."""
+        if not isinstance(model, Module):
+            raise DTypeError(
+                f"Regularizer: expects a module, got a {type(model).__name__}; elastic_net takes "
+                "tensors"
+            )
         found: dict[str, Parameter] = {}
         seen: set[int] = set()
         for path, module in model.named_modules():
