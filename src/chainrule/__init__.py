@@ -59,7 +59,13 @@ from chainrule.description import (
 )
 from chainrule.functions import *
 from chainrule.fx import _assert as _assert
-from chainrule.ops.dtypes import get_default_dtype, promote_types, set_default_dtype
+from chainrule.ops.dtypes import (
+    finfo,
+    get_default_dtype,
+    iinfo,
+    promote_types,
+    set_default_dtype,
+)
 from chainrule.printing import set_printoptions
 from chainrule.random import (
     Generator,
@@ -86,7 +92,6 @@ int32 = int = _np.dtype(_np.int32)
 int64 = long = _np.dtype(_np.int64)
 bool = _np.dtype(_np.bool_)
 dtype = _np.dtype
-finfo, iinfo = _np.finfo, _np.iinfo
 
 _ROOMS = (
     "data", "export", "func", "hub", "jit", "models", "nn", "optim", "special", "testing",

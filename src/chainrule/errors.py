@@ -21,6 +21,7 @@ __all__ = [
     "GraphError",
     "LabelError",
     "MissingExtraError",
+    "PlaceError",
     "ShapeError",
     "UninitializedError",
     "absent_name",
@@ -37,6 +38,10 @@ class ShapeError(ChainruleError, ValueError):
 
 class AxisError(ShapeError, IndexError):
     """An axis that a tensor does not have."""
+
+
+class PlaceError(ShapeError, IndexError):
+    """An index that names no element of a tensor, or is none."""
 
 
 class LabelError(ShapeError, IndexError):

@@ -206,7 +206,7 @@ class SVD(NamedTuple):
 def svd(x: Any, some: bool = True, compute_uv: bool = True) -> SVD:
     """X (..., N, M) = U diag(S) Vᵀ with V, not its transpose: see `chainrule.linalg.svd`.
 
-    compute_uv: False gives zeros for U (N, N) and V (M, M).
+    some: False gives U (N, N) and V (M, M); compute_uv: False gives zeros for these.
     """
     if not compute_uv:
         *batch, n, m = x.shape
@@ -546,14 +546,28 @@ class Vocabulary(InPlace):
         """The same elements in row-major order under another shape; one length may be -1."""
         return ops.reshape(self, sizes_of(shape))
 
-    def view(self, *shape: Any) -> Any:
-        """As `reshape`; where the memory cannot be seen so, a copy."""
+    def view(self, *shape: Any, size: Any = None, dtype: Any = None) -> Any:
+        """As `reshape`; where the memory cannot be seen so, a copy.
+
+        Given a dtype: the same bits read as another type, outside the graph; the last axis
+        becomes longer or shorter where the types differ in size.
+        """
         if len(shape) == 1 and isinstance(shape[0], np.dtype | builtins.type):
-            raise ConfigError(
-                "view: the bits of a tensor cannot be read as another dtype; use .to(dtype), "
-                "or .numpy().view"
-            )
-        return ops.reshape(self, sizes_of(shape))
+            shape, dtype = (self.array.shape,), shape[0]
+        if dtype is not None:
+            return self._bits_as(np.dtype(dtype))
+        return ops.reshape(self, sizes_of(shape if size is None else (size,)))
+
+    def _bits_as(self, dtype: np.dtype[Any]) -> Any:
+        try:
+            array = self.array.view(dtype)
+        except ValueError as e:
+            raise ShapeError(
+                f"view: {self.array.dtype} {self.array.shape} cannot be read as {dtype}: {e}"
+            ) from None
+        same_memory = detach(self)
+        same_memory.array = array
+        return same_memory
 
     def view_as(self, other: Any) -> Any:
         """Reshape to the shape of ``other``."""
@@ -596,9 +610,9 @@ class Vocabulary(InPlace):
         """As `repeat`, but the numbers may be fewer: they are of the last axes."""
         return ops.tile(self, sizes_of(dims))
 
-    def flip(self, *dims: Any) -> Any:
+    def flip(self, *axes: Any, dims: Any = None) -> Any:
         """Reverse the order along each of the axes."""
-        return ops.flip(self, sizes_of(dims))
+        return ops.flip(self, sizes_of(axes if dims is None else (dims,)))
 
     split_with_sizes = split_with_sizes
     unsafe_split = ops.split

@@ -47,8 +47,20 @@ def test_dropout_of_the_weights():
     x = chainrule.ones(1, 200, 1)
     y = nn.functional.scaled_dot_product_attention(x, x, x, dropout_p=0.5)
     assert y.std() > 0 and y.mean().item() == pytest.approx(1, abs=0.1)
-    with pytest.raises(ConfigError, match=r"give is_causal or attn_mask, not both"):
-        nn.functional.scaled_dot_product_attention(x, x, x, chainrule.ones(1), is_causal=True)
+
+
+@pytest.mark.parametrize("kind", ["bool", "float"])
+def test_a_mask_beside_is_causal_forbids_too(kind):
+    rng = np.random.default_rng(0)
+    q, k, v = (chainrule.from_numpy(rng.standard_normal((2, 4, 3))) for _ in range(3))
+    allowed = rng.random((4, 4)) > 0.4
+    both = allowed & np.tri(4, dtype=bool)
+    mask = allowed if kind == "bool" else np.where(allowed, 0.0, -np.inf)
+    attend = nn.functional.scaled_dot_product_attention
+    np.testing.assert_array_equal(
+        attend(q, k, v, chainrule.from_numpy(mask), is_causal=True).array,
+        attend(q, k, v, chainrule.from_numpy(both)).array,
+    )
 
 
 LAYERS = [

@@ -394,7 +394,6 @@ def test_data_is_outside_the_graph() -> None:
         (lambda: ops.pad(cr.ones(2, 3), (-2, -2)), ShapeError, r"crops away more than there is"),
         (lambda: cr.arange(3).softmax(0), DTypeError, r"softmax: expects a float tensor"),
         (lambda: cr.arange(3).log_softmax(0), DTypeError, r"log_softmax: expects a float"),
-        (lambda: cr.arange(3).logsumexp(0), DTypeError, r"logsumexp: expects a float tensor"),
         (lambda: cr.ones(2, 1).expand(2, 3).add_(1), GraphError, r"in place: this memory is read"),
         (lambda: cr.ones(2, 1).expand(2, 3).__setitem__(0, 1), GraphError, r"read-only"),
         (lambda: cr.ones(2, 3).requires_grad_().numpy(), GraphError, r"numpy: .*requires grad"),
@@ -403,11 +402,6 @@ def test_data_is_outside_the_graph() -> None:
 def test_errors_say_where_and_what(f: Any, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         f()
-
-
-def test_errors_of_numpy_that_are_not_about_shapes_pass_through() -> None:
-    with pytest.raises(ValueError, match="negative integer powers"):
-        cr.arange(3) ** -1
 
 
 @pytest.mark.parametrize(

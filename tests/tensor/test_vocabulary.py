@@ -347,7 +347,7 @@ def test_draws() -> None:
     [
         (lambda: cr.zeros(2, colour=1), TypeError, "zeros.. got an unexpected argument 'colour'"),
         (lambda: cr.zeros(2, -1), ShapeError, "sizes must not be negative"),
-        (lambda: cr.ones(2).view(cr.int32), ConfigError, r"view: .* use \.to\(dtype\)"),
+        (lambda: cr.ones(3).view(cr.float64), ShapeError, r"view: float32 \(3,\) cannot be read"),
         (lambda: cr.ones(2).to("cuda"), ConfigError, "CPU only"),
         (lambda: cr.ones(2).to(speed=3), TypeError, "unexpected argument 'speed'"),
         (lambda: cr.ones(2).type("MyTensor"), ConfigError, "'MyTensor' is unknown"),
@@ -380,7 +380,7 @@ def test_draws() -> None:
         (lambda: cr.kthvalue(cr.ones(3), 4), ShapeError, "kthvalue: k = 4 of 3"),
         (lambda: cr.quantile(cr.ones(3), 1.5), ConfigError, "q must be a number"),
         (lambda: cr.quantile(cr.arange(3), 0.5), DTypeError, "quantile: expects a float"),
-        (lambda: cr.median(cr.ones(0)), ShapeError, "median: no elements"),
+        (lambda: cr.median(cr.ones(0).long()), ShapeError, "median: no elements"),
         (lambda: cr.bincount(cr.tensor([-1])), ShapeError, "bincount: counts whole numbers from 0"),
         (lambda: cr.bincount(cr.ones(2)), DTypeError, "bincount: expects a vector of integers"),
         (lambda: cr.histc(cr.ones(2), 0), ConfigError, "bins must be at least 1"),

@@ -32,6 +32,7 @@ from chainrule.ops.dtypes import can_store
 from chainrule.ops.elementwise import cast, fill
 from chainrule.ops.indexing import assign_at, index_put, take
 from chainrule.ops.op import values_of
+from chainrule.ops.refusal import COMPLAINTS, refusal
 from chainrule.ops.scatter import overwrite
 
 Array = np.ndarray[Any, Any]
@@ -282,7 +283,10 @@ def _take_memory(v: Variable, new: Variable, recording: bool) -> Variable:
 
 def _write(v: Variable, index: Any, array: Any) -> None:
     before_change(v.array)
-    assign_at(v.array, index, array)
+    try:
+        assign_at(v.array, index, array)
+    except COMPLAINTS as e:
+        raise refusal("x[index] = value", ("x", "value"), (v.array, array), e) or e from None
     v.version.count += 1
 
 

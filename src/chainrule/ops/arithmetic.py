@@ -50,11 +50,32 @@ Array = Any
 # -- arithmetic ------------------------------------------------------------------------------
 
 
+def times_number(x: Array, number: float) -> Array:
+    """x times a number, in x's dtype: of integers, the number's whole part.
+
+    A negative number goes round where there are no signs; one that is too large is refused.
+    """
+    if x.dtype.kind == "f":
+        return x if number == 1 else x * number
+    if x.dtype.kind != "b" and number > np.iinfo(x.dtype).max:
+        raise OverflowError(f"a factor of {number} is larger than {x.dtype} can hold")
+    return x * np.asarray(number).astype(x.dtype)
+
+
+def _check_alpha(name: str, a: Array, b: Array, alpha: float) -> None:
+    if isinstance(alpha, float) and not any(_is_float(x) for x in (a, b)):
+        raise DTypeError(f"{name}: alpha must be a whole number for integers, got {alpha}")
+
+
+def _is_float(x: Array) -> bool:
+    return isinstance(x, float) or getattr(getattr(x, "dtype", None), "kind", "") == "f"
+
+
 @elementwise(operands=("a", "b"))
 def add(a: Array, b: Array, alpha: float = 1) -> Array:
     """a + αb. The gate that distributes: da = g, db = αg."""
     if alpha != 1:
-        return a + alpha * b
+        return a + (times_number(b, alpha) if type(b) is np.ndarray else alpha * b)
     if type(a) is type(b) is np.ndarray and a.ndim == 4 and a.shape == b.shape:
         return kernels.add(a, b)  # of images: a pass over memory worth its threads
     return a + b
@@ -66,9 +87,10 @@ add.vjp(a=lambda g: g, b=lambda g, alpha: g if alpha == 1 else g * alpha)
 @elementwise(operands=("a", "b"))
 def sub(a: Array, b: Array, alpha: float = 1) -> Array:
     """a - αb. da = g, db = -αg."""
-    return np.subtract(a, b if alpha == 1 else alpha * b)
+    return np.subtract(a, b if alpha == 1 else times_number(np.asarray(b), alpha))
 
 
+add.check = sub.check = _check_alpha
 sub.vjp(a=lambda g: g, b=lambda g, alpha: -g if alpha == 1 else g * -alpha)
 
 
@@ -119,11 +141,25 @@ neg.vjp(x=lambda g: -g)
 
 @elementwise
 def pow(a: Array, b: Array) -> Array:
-    """a^b. da = g·b·a^(b-1) (0 where b = 0), db = g·y·ln a (0 where a = 0 and b ≥ 0)."""
+    """a^b. da = g·b·a^(b-1) (0 where b = 0), db = g·y·ln a (0 where a = 0 and b ≥ 0).
+
+    Of integers it is rounded towards 0; a negative number as exponent is refused there.
+    """
+    if type(b) is np.ndarray and b.dtype.kind == "i" and (b < 0).any():
+        odd = np.where(b % 2 == 1, a, 1)  # ±1 to a negative power; all others are below 1
+        return np.where(b >= 0, a ** np.maximum(b, 0), np.where(np.abs(a) == 1, odd, 0))
     y = a**b
     if y.dtype == np.int8 and np.result_type(a) == np.bool_:
         raise DTypeError("pow: booleans have no powers; convert with .int() or .float()")
     return y
+
+
+def _no_negative_power(name: str, a: Array, b: Array) -> None:
+    if isinstance(b, int) and b < 0 and a.dtype.kind != "f":
+        raise DTypeError(f"{name}: {a.dtype} has no power {b}; convert with .float()")
+
+
+pow.check = _no_negative_power
 
 
 def _pow_base(g: Array, a: Array, b: Array) -> Array:
@@ -210,7 +246,8 @@ def lerp(start: Array, end: Array, weight: Array) -> Array:
 @spelled
 def addcmul(x: Array, a: Array, b: Array, value: float = 1) -> Array:
     """x + value·a·b."""
-    return add(x, mul(a, b), value)
+    product = mul(a, b)
+    return add(x, product if value == 1 else times_number(product, value))
 
 
 @spelled

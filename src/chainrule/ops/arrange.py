@@ -53,7 +53,8 @@ Array = Any
 @op
 def flip(x: Array, dims: int | Sequence[int]) -> Array:
     """Reverse the order along each axis in ``dims``. Its own inverse."""
-    return np.flip(x, dims if isinstance(dims, int) else tuple(dims)).copy()
+    axes = tuple([axis_of("flip", d, max(x.ndim, 1)) for d in as_tuple(dims)])
+    return np.flip(x, axes if x.ndim else ()).copy()
 
 
 flip.vjp(x=lambda g, dims: flip(g, dims))

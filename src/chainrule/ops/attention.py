@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 
 from chainrule import kernels
-from chainrule.errors import ConfigError, DTypeError, ShapeError
+from chainrule.errors import DTypeError, ShapeError
 from chainrule.ops.activation import softmax_vjp
 from chainrule.ops.arithmetic import add, mul
 from chainrule.ops.arrange import repeat_interleave
 from chainrule.ops.dropout import dropout
 from chainrule.ops.elementwise import cast
 from chainrule.ops.linalg import matmul
-from chainrule.ops.op import op
+from chainrule.ops.op import op, values_of
 from chainrule.ops.reduction import check_float
 
 __all__ = ["scaled_dot_product_attention"]
@@ -47,15 +47,14 @@ def scaled_dot_product_attention(
     _check(query, key, value)
     allowed = None
     if is_causal:
-        if attn_mask is not None:
-            raise ConfigError(f"{NAME}: give is_causal or attn_mask, not both")
         allowed = np.tri(query.shape[-2], key.shape[-2], dtype=bool)
     factor = 1 / math.sqrt(query.shape[-1] or 1) if scale is None else float(scale)
     scores = matmul(mul(query, factor), key.mT)
     if attn_mask is not None:
         _check_mask(attn_mask, scores)
         if attn_mask.dtype == bool:
-            allowed = getattr(attn_mask, "array", attn_mask)
+            mask = values_of(attn_mask)
+            allowed = mask if allowed is None else mask & allowed
         else:
             scores = add(scores, cast(attn_mask, scores.dtype))
     return matmul(dropout(_masked_softmax(scores, allowed), dropout_p), value)

@@ -34,6 +34,41 @@ def set_default_dtype(d: Any) -> None:
     _default_float = dtype
 
 
+class finfo:  # PyTorch's name, as iinfo
+    """The limits of a float dtype, as Python floats."""
+
+    def __init__(self, type: Any = None) -> None:
+        dtype = _default_float if type is None else np.dtype(type)
+        if dtype.kind != "f":
+            raise DTypeError(f"finfo: expects a float dtype, got {dtype}; iinfo is for integers")
+        limits = np.finfo(dtype)
+        self.dtype = dtype.name
+        self.bits = limits.bits
+        self.resolution = 10.0**-limits.precision
+        self.min, self.max, self.eps = float(limits.min), float(limits.max), float(limits.eps)
+        self.smallest_normal = self.tiny = float(limits.smallest_normal)
+
+    def __repr__(self) -> str:
+        names = ("resolution", "min", "max", "eps", "smallest_normal", "tiny")
+        values = ", ".join(f"{n}={getattr(self, n):g}" for n in names)
+        return f"finfo({values}, dtype={self.dtype})"
+
+
+class iinfo:
+    """The limits of an integer dtype."""
+
+    def __init__(self, type: Any) -> None:
+        dtype = np.dtype(type)
+        if dtype.kind not in "iu":
+            raise DTypeError(f"iinfo: expects an integer dtype, got {dtype}; finfo is for floats")
+        limits = np.iinfo(dtype)
+        self.dtype = dtype.name
+        self.bits, self.min, self.max = limits.bits, int(limits.min), int(limits.max)
+
+    def __repr__(self) -> str:
+        return f"iinfo(min={self.min:g}, max={self.max:g}, dtype={self.dtype})"
+
+
 NUMBERS = frozenset((bool, int, float, type(None)))  # not np.float64, which is a float too
 _KINDS = {"b": 0, "u": 1, "i": 1, "f": 2}
 

@@ -16,10 +16,11 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.errors import ShapeError
+from chainrule.errors import DTypeError, ShapeError
 from chainrule.kernels.summation import add_up
 from chainrule.ops.dtypes import NUMBERS, promote
 from chainrule.ops.op import VJP, Op, Pullback, op
+from chainrule.ops.refusal import COMPLAINTS
 
 __all__ = [
     "cast",
@@ -38,6 +39,7 @@ class ElementwiseOp(Op):
         super().__init__(*args, **kwargs)
         self.to_float = False  # integers become the default float type, as for exp or division
         self.operands: tuple[int, ...] = ()  # positions of the arguments that meet in one dtype
+        self.check: Callable[..., None] | None = None  # of arguments that are not all floats
         self._formulas: dict[str, VJP] = {}  # as written, without the undoing
         self._plain: dict[tuple[int, ...], Pullback] = {}
 
@@ -55,12 +57,21 @@ class ElementwiseOp(Op):
                 dtype = None
                 break
         if dtype is None or dtype.kind != "f":
-            args = promote(args, self.operands, self.to_float)
+            if self.check is not None:
+                self.check(self.name, *args)
+            try:
+                args = promote(args, self.operands, self.to_float)
+            except DTypeError as e:
+                raise DTypeError(f"{self.name}: {e}") from None
         try:
             return self.forward(*args), None
-        except ValueError:
-            self._check_shapes(args)
-            raise
+        except COMPLAINTS as e:
+            if isinstance(e, ValueError):
+                self._check_shapes(args)
+            error = self.refused(args, e)
+            if error is e:
+                raise
+            raise error from e
 
     def _check_shapes(self, args: Sequence[Any]) -> None:
         shapes = [np.shape(a) for a in args]

@@ -136,6 +136,8 @@ def rms_norm(
         eps = float(np.finfo(np.float64 if x.dtype == np.float64 else np.float32).eps)
     if x.dtype == HALF and any_wider(weight):
         return cast(rms_norm(cast(x, np.float32), shape, weight, eps), HALF)
+    if weight is not None and weight.dtype != x.dtype:
+        return cast(rms_norm_by_rows(x, None, len(shape), eps) * weight, x.dtype)
     return rms_norm_by_rows(x, weight, len(shape), eps)
 
 

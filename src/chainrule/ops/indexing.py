@@ -15,7 +15,7 @@ from chainrule.errors import DTypeError, ShapeError
 from chainrule.ops.axes import axis_of
 from chainrule.ops.elementwise import cast, expand, sum_to
 from chainrule.ops.op import op, spelled
-from chainrule.ops.shape import reshape
+from chainrule.ops.shape import atleast_1d, reshape
 
 __all__ = [
     "add_at",
@@ -135,7 +135,17 @@ def unbind(x: Array, dim: int = 0) -> tuple[Array, ...]:
 @spelled
 def index_select(x: Array, dim: int, index: Array) -> Array:
     """The slices of x that the integers (I,) in ``index`` name along ``dim``."""
-    return getitem(x, (*(slice(None),) * axis_of("index_select", dim, x.ndim), np.asarray(index)))
+    y = getitem(atleast_1d(x), slices_of("index_select", x, dim, index))
+    return y if x.ndim else reshape(y, ())
+
+
+def slices_of(name: str, x: Array, dim: int, index: Array) -> tuple[Any, ...]:
+    """The slices that ``index`` (I,) names along ``dim``, as an index of NumPy's."""
+    index = whole_numbers(name, index)
+    if index.ndim > 1:
+        raise ShapeError(f"{name}: index must be a vector\n  index {index.shape}")
+    axis = axis_of(name, dim, max(x.ndim, 1))
+    return (*(slice(None),) * axis, index.reshape(-1))
 
 
 class ValuesAndIndices(NamedTuple):
@@ -146,10 +156,15 @@ class ValuesAndIndices(NamedTuple):
 
 
 @op
-def gather(x: Array, dim: int, index: Array) -> Array:
-    """Pick along one axis: for dim 1, y[i, j] = x[i, index[i, j]]. Shapes as in PyTorch."""
+def gather(x: Array, dim: int, index: Array, sparse_grad: bool = False) -> Array:
+    """Pick along one axis: for dim 1, y[i, j] = x[i, index[i, j]]. Shapes as in PyTorch.
+
+    What is 0-d goes for a vector of one. sparse_grad is PyTorch's: gradients here are dense.
+    """
     if index.dtype.kind not in "iu":
         raise DTypeError(f"gather: index must hold integers, got {index.dtype}")
+    if x.ndim == 0 or index.ndim == 0:
+        return gather.forward(atleast_1d(x), dim, atleast_1d(index)).reshape(index.shape)
     return np.take_along_axis(_trim(x, dim, index), index, dim)
 
 
@@ -169,13 +184,18 @@ def _trim(x: Array, dim: int, index: Array) -> Array:
 
 def grid_of(dim: int, index: Array) -> tuple[Array, ...]:
     """The entries that ``index`` names along ``dim``, as an index of NumPy's."""
-    index = np.asarray(index)
+    index = np.atleast_1d(np.asarray(index))
     grid: list[Array] = list(np.ogrid[tuple(slice(n) for n in index.shape)])
     grid[axis_of("scatter", dim, index.ndim)] = index
     return tuple(grid)
 
 
-gather.vjp(x=lambda g, dim, index, x_shape: add_at(g, grid_of(dim, index), x_shape))
+def _gather_vjp(g: Array, dim: int, index: Array, x_shape: tuple[int, ...]) -> Array:
+    d = add_at(atleast_1d(g), grid_of(dim, index), x_shape or (1,))
+    return d if x_shape else reshape(d, ())
+
+
+gather.vjp(x=_gather_vjp)
 
 
 @spelled

@@ -144,9 +144,9 @@ def split(x: Array, split_size_or_sections: int | Sequence[int], dim: int = 0) -
     length = x.shape[axis_of("split", dim, x.ndim)]
     sizes = split_size_or_sections
     if isinstance(sizes, int):
-        if sizes <= 0:
+        if sizes < 0 or (sizes == 0 and length):
             raise ShapeError(f"split: the size of a piece must be at least 1, got {sizes}")
-        sizes = [min(sizes, length - i) for i in range(0, length, sizes)] or [0]
+        sizes = [min(sizes, length - i) for i in range(0, length, max(sizes, 1))] or [0]
     if sum(sizes) != length:
         raise ShapeError(f"split: sizes {list(sizes)} do not add up to {length} (dim {dim})")
     starts = np.cumsum([0, *sizes]).tolist()

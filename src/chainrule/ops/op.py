@@ -36,8 +36,8 @@ from typing import Any, NamedTuple, TypeVar, cast
 import numpy as np
 
 from chainrule.errors import GraphError
-from chainrule.ops.axes import no_such_axis
 from chainrule.ops.out import written
+from chainrule.ops.refusal import COMPLAINTS, refusal
 
 __all__ = ["Op", "op", "registry"]
 
@@ -133,7 +133,13 @@ def spelled(function: F) -> F:
                 out = kwargs.pop("out")
                 return written(name, call(*args, **kwargs), out)
             kwargs = respelled(name, parameters, kwargs)
-        return function(*args, **kwargs)
+        try:
+            return function(*args, **kwargs)
+        except COMPLAINTS as e:
+            error = refusal(name, parameters, args, e)
+            if error is None:
+                raise
+            raise error from e
 
     known = set(parameters)
     call.is_spelled = True  # type: ignore[attr-defined]
@@ -239,9 +245,17 @@ class Op:
         """(result, aux) on plain arrays."""
         try:
             result = self.forward(*args)
-        except np.exceptions.AxisError as e:
-            raise no_such_axis(self.name, e.axis, e.ndim) from None
+        except COMPLAINTS as e:
+            error = self.refused(args, e)
+            if error is e:
+                raise
+            raise error from e
         return result if self.has_aux else (result, None)
+
+    def refused(self, args: Sequence[Any], e: Exception) -> Exception:
+        """What to raise where the function raised ``e``: a user's op may raise what it likes."""
+        ours = registry.get(self.name) is self or isinstance(e, np.exceptions.AxisError)
+        return (refusal(self.name, self.parameters, args, e) if ours else None) or e
 
     def _bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
         given = len(args)

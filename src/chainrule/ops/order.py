@@ -13,9 +13,9 @@ from chainrule.errors import ConfigError, DTypeError, ShapeError
 from chainrule.ops.arithmetic import where
 from chainrule.ops.axes import axis_of
 from chainrule.ops.elementwise import constant
-from chainrule.ops.indexing import ValuesAndIndices, gather, getitem, narrow
+from chainrule.ops.indexing import ValuesAndIndices, gather, getitem
 from chainrule.ops.op import op, spelled, values_of
-from chainrule.ops.reduction import check_float, take_extremum
+from chainrule.ops.reduction import check_float, extremum_vjp, take_extremum
 from chainrule.ops.shape import permute, reshape, squeeze, transpose, unsqueeze
 
 __all__ = [
@@ -74,14 +74,12 @@ def topk(
 
     Raises ShapeError where there are fewer than k.
     """
-    length = x.shape[axis_of("topk", dim, x.ndim)] if x.ndim else 1
+    axis = axis_of("topk", dim, max(x.ndim, 1))
+    length = x.shape[axis] if x.ndim else 1
     if not 0 <= k <= length:
         raise ShapeError(f"topk: k = {k} of {length} elements (dim {dim})\n  x {tuple(x.shape)}")
-    if x.ndim == 0:
-        index = narrow(argsort(x, dim, largest), dim, 0, k)
-    else:
-        index = topk_index(x, k, dim % x.ndim, largest)
-    return ValuesAndIndices(gather(x, dim, index), index)
+    index = topk_index(x, k, axis, largest) if x.ndim else argsort(x)
+    return ValuesAndIndices(gather(x, axis, index), index)
 
 
 @op
@@ -138,12 +136,23 @@ def median_index(x: Array, dim: int, skip_nan: bool) -> Array:
     return np.squeeze(at, dim)
 
 
+@op(name="median")
+def median_of_all(x: Array, skip_nan: bool) -> Array:
+    """The lower median of all elements, NaN where there are none. Equal ones share the gradient."""
+    flat = x.reshape(-1)
+    if not flat.size and x.dtype.kind == "f":
+        return np.asarray(np.nan, x.dtype)
+    return np.asarray(flat[median_index.forward(flat, 0, skip_nan)])
+
+
+median_of_all.vjp(x=lambda g, x, y: extremum_vjp(g, x, y, None))
+
+
 def _median(name: str, x: Array, dim: int | None, keepdim: bool, skip_nan: bool) -> Any:
     if dim is None:
-        flat = reshape(x, (int(np.prod(x.shape, dtype=np.int64)),))
-        if not flat.shape[0]:
+        if 0 in x.shape and x.dtype.kind != "f":
             raise ShapeError(f"{name}: no elements to choose from\n  x {tuple(x.shape)}")
-        return getitem(flat, median_index(flat, 0, skip_nan))
+        return median_of_all(x, skip_nan)
     axis = axis_of(name, dim, max(x.ndim, 1))
     if x.ndim == 0:
         return take_extremum(x, median_index(reshape(x, (1,)), 0, skip_nan), 0, keepdim)
@@ -169,9 +178,12 @@ def mode_index(x: Array, dim: int) -> Array:
     """Where the smallest of the most frequent values lies along ``dim`` (its last place)."""
 
     def of_row(row: Array) -> Any:
-        values, counts = np.unique(row, return_counts=True)
-        return np.flatnonzero(row == values[np.argmax(counts)])[-1]
+        values, counts = np.unique(row, return_counts=True, equal_nan=False)
+        found = values[np.argmax(counts)]
+        return np.flatnonzero((row == found) | ((row != row) & (found != found)))[-1]
 
+    if 0 in x.shape:
+        return np.zeros((*x.shape[:dim], *x.shape[dim + 1 :]), np.int64)
     return np.apply_along_axis(of_row, dim, x).astype(np.int64)
 
 
@@ -179,6 +191,8 @@ def mode_index(x: Array, dim: int) -> Array:
 def mode(x: Array, dim: int = -1, keepdim: bool = False) -> ValuesAndIndices:
     """The most frequent value along ``dim`` (of several the smallest), and where it lies."""
     axis = axis_of("mode", dim, max(x.ndim, 1))
+    if x.ndim and not x.shape[axis]:
+        raise ShapeError(f"mode: no elements to choose from (dim {dim})\n  x {tuple(x.shape)}")
     if x.ndim == 0:
         return take_extremum(x, mode_index(reshape(x, (1,)), 0), 0, keepdim)
     return take_extremum(x, mode_index(x, axis), axis, keepdim)
@@ -307,7 +321,9 @@ def cummin(x: Array, dim: int) -> ValuesAndIndices:
 def unique_parts(x: Array, dim: int | None, what: int, consecutive: bool) -> Array:
     """Distinct values (what = 0), where each element is among them (1), how often each is (2)."""
     if not consecutive:
-        found: Any = np.unique(x, return_inverse=True, return_counts=True, axis=dim)
+        found: Any = np.unique(
+            x, return_inverse=True, return_counts=True, axis=dim, equal_nan=False
+        )
         values, inverse, counts = found
         inverse = inverse.reshape(x.shape if dim is None else -1)
         return (values, inverse, counts)[what]

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.errors import ConfigError, DTypeError, ShapeError
-from chainrule.ops.arithmetic import mul, sub
+from chainrule.ops.arithmetic import mul, sub, times_number
 from chainrule.ops.arrange import diagonal, roll
 from chainrule.ops.axes import axis_of
 from chainrule.ops.decomposition import inv
@@ -352,10 +352,10 @@ def _plus(name: str, x: Array, product: Array, beta: float, alpha: float) -> Arr
     if x.dtype != product.dtype:
         raise DTypeError(f"{name}: x is {x.dtype}, the product {product.dtype}; convert one")
     shape = tuple(product.shape)
-    scaled = product if alpha == 1 else mul(product, alpha)
+    product = product if alpha == 1 else times_number(product, alpha)
     if beta == 0:
-        return scaled
-    return expand(x if beta == 1 else mul(x, beta), shape) + scaled
+        return product
+    return expand(x if beta == 1 else times_number(x, beta), shape) + product
 
 
 def _axes_of(name: str, ndims: Sequence[int], **roles: Array) -> None:

@@ -17,6 +17,7 @@ from chainrule.errors import ConfigError, DTypeError, ShapeError
 from chainrule.kernels.summation import add_up
 from chainrule.ops.arithmetic import abs, exp, mul, pow, sqrt, square, where
 from chainrule.ops.arrange import flip
+from chainrule.ops.dtypes import get_default_dtype
 from chainrule.ops.elementwise import cast, clone, expand
 from chainrule.ops.indexing import ValuesAndIndices, gather
 from chainrule.ops.logic import eq, isclose
@@ -212,6 +213,8 @@ def renorm(x: Array, p: float, dim: int, maxnorm: float) -> Array:
 
     y = x · maxnorm / (‖x‖ + 10⁻⁷) there, else x; its gradient goes through the norm too.
     """
+    if x.ndim < 2:
+        raise ShapeError(f"renorm: x needs at least two axes\n  x {tuple(x.shape)}")
     (kept,) = _axes(dim, x.ndim)
     length = norm(x, p, tuple(a for a in range(x.ndim) if a != kept), keepdim=True)
     return x * where(length > maxnorm, maxnorm / (length + 1e-7), 1.0)
@@ -242,14 +245,16 @@ def _not_empty(name: str, x: Array, dim: Dim) -> None:
         raise ShapeError(f"{name}: no elements to compare over dim {dim}\n  x {x.shape}")
 
 
-def _extremum_vjp(g: Array, x: Array, y: Array, dim: Dim) -> Array:
+def extremum_vjp(g: Array, x: Array, y: Array, dim: Dim) -> Array:
+    """g shared evenly among the elements that equal the result y."""
     kept = _kept(x.shape, dim)
-    winners = cast(x == reshape(y, kept), x.dtype)
+    y = reshape(y, kept)
+    winners = cast((x == y) | ((x != x) & (y != y)), x.dtype)  # all NaN, where one wins
     return reshape(g, kept) * winners / sum(winners, dim, keepdim=True)
 
 
-amax.vjp(x=_extremum_vjp)
-amin.vjp(x=_extremum_vjp)
+amax.vjp(x=extremum_vjp)
+amin.vjp(x=extremum_vjp)
 
 
 @op
@@ -282,7 +287,8 @@ def logsumexp(x: Array, dim: Dim, keepdim: bool = False) -> Array:
 
     dx = g · softmax(x) = g · e^(x - y).
     """
-    check_float("logsumexp", x)
+    if x.dtype.kind != "f":
+        x = x.astype(get_default_dtype())
     axes = _axes(dim, x.ndim)
     top = np.max(x, axis=axes, keepdims=True, initial=-np.inf)
     shift = np.where(np.isfinite(top), top, 0)
@@ -304,13 +310,23 @@ logsumexp.vjp(x=_logsumexp_vjp)
 @op
 def any(x: Array, dim: Dim = None, keepdim: bool = False) -> Array:
     """True where any element over ``dim`` is nonzero."""
-    return np.any(x, axis=_axes(dim, x.ndim), keepdims=keepdim)
+    return _as_counted(x, np.any(x, axis=_axes_or_none(dim, x.ndim), keepdims=keepdim))
 
 
 @op
 def all(x: Array, dim: Dim = None, keepdim: bool = False) -> Array:
     """True where all elements over ``dim`` are nonzero."""
-    return np.all(x, axis=_axes(dim, x.ndim), keepdims=keepdim)
+    return _as_counted(x, np.all(x, axis=_axes_or_none(dim, x.ndim), keepdims=keepdim))
+
+
+def _axes_or_none(dim: Dim, ndim: int) -> tuple[int, ...]:
+    """``dim`` as a tuple of axes; no axes for no dims, as PyTorch has it here alone."""
+    return () if dim is not None and np.size(dim) == 0 else _axes(dim, ndim)
+
+
+def _as_counted(x: Array, y: Array) -> Array:
+    """Booleans, but uint8 for uint8: PyTorch's masks of old."""
+    return y.astype(np.uint8) if x.dtype == np.uint8 else y
 
 
 @spelled

@@ -12,10 +12,18 @@ from typing import Any
 import numpy as np
 
 from chainrule.errors import ConfigError, ShapeError
-from chainrule.ops.arithmetic import add, div, mul, where
+from chainrule.ops.arithmetic import add, div, mul, times_number, where
 from chainrule.ops.axes import axis_of
 from chainrule.ops.elementwise import cast, expand, fill
-from chainrule.ops.indexing import add_at, flat, getitem, grid_of, index_put, whole_numbers
+from chainrule.ops.indexing import (
+    add_at,
+    flat,
+    getitem,
+    grid_of,
+    index_put,
+    slices_of,
+    whole_numbers,
+)
 from chainrule.ops.logic import eq
 from chainrule.ops.op import op, spelled, values_of
 from chainrule.ops.shape import atleast_1d, reshape
@@ -57,7 +65,7 @@ def scatter(
         raise ConfigError("scatter: give either src or value")
     source = _cut_to(index, value if src is None else src)
     if reduce is None:
-        return index_put(x, grid_of(dim, index), source)
+        return reshape(index_put(atleast_1d(x), grid_of(dim, index), source), tuple(x.shape))
     if reduce not in ("add", "multiply"):
         raise ConfigError(f'scatter: reduce must be "add" or "multiply", got {reduce!r}')
     if isinstance(source, bool | int | float):
@@ -71,46 +79,41 @@ def scatter_add(x: Array, dim: int, index: Array, src: Array) -> Array:
 
     The transpose of `gather`; an entry named twice receives both.
     """
-    return x + add_at(_cut_to(index, src), grid_of(dim, index), tuple(x.shape))
+    shape = tuple(x.shape)
+    return x + reshape(add_at(_cut_to(index, src), grid_of(dim, index), shape or (1,)), shape)
 
 
 def _cut_to(index: Array, src: Array) -> Array:
-    """``src`` cut to the shape of ``index``."""
-    if isinstance(src, int | float) or tuple(src.shape) == tuple(index.shape):
+    """``src`` cut to the shape of ``index``, both at least vectors; or a number."""
+    if isinstance(src, int | float):
+        return src
+    index, src = atleast_1d(index), atleast_1d(src)
+    if tuple(src.shape) == tuple(index.shape):
         return src
     return getitem(src, tuple(slice(n) for n in index.shape))
-
-
-def _slices(name: str, x: Array, dim: int, index: Array) -> tuple[Any, ...]:
-    """The slices that ``index`` (I,) names along ``dim``, as an index of NumPy's."""
-    index = whole_numbers(name, index)
-    if index.ndim > 1:
-        raise ShapeError(f"{name}: index must be a vector\n  index {index.shape}")
-    axis = axis_of(name, dim, max(x.ndim, 1))
-    return (*(slice(None),) * axis, index.reshape(-1))
 
 
 @spelled
 def index_add(x: Array, dim: int, index: Array, source: Array, alpha: float = 1) -> Array:
     """A copy of x with α·source added to the slices that index (I,) names; twice: both."""
-    where_to = _slices("index_add", x, dim, index)
+    where_to = slices_of("index_add", x, dim, index)
     wide = atleast_1d(x)
     source = atleast_1d(source)
-    added = add_at(source if alpha == 1 else source * alpha, where_to, tuple(wide.shape))
+    added = add_at(times_number(source, alpha), where_to, tuple(wide.shape))
     return reshape(wide + added, tuple(x.shape))
 
 
 @spelled
 def index_copy(x: Array, dim: int, index: Array, source: Array) -> Array:
     """A copy of x with ``source`` as the slices that index (I,) names along ``dim``."""
-    where_to = _slices("index_copy", x, dim, index)
+    where_to = slices_of("index_copy", x, dim, index)
     return reshape(index_put(atleast_1d(x), where_to, source), tuple(x.shape))
 
 
 @spelled
 def index_fill(x: Array, dim: int, index: Array, value: Array) -> Array:
     """A copy of x with one value in the slices that index (I,) names along ``dim``."""
-    where_to = _slices("index_fill", x, dim, np.unique(whole_numbers("index_fill", index)))
+    where_to = slices_of("index_fill", x, dim, np.unique(whole_numbers("index_fill", index)))
     return reshape(index_put(atleast_1d(x), where_to, value), tuple(x.shape))
 
 
@@ -226,9 +229,9 @@ def scatter_reduce(
     where something lands (elsewhere it stays). Equal extrema share the gradient evenly.
     """
     index = whole_numbers("scatter_reduce", index)
-    return _reduce_at(
-        "scatter_reduce", x, grid_of(dim, index), _cut_to(index, src), reduce, include_self
-    )
+    wide, source = atleast_1d(x), _cut_to(index, src)
+    y = _reduce_at("scatter_reduce", wide, grid_of(dim, index), source, reduce, include_self)
+    return y if x.ndim else reshape(y, ())
 
 
 @spelled
@@ -236,7 +239,7 @@ def index_reduce(
     x: Array, dim: int, index: Array, source: Array, reduce: str, *, include_self: bool = True
 ) -> Array:
     """As `scatter_reduce`, for whole slices: index (I,) names them along ``dim``."""
-    where_to = _slices("index_reduce", x, dim, index)
+    where_to = slices_of("index_reduce", x, dim, index)
     return _reduce_at("index_reduce", x, where_to, source, reduce, include_self)
 
 
@@ -316,8 +319,12 @@ def _extremum_at(
 
 
 def _least(dtype: Any) -> Any:
+    if dtype.kind == "b":
+        return False
     return -np.inf if dtype.kind == "f" else np.iinfo(dtype).min
 
 
 def _largest(dtype: Any) -> Any:
+    if dtype.kind == "b":
+        return True
     return np.inf if dtype.kind == "f" else np.iinfo(dtype).max

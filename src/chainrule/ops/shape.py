@@ -165,13 +165,15 @@ def adjoint(x: Array) -> Array:
 @spelled
 def movedim(x: Array, source: Dims, destination: Dims) -> Array:
     """Move axes to other places; the rest keep their order."""
-    start = [axis_of("movedim", d, x.ndim) for d in as_tuple(source)]
-    end = [axis_of("movedim", d, x.ndim) for d in as_tuple(destination)]
+    start = [axis_of("movedim", d, max(x.ndim, 1)) for d in as_tuple(source)]
+    end = [axis_of("movedim", d, max(x.ndim, 1)) for d in as_tuple(destination)]
     if len(start) != len(end) or len(set(start)) < len(start) or len(set(end)) < len(end):
         raise ShapeError(
             f"movedim: source {source} and destination {destination} must name as many axes, "
             "each once"
         )
+    if x.ndim == 0:
+        return permute(x, ())
     order = [i for i in range(x.ndim) if i not in start]
     for at, axis in sorted(zip(end, start, strict=True)):
         order.insert(at, axis)

@@ -396,7 +396,7 @@ nan_to_num.vjp(x=lambda g, x: where(isfinite(x), g, 0.0))
 @elementwise
 def heaviside(x: Array, values: Array) -> Array:
     """0 for negative x, 1 for positive, ``values`` at 0. No gradient."""
-    return np.heaviside(x, values).astype(np.result_type(x, values))
+    return np.where(x == 0, values, x > 0).astype(np.result_type(x, values))
 
 
 @elementwise

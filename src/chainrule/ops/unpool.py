@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.errors import ConfigError, ShapeError
+from chainrule.errors import ConfigError, DTypeError, ShapeError
 from chainrule.ops.conv import Size, per_axis
 from chainrule.ops.op import Recorded
 from chainrule.ops.pool import check_axes
@@ -77,6 +77,8 @@ def _max_unpool(
             f"{name}: each maximum needs an index\n"
             f"  x {tuple(x.shape)}; indices {tuple(indices.shape)}"
         )
+    if indices.dtype.kind not in "iu":
+        raise DTypeError(f"{name}: indices must hold integers, got {indices.dtype}")
     if x.ndim == axes + 1:
         args = (kernel_size, stride, padding, output_size)
         return squeeze(_max_unpool(name, axes, unsqueeze(x, 0), unsqueeze(indices, 0), *args), 0)

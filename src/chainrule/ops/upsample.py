@@ -54,14 +54,16 @@ def interpolate(
     Source: Keys 1981, Cubic convolution interpolation for digital image processing.
     """
     axes = x.ndim - 2
-    check_float("interpolate", x)
+    if x.dtype != np.uint8 or mode not in ("nearest", "nearest-exact"):
+        check_float("interpolate", x)
     _check_mode(x, mode, align_corners, antialias)
     out, scales = _output_size(x, size, scale_factor, recompute_scale_factor)
     if mode == "area":
         return AREA[axes](x, out)
     kind = f"{mode} antialias" if antialias else mode
     # Where the length stays, these take the pixels themselves, whatever the scale, as in PyTorch.
-    unscaled = kind in ("linear", "bilinear", "trilinear") or (mode == "nearest" and axes == 2)
+    unscaled = antialias or kind in ("linear", "bilinear", "trilinear")
+    unscaled = unscaled or (mode == "nearest" and axes == 2)
     single = x.dtype != np.float64  # PyTorch's positions are in the type of the sums
     for axis in range(axes - 1, -1, -1):  # the last first: later copies are of longer runs
         length, target = x.shape[2 + axis], out[axis]

@@ -31,9 +31,9 @@ def scaled_dot_product_attention(
     query (..., L, E), key (..., S, E), value (..., S, F) -> (..., L, F). scale: 1/√E unless given.
     attn_mask, broadcast to (..., L, S): booleans, True where attention is allowed, or numbers added
     to the scores. A query that may attend to nothing gets zeros. is_causal: query i sees keys
-    0 ... i. dropout_p: of the weights, in evaluation too. enable_gqa: each head (axis -3) of key
-    and value serves several of query.
-    Raises ShapeError, DTypeError, ConfigError (is_causal beside a mask).
+    0 ... i, of those that the mask leaves. dropout_p: of the weights, in evaluation too.
+    enable_gqa: each head (axis -3) of key and value serves several of query.
+    Raises ShapeError, DTypeError.
     Source: Vaswani et al. 2017, arXiv:1706.03762, eq. 1; Ainslie et al. 2023, arXiv:2305.13245
     (enable_gqa).
     """
