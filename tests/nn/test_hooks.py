@@ -415,3 +415,14 @@ def test_a_pre_hook_that_notes_an_error() -> None:
     with pytest.raises(CheckpointError, match="made by version 1"):
         scale.load_state_dict({"w": cr.zeros(2)})
     assert scale.w.tolist() == [2, 3]
+
+
+@pytest.mark.parametrize("before", [False, True])
+def test_backward_hooks_must_return_tensors(before: bool) -> None:
+    layer = nn.Identity()
+    if before:
+        layer.register_full_backward_pre_hook(lambda m, go: 3)
+    else:
+        layer.register_full_backward_hook(lambda m, gi, go: (3,))
+    with pytest.raises(GraphError, match=r"hook: it must return tensors or None.*, got int"):
+        layer(cr.ones(2, requires_grad=True)).sum().backward()

@@ -256,6 +256,11 @@ def _same_number(changed: Any, shown: Grads, hook: str, what: str) -> Grads:
     changed = changed if isinstance(changed, tuple | list) else (changed,)
     if len(changed) != len(shown):
         raise GraphError(f"{hook}: it returned {len(changed)} {what}, expected {len(shown)}")
+    for g in changed:
+        if not isinstance(g, Variable | None):
+            raise GraphError(
+                f"{hook}: it must return tensors or None in place of {what}, got {type(g).__name__}"
+            )
     return tuple(changed)
 
 
