@@ -38,6 +38,7 @@ STOREYS = [
     {"tensor"},
     {"description"},
     {"vocabulary"},
+    {"forms"},
     {"printing", "inplace"},
     {"autograd"},
     {"ops"},

@@ -1,14 +1,17 @@
 """PyTorch's functions of tensors, those it has at top level: ``chainrule.exp``, ``chainrule.cat``.
 
-Most are the ops themselves. `chainrule.vocabulary` has those that PyTorch's callers write in
+Most are the ops themselves. `chainrule.forms` has those that PyTorch's callers write in
 several forms, and here are the names that stand for another.
 """
 
-from chainrule import vocabulary
+from chainrule import forms
 from chainrule.linalg import inv as inverse
 from chainrule.ops import *
 from chainrule.ops.op import spelled
-from chainrule.vocabulary import *  # type: ignore[assignment]  # qr and svd: other forms than the ops
+
+# isort: split
+# After the ops, since some have their names in other forms: div, where, softmax, qr, svd, ...
+from chainrule.forms import *  # type: ignore[assignment]
 
 __all__ = [
     "abs",
@@ -307,7 +310,7 @@ __all__ = [
     "vstack",
     "xlogy",
 ]
-__all__ += vocabulary.__all__
+__all__ += forms.__all__
 
 # PyTorch's other names for the same
 absolute, negative, subtract, multiply, divide, true_divide = abs, neg, sub, mul, div, div

@@ -21,11 +21,11 @@ from chainrule.autograd.hooks import RemovableHandle, hooks_of
 from chainrule.autograd.pending import Late, before_change
 from chainrule.description import Described, Size, device
 from chainrule.errors import ConfigError, DTypeError, GraphError, ShapeError
+from chainrule.forms import sizes_of
 from chainrule.ops.axes import axis_of
 from chainrule.ops.dtypes import get_default_dtype
 from chainrule.printing import describe
 from chainrule.random import Generator
-from chainrule.vocabulary import sizes_of
 
 
 def as_array(data: Any, dtype: Any = None) -> np.ndarray[Any, Any]:

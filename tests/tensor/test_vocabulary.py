@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import chainrule as cr
-from chainrule import ops
+from chainrule import forms, ops
 from chainrule.errors import ConfigError, DTypeError, ShapeError
 
 X = np.random.default_rng(1).uniform(0.1, 0.9, (3, 4))
@@ -439,3 +439,8 @@ def test_the_older_forms_of_matrix_factors() -> None:
             here, there = ([t.abs() for t in ts] for ts in (here, there))
         for mine, theirs in zip(here, there, strict=True):
             np.testing.assert_allclose(mine, theirs, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", forms.__all__)
+def test_functions_of_several_forms_stand_before_the_ops_of_their_names(name):
+    assert getattr(cr, name) is getattr(forms, name)
