@@ -184,7 +184,7 @@ def test_native_leaves_arrays_to_reference_that_it_does_not_take():
 
 
 @needs_native
-@pytest.mark.parametrize("shape", [(2, 3), (2, 3, 5), (2, 3, 4, 5), (2, 3, 2, 4, 5)])
+@pytest.mark.parametrize("shape", [(2, 3), (2, 3, 5), (2, 3, 4, 5), (2, 3, 2, 3, 5)])
 def test_results_lie_in_channels_last_memory_however_the_argument_does(shape: tuple[int, ...]):
     x = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
     last = np.moveaxis(np.ascontiguousarray(np.moveaxis(x, 1, -1)), -1, 1)
@@ -198,6 +198,16 @@ def test_results_lie_in_channels_last_memory_however_the_argument_does(shape: tu
         assert np.moveaxis(y, 1, -1).flags.c_contiguous and y.flags.writeable
         expected = each * scale.reshape(per_channel) + shift.reshape(per_channel)
         np.testing.assert_allclose(y, expected, rtol=1e-6, atol=1e-6)
+
+
+@needs_native
+def test_large_images_are_normalised_in_the_order_they_lie_in():
+    x = np.random.default_rng(0).standard_normal((2, 3, 4, 8)).astype(np.float32)
+    last = np.moveaxis(np.ascontiguousarray(np.moveaxis(x, 1, -1)), -1, 1)
+    ones = np.ones(3, np.float32)
+    with kernels.use("native"):
+        assert kernels.scale_shift(x, ones, ones).flags.c_contiguous
+        assert kernels.scale_shift(last, ones, ones).strides == last.strides
 
 
 @needs_native
