@@ -75,6 +75,14 @@ b.scatter_reduce(0, o.tensor([0, 1, 1]), b, "amax", include_self=False)
 b.scatter_reduce(0, o.tensor([0, 1, 1]), b, "amin", include_self=False)
 o.matrix_power(q, -1)
 o.linalg.matrix_power(q, -3)
+x.index_add(1, o.tensor([0, 3, 0]), x[:, :3])
+image.index_add(2, o.tensor([1, 1, 0]), image, alpha=2)
+image.scatter_add(1, o.tensor([0, 1, 1, 0]).view(1, 2, 1, 2).expand(1, 2, 3, 2), image[..., :2])
+image.gather(3, o.tensor([3, 3, 0, 1, 3]).expand(1, 2, 3, 5))
+image[:, :, o.tensor([2, -1, 0])]
+x[o.tensor([0, -1, 1]), o.tensor([3, 3, -4])]
+image.index_select(1, o.tensor([1, 1]))
+image.mean((2, 3))
 none.median()
 none.nanmedian()
 none.mode()
@@ -188,7 +196,8 @@ x.scatter(1, o.tensor([[0], [9]]), 1.0)                       | index_put: index
 x.scatter(1, o.tensor([[0, 1, 2, 3, 0]]), x)                  | index_put: shape mismatch
 x.index_select(0, o.tensor([0.0]))                            | index_select: index must hold
 x.index_select(0, o.tensor([[0]]))                            | index_select: index must be a v
-x.index_add(0, o.tensor([5]), x[:1])                          | add_at: index 5
+x.index_add(0, o.tensor([5]), x[:1])                          | add_at: index 5 is out of bounds
+x.index_add(0, o.tensor([0, 1]), x.t()[:2])                    | add_at:
 x.index_copy(0, o.tensor([0]), x[:1, :2])                     | index_put: shape mismatch
 x.take(o.tensor([99]))                                        | take: index 99
 x.detach().__setitem__(7, 1.0)                                | value: index 7 is out of bounds

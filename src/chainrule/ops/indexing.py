@@ -54,11 +54,45 @@ def add_at(g: Array, index: Index, shape: tuple[int, ...]) -> Array:
     """
     out = np.zeros_like(g, shape=shape)
     parts = index if isinstance(index, tuple) else (index,)
-    if any(isinstance(p, np.ndarray | list) and np.asarray(p).dtype != bool for p in parts):
-        np.add.at(out, index, g)  # an entry may be named more than once
-    else:
+    if not any(isinstance(p, np.ndarray | list) and np.asarray(p).dtype != bool for p in parts):
         out[index] = g
+    elif out.ndim > 1 and out.flags.c_contiguous and _are_numbers_and_slices(parts, out.ndim):
+        number = _row_major(parts, shape)
+        g = np.broadcast_to(g, number.shape)
+        np.add.at(out.reshape(-1), number.reshape(-1), g.reshape(-1))
+    else:
+        np.add.at(out, index, g)  # an entry may be named more than once
     return out
+
+
+def _are_numbers_and_slices(parts: Sequence[Any], ndim: int) -> bool:
+    """Whether an index is as many arrays of numbers as axes, or x[:, ..., vector of numbers]."""
+    arrays = [p for p in parts if isinstance(p, np.ndarray) and p.dtype.kind in "iu"]
+    if len(arrays) == len(parts) == ndim:
+        return True
+    whole = all(isinstance(p, slice) and p == slice(None) for p in parts[:-1])
+    return whole and len(arrays) == 1 and parts[-1] is arrays[0] and arrays[0].ndim == 1
+
+
+def _places(index: Array, length: int) -> Array:
+    """Numbers of entries along an axis, counted from the front."""
+    if index.size and not -length <= index.min() <= index.max() < length:
+        wrong = index.max() if index.max() >= length else index.min()
+        raise IndexError(f"index {wrong} is out of bounds for an axis of length {length}")
+    return np.where(index < 0, index + length, index)
+
+
+def _row_major(parts: Sequence[Any], shape: Sequence[int]) -> Array:
+    """The numbers of entries in the flattened array: NumPy adds to a vector much faster."""
+    if len(parts) < len(shape) or isinstance(parts[0], slice):  # slices, and one vector
+        lengths = [*shape[: len(parts) - 1], len(parts[-1]), *shape[len(parts) :]]
+        grid = list(np.ogrid[tuple(slice(n) for n in lengths)])
+        grid[len(parts) - 1] = parts[-1].reshape((-1,) + (1,) * (len(shape) - len(parts)))
+        parts = grid
+    number: Any = 0
+    for index, length in zip(parts, shape, strict=True):
+        number = number * length + _places(index, length)
+    return number
 
 
 getitem.vjp(x=lambda g, index, x_shape: add_at(g, index, x_shape))
