@@ -261,6 +261,16 @@ def test_vmap_in_a_graph() -> None:
     same(flat(story(cr)), flat(story(torch)))
 
 
+def test_vmap_of_a_backward_pass_through_one_graph() -> None:
+    """PyTorch's documentation of vmap: a Jacobian from products with the rows of the identity."""
+    x = cr.tensor([1.0, 2.0, 3.0], requires_grad=True)
+    y = x**2
+    (jacobian,) = func.vmap(lambda v: cr.autograd.grad(y, x, v))(cr.eye(3))
+    np.testing.assert_array_equal(jacobian, np.diag([2.0, 4.0, 6.0]))
+    with pytest.raises(GraphError, match="freed by an earlier backward pass"):
+        cr.autograd.grad(y, x, cr.ones(3))  # as after any backward pass
+
+
 def test_vmap_of_random_functions() -> None:
     x = cr.zeros(50, 2)
     with pytest.raises(ConfigError, match="vmap: the function draws random numbers; say whether"):

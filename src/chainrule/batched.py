@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from chainrule.autograd.engine import repetition
 from chainrule.autograd.graph import Variable
 from chainrule.errors import ConfigError, ShapeError
 from chainrule.ops.axes import axis_of
@@ -39,10 +40,14 @@ def vmap(
         dims = in_dims if isinstance(in_dims, tuple | list) else [in_dims] * len(args)
         if len(dims) != len(args):
             raise ConfigError(f"vmap: {len(dims)} in_dims for {len(args)} arguments")
-        state = default_generator.get_state()
+        outer, state = repetition.is_awaited, default_generator.get_state()
         count, results = _count(args, dims), []
         for i in range(count):
-            results.append(func(*_picked(args, dims, i), **kwargs))
+            repetition.is_awaited = outer or i < count - 1
+            try:
+                results.append(func(*_picked(args, dims, i), **kwargs))
+            finally:
+                repetition.is_awaited = outer
             if randomness != "different" and default_generator.get_state() != state:
                 if randomness == "error":
                     raise ConfigError(

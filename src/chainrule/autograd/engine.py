@@ -11,6 +11,7 @@ the gradients can be differentiated again.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -36,6 +37,15 @@ class _Inspection:
 
 
 inspection = _Inspection()
+
+
+class Repetition(threading.local):
+    """Whether the function that runs will run again (`chainrule.vmap`): graphs are then kept."""
+
+    is_awaited = False
+
+
+repetition = Repetition()
 
 
 def backward(
@@ -213,6 +223,7 @@ def _sweep(
     targets None: gradients of leaves go to their ``.grad``. Otherwise they are returned, by
     the id of each target, and nodes that lead to no target are passed over.
     """
+    retain_graph = retain_graph or repetition.is_awaited
     nodes = _reachable(roots)
     useful = None if targets is None else _leading_to(targets, nodes)
     wanted = () if targets is None else {id(t) for t in targets}
