@@ -64,9 +64,9 @@ class Tensor(Described):
     """An n-dimensional array that records what is computed from it.
 
     Construct with `chainrule.tensor`, `chainrule.zeros`, `chainrule.from_numpy`, ...; this
-    class shares an array's memory and copies all else. With ``requires_grad`` set, results
-    know how they came about, and ``backward()`` on a number computed from it adds dL/dx to
-    ``x.grad``. ``x.array`` is the NumPy array itself.
+    class shares the memory of an array or a tensor and copies all else. With ``requires_grad``
+    set, results know how they came about, and ``backward()`` on a number computed from it adds
+    dL/dx to ``x.grad``. ``x.array`` is the NumPy array itself.
     """
 
     __slots__ = ()
@@ -84,10 +84,13 @@ class Tensor(Described):
         if dtype is None and isinstance(data, list | tuple):
             dtype = get_default_dtype()  # as PyTorch's; chainrule.tensor keeps integers
         array = as_array(data, dtype)
-        self.array = array if isinstance(data, np.ndarray) else array.copy()
+        is_shared = isinstance(data, np.ndarray | Variable)
+        self.array = array if is_shared else array.copy()
         self.node = None
         self.version = Version()
-        self.version.is_visible = isinstance(data, np.ndarray)
+        self.version.is_visible = is_shared
+        if isinstance(data, Variable):
+            data.version.is_visible = True  # each knows nothing of the other
         self._grad = None
         self.hooks = None
         self.requires_grad = requires_grad

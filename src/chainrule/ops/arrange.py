@@ -17,7 +17,7 @@ import numpy as np
 from chainrule.errors import ConfigError, DTypeError, ShapeError
 from chainrule.ops.arithmetic import where
 from chainrule.ops.axes import Dims, as_tuple, axis_of
-from chainrule.ops.elementwise import constant, expand
+from chainrule.ops.elementwise import apart, clone, constant, expand
 from chainrule.ops.indexing import getitem
 from chainrule.ops.joining import stack
 from chainrule.ops.op import op, spelled
@@ -112,7 +112,7 @@ def rot90(x: Array, k: int = 1, dims: Sequence[int] = (0, 1)) -> Array:
         return flip(x, (a, b))
     if turned == 1:
         return transpose(flip(x, (b,)), a, b)
-    return flip(transpose(x, a, b), (b,)) if turned == 3 else getitem(x, ...)
+    return flip(transpose(x, a, b), (b,)) if turned == 3 else clone(x)
 
 
 # -- repetition and windows --------------------------------------------------------------------
@@ -125,7 +125,7 @@ def tile(x: Array, dims: Sequence[int]) -> Array:
     shape = (1,) * (len(dims) - x.ndim) + tuple(x.shape)
     pairs = reshape(x, tuple(n for length in shape for n in (1, length)))
     copies = expand(pairs, tuple(n for pair in zip(dims, shape, strict=True) for n in pair))
-    return reshape(copies, tuple(d * n for d, n in zip(dims, shape, strict=True)))
+    return apart(reshape(copies, tuple(d * n for d, n in zip(dims, shape, strict=True))), x)
 
 
 @spelled
@@ -148,7 +148,8 @@ def repeat_interleave(
             raise ShapeError(f"repeat_interleave: repeats must not be negative, got {repeats}")
         shape = tuple(x.shape)
         wide = expand(unsqueeze(x, axis + 1), (*shape[: axis + 1], repeats, *shape[axis + 1 :]))
-        return reshape(wide, (*shape[:axis], shape[axis] * repeats, *shape[axis + 1 :]))
+        joined = reshape(wide, (*shape[:axis], shape[axis] * repeats, *shape[axis + 1 :]))
+        return apart(joined, x)
     counts = np.asarray(repeats)
     if counts.dtype.kind not in "iu":
         raise DTypeError(f"repeat_interleave: repeats must be integers, got {counts.dtype}")
@@ -231,7 +232,7 @@ def diag(x: Array, diagonal: int = 0) -> Array:
     if x.ndim != 2:
         raise ShapeError(f"diag: expects a vector or a matrix\n  x {tuple(x.shape)}")
     from_matrix = globals()["diagonal"]  # here the name is the argument
-    return from_matrix(x, diagonal, 0, 1)
+    return clone(from_matrix(x, diagonal, 0, 1))
 
 
 @spelled

@@ -19,7 +19,7 @@ import numpy as np
 from chainrule.errors import DTypeError, ShapeError
 from chainrule.kernels.summation import add_up
 from chainrule.ops.dtypes import NUMBERS, promote
-from chainrule.ops.op import VJP, Op, Pullback, op
+from chainrule.ops.op import VJP, Op, Pullback, op, values_of
 from chainrule.ops.refusal import COMPLAINTS
 
 __all__ = [
@@ -164,7 +164,8 @@ def expand(x: Array, shape: tuple[int, ...]) -> Array:
     lead = len(shape) - x.ndim
     full = tuple(x.shape[i - lead] if n == -1 and i >= lead else n for i, n in enumerate(shape))
     try:
-        return np.broadcast_to(x, full)
+        copies = np.broadcast_to(x, full)
+        return copies if copies.size != x.size else x.reshape(full)  # the first is read-only
     except ValueError:
         raise ShapeError(
             f"expand: only axes of length one can be repeated\n  x {x.shape}; shape {tuple(shape)}"
@@ -185,6 +186,15 @@ def clone(x: Array) -> Array:
 
 
 clone.vjp(x=lambda g: g)
+
+
+def apart(y: Array, x: Array) -> Array:
+    """y, which was made of x by moving entries; copied where it still lies in x's memory.
+
+    For functions that PyTorch lets copy always: what changes their results in place expects that
+    x stays as it is.
+    """
+    return clone(y) if np.may_share_memory(values_of(y), values_of(x)) else y
 
 
 @elementwise

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.errors import ConfigError, ShapeError
+from chainrule.ops.elementwise import apart, clone
 from chainrule.ops.op import op
 from chainrule.ops.pool_adaptive import (
     adaptive_avg_pool1d,
@@ -65,12 +66,13 @@ def interpolate(
     unscaled = antialias or kind in ("linear", "bilinear", "trilinear")
     unscaled = unscaled or (mode == "nearest" and axes == 2)
     single = x.dtype != np.float64  # PyTorch's positions are in the type of the sums
+    given = x
     for axis in range(axes - 1, -1, -1):  # the last first: later copies are of longer runs
         length, target = x.shape[2 + axis], out[axis]
         if length != target or (not unscaled and scales[axis] not in (None, 1.0)):
             rows = ROWS[kind](length, target, scales[axis], bool(align_corners), single)
             x = resample(x, *rows, 2 + axis)
-    return x
+    return clone(x) if x is given else x
 
 
 def _check_mode(x: Array, mode: str, align_corners: bool | None, antialias: bool) -> None:
@@ -301,8 +303,8 @@ def pixel_shuffle(x: Array, upscale_factor: int) -> Array:
     *batch, c, h, w = x.shape
     n = len(batch)
     blocks = reshape(x, (*batch, c // (r * r), r, r, h, w))
-    apart = permute(blocks, (*range(n + 1), n + 3, n + 1, n + 4, n + 2))
-    return reshape(apart, (*batch, c // (r * r), h * r, w * r))
+    grown = permute(blocks, (*range(n + 1), n + 3, n + 1, n + 4, n + 2))
+    return apart(reshape(grown, (*batch, c // (r * r), h * r, w * r)), x)
 
 
 def pixel_unshuffle(x: Array, downscale_factor: int) -> Array:
@@ -317,7 +319,7 @@ def pixel_unshuffle(x: Array, downscale_factor: int) -> Array:
     n = len(batch)
     blocks = reshape(x, (*batch, c, h // r, r, w // r, r))
     together = permute(blocks, (*range(n + 1), n + 2, n + 4, n + 1, n + 3))
-    return reshape(together, (*batch, c * r * r, h // r, w // r))
+    return apart(reshape(together, (*batch, c * r * r, h // r, w // r)), x)
 
 
 def channel_shuffle(x: Array, groups: int) -> Array:
@@ -332,4 +334,4 @@ def channel_shuffle(x: Array, groups: int) -> Array:
         )
     n, c, *rest = x.shape
     dealt = reshape(x, (n, groups, c // groups, *rest))
-    return reshape(permute(dealt, (0, 2, 1, *range(3, x.ndim + 1))), (n, c, *rest))
+    return apart(reshape(permute(dealt, (0, 2, 1, *range(3, x.ndim + 1))), (n, c, *rest)), x)
