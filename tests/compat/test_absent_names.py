@@ -23,7 +23,7 @@ from chainrule.errors import ConfigError, DTypeError
         (nn.functional, "max_pool4d", r"^chainrule\.nn\.functional has no .*; it has max_pool3d"),
         (nn, "CTCLoss", r"^chainrule\.nn has no CTCLoss: alignment of sequences is outside"),
         (nn.functional, "ctc_loss", r"has no ctc_loss: alignment of sequences is outside"),
-        (nn.init, "xavier_normal", r"^chainrule\.nn\.init has no .*; it has xavier_normal_"),
+        (nn.init, "xavier_norm_", r"^chainrule\.nn\.init has no .*; it has xavier_normal_"),
         (cr.autograd, "profiler", r"^chainrule\.autograd has no profiler: use cProfile"),
         (cr.autograd, "grads", r"^chainrule\.autograd has no grads; it has grad"),
         (

@@ -17,7 +17,7 @@ import chainrule as cr
 torch = pytest.importorskip(
     "torch", reason="parity with PyTorch needs the extra: pip install 'chainrule[parity]'"
 )
-pytestmark = pytest.mark.parity
+pytestmark = [pytest.mark.parity, pytest.mark.filterwarnings("ignore::FutureWarning")]
 
 FOLDER = Path(__file__).with_name("code_for_pytorch")
 FILES = sorted(f.stem for f in FOLDER.glob("*.py"))

@@ -127,3 +127,20 @@ def test_errors():
         init.dirac_(cr.empty(3, 1, 1), 2)
     with pytest.raises(ConfigError, match=r'mode must be "fan_in" or "fan_out", got \'fan\''):
         init.kaiming_uniform_(cr.empty(3, 3), mode="fan")
+
+
+@pytest.mark.parametrize("name", [n for n in dir(init) if hasattr(init, f"{n}_")])
+def test_older_names_fill_as_the_new_ones_and_warn(name):
+    arguments = {"constant": (0.5,), "sparse": (0.5,)}.get(name, ())
+    shape = (3, 3, 3) if name == "dirac" else (3, 3)
+    cr.manual_seed(0)
+    expected = getattr(init, f"{name}_")(cr.empty(shape), *arguments).tolist()
+    cr.manual_seed(0)
+    with pytest.warns(FutureWarning, match=rf"^`nn\.init\.{name}` is now deprecated in favor of"):
+        filled = getattr(init, name)(cr.empty(shape), *arguments).tolist()
+    assert filled == expected
+
+
+def test_all_of_pytorchs_older_names_are_here():
+    older = "uniform normal constant eye dirac xavier_uniform xavier_normal kaiming_uniform"
+    assert all(hasattr(init, n) for n in f"{older} kaiming_normal orthogonal sparse".split())

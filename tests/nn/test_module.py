@@ -127,6 +127,15 @@ def test_forgetting_super_init_is_explained():
         Forgetful()
 
 
+def test_parameters_take_marks():
+    layer = nn.Linear(2, 3)
+    layer.bias.no_weight_decay = True
+    layer.weight.seen = layer.weight.data.clone()
+    marked = [name for name, p in layer.named_parameters() if hasattr(p, "no_weight_decay")]
+    assert marked == ["bias"] and layer.weight.seen.shape == (3, 2)
+    assert not hasattr(copy.deepcopy(layer).bias, "no_weight_decay")
+
+
 def test_plain_attributes_may_be_set_before_super_init():
     class Model(nn.Module):
         def __init__(self, classes):

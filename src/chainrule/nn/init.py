@@ -10,8 +10,11 @@ same values (`chainrule.manual_seed`, or a `generator` of your own).
 
 from __future__ import annotations
 
+import functools
 import math
 import sys
+import warnings
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 import numpy as np
@@ -241,6 +244,30 @@ def _fill(tensor: Tensor, values: Any) -> Tensor:
     tensor.array[...] = values
     tensor.version.count += 1
     return tensor
+
+
+def _older_name(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """``function`` by its name before PyTorch 0.4, without the underscore, with a warning."""
+    name = function.__name__
+
+    @functools.wraps(function)
+    def older(*args: Any, **kwargs: Any) -> Tensor:
+        warnings.warn(
+            f"`nn.init.{name[:-1]}` is now deprecated in favor of `nn.init.{name}`.",
+            FutureWarning,
+            stacklevel=2,
+        )
+        return function(*args, **kwargs)
+
+    older.__name__ = name[:-1]
+    return older
+
+
+uniform, normal, constant = (_older_name(f) for f in (uniform_, normal_, constant_))
+eye, dirac, sparse = (_older_name(f) for f in (eye_, dirac_, sparse_))
+xavier_uniform, xavier_normal = (_older_name(f) for f in (xavier_uniform_, xavier_normal_))
+kaiming_uniform, kaiming_normal = (_older_name(f) for f in (kaiming_uniform_, kaiming_normal_))
+orthogonal = _older_name(orthogonal_)
 
 
 if not TYPE_CHECKING:  # a type checker knows what there is

@@ -22,9 +22,11 @@ else:
 
 
 class Parameter(Tensor):
-    """A tensor to be trained: a leaf that requires grad. Shares the memory of ``data``."""
+    """A tensor to be trained: a leaf that requires grad. Shares the memory of ``data``.
 
-    __slots__ = ()
+    Unlike other tensors it takes attributes of any name: optimizers and layers leave marks on it
+    (``weight.no_weight_decay = True``). A copy has none of them, as in PyTorch.
+    """
 
     def __init__(self, data: Any = (), requires_grad: bool = True) -> None:
         super().__init__(_memory_of(data), requires_grad=requires_grad)
