@@ -48,6 +48,11 @@ Vector hardsigmoid_of(Vector x) {
   return at_least(at_most(x + broadcast(3.0f), 6.0f), 0.0f) * broadcast(1.0f / 6);
 }
 
+// Whether -lambd <= x <= lambd.
+IntVector is_near(Vector x, float lambd) {
+  return (x >= broadcast(-lambd)) & (x <= broadcast(lambd));
+}
+
 struct Gate {
   Vector value, slope;
 };
@@ -170,8 +175,7 @@ void hardsigmoid(const float* x, float* y, Index n, int threads) {
 
 void hardsigmoid_backward(const float* g, const float* x, float* dx, Index n, int threads) {
   for_pairs(g, x, dx, n, threads, [](Vector slope, Vector v) {
-    const Vector distance = v < Vector{} ? -v : v;
-    return distance < broadcast(3.0f) ? slope * broadcast(1.0f / 6) : Vector{};
+    return magnitude(v) < broadcast(3.0f) ? slope * broadcast(1.0f / 6) : Vector{};
   });
 }
 
@@ -203,6 +207,52 @@ void hardtanh_backward(const float* g, const float* x, float* dx, Index n, float
       dx[i] = (x[i] <= low) | (x[i] >= high) ? 0.0f : gradient;
     }
   });
+}
+
+void clamp_backward(const float* g, const float* x, float* dx, Index n, float low, float high,
+                    int threads) {
+  for_pairs(g, x, dx, n, threads, [=](Vector slope, Vector v) {
+    return (v >= broadcast(low)) & (v <= broadcast(high)) ? slope : Vector{};
+  });
+}
+
+void softplus(const float* x, float* y, Index n, float beta, float threshold, int threads) {
+  for_vectors(x, y, n, threads, [=](Vector v) {
+    const Vector z = v * broadcast(beta);
+    const Vector smooth = (at_least(z, 0.0f) + log1p_of_exp(z)) / broadcast(beta);
+    return z > broadcast(threshold) ? v : smooth;
+  });
+}
+
+void softplus_backward(const float* g, const float* x, float* dx, Index n, float beta,
+                       float threshold, int threads) {
+  for_pairs(g, x, dx, n, threads, [=](Vector slope, Vector v) {
+    const Vector z = v * broadcast(beta);
+    return z > broadcast(threshold) ? slope : slope * sigmoid(z);
+  });
+}
+
+void logsigmoid(const float* x, float* y, Index n, int threads) {
+  for_vectors(x, y, n, threads, [](Vector v) { return at_most(v, 0.0f) - log1p_of_exp(v); });
+}
+
+void logsigmoid_backward(const float* g, const float* x, float* dx, Index n, int threads) {
+  for_pairs(g, x, dx, n, threads, [](Vector slope, Vector v) { return slope * sigmoid(-v); });
+}
+
+void hardshrink(const float* x, float* y, Index n, float lambd, int threads) {
+  for_vectors(x, y, n, threads, [=](Vector v) { return is_near(v, lambd) ? Vector{} : v; });
+}
+
+void softshrink(const float* x, float* y, Index n, float lambd, int threads) {
+  for_vectors(x, y, n, threads,
+              [=](Vector v) { return v - at_most(at_least(v, -lambd), lambd); });
+}
+
+void shrink_backward(const float* g, const float* x, float* dx, Index n, float lambd,
+                     int threads) {
+  for_pairs(g, x, dx, n, threads,
+            [=](Vector slope, Vector v) { return is_near(v, lambd) ? Vector{} : slope; });
 }
 
 }  // namespace chainrule::CHAINRULE_ISA

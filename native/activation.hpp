@@ -29,5 +29,16 @@ void mish_backward(const float* g, const float* x, float* dx, Index n, int threa
 void hardtanh(const float* x, float* y, Index n, float low, float high, int threads);
 void hardtanh_backward(const float* g, const float* x, float* dx, Index n, float low, float high,
                        int threads);
+void clamp_backward(const float* g, const float* x, float* dx, Index n, float low, float high,
+                    int threads);
+void softplus(const float* x, float* y, Index n, float beta, float threshold, int threads);
+void softplus_backward(const float* g, const float* x, float* dx, Index n, float beta,
+                       float threshold, int threads);
+void logsigmoid(const float* x, float* y, Index n, int threads);
+void logsigmoid_backward(const float* g, const float* x, float* dx, Index n, int threads);
+void hardshrink(const float* x, float* y, Index n, float lambd, int threads);
+void softshrink(const float* x, float* y, Index n, float lambd, int threads);
+void shrink_backward(const float* g, const float* x, float* dx, Index n, float lambd,
+                     int threads);
 
 }  // namespace chainrule::CHAINRULE_ISA

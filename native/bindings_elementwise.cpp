@@ -36,6 +36,12 @@ bool accumulate(const Array<float, As::gapless>& a, const Gapless& b, int thread
   return true;
 }
 
+bool clamp_in_place(const Array<float, As::gapless>& x, float low, float high, int threads) {
+  if (!fit(x)) return false;
+  run([&] { active().hardtanh(x.data(), x.data(), x.size(), low, high, threads); });
+  return true;
+}
+
 template <class Array>
 nb::object drop(const Array& x, double p, std::uint64_t key, int threads) {
   if (!fit(threads, x)) return nb::none();
@@ -89,6 +95,20 @@ void bind_elementwise(nb::module_& m) {
         "threads"_a);
   m.def("hardtanh_backward", &gate_backward<&Kernels::hardtanh_backward, float, float>, "g"_a,
         "x"_a, "low"_a, "high"_a, "threads"_a);
+  m.def("clamp_backward", &gate_backward<&Kernels::clamp_backward, float, float>, "g"_a, "x"_a,
+        "low"_a, "high"_a, "threads"_a);
+  m.def("clamp_in_place", &clamp_in_place, "x"_a, "low"_a, "high"_a, "threads"_a);
+  m.def("softplus", &gate<&Kernels::softplus, float, float>, "x"_a, "beta"_a, "threshold"_a,
+        "threads"_a);
+  m.def("softplus_backward", &gate_backward<&Kernels::softplus_backward, float, float>, "g"_a,
+        "x"_a, "beta"_a, "threshold"_a, "threads"_a);
+  m.def("logsigmoid", &gate<&Kernels::logsigmoid>, "x"_a, "threads"_a);
+  m.def("logsigmoid_backward", &gate_backward<&Kernels::logsigmoid_backward>, "g"_a, "x"_a,
+        "threads"_a);
+  m.def("hardshrink", &gate<&Kernels::hardshrink, float>, "x"_a, "lambd"_a, "threads"_a);
+  m.def("softshrink", &gate<&Kernels::softshrink, float>, "x"_a, "lambd"_a, "threads"_a);
+  m.def("shrink_backward", &gate_backward<&Kernels::shrink_backward, float>, "g"_a, "x"_a,
+        "lambd"_a, "threads"_a);
   m.def("add", &add, "a"_a, "b"_a, "threads"_a);
   m.def("accumulate", &accumulate, "a"_a, "b"_a, "threads"_a);
   m.def("dropout", &dropout, "x"_a, "p"_a, "key"_a, "threads"_a);

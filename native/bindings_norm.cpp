@@ -183,6 +183,29 @@ nb::object relu_bias_backward(const ChannelsLast& g, const ChannelsLast& y, int 
   return nb::make_tuple(masked.object(), dbias.object());
 }
 
+nb::object prelu(const ChannelsLast& x, const Vector& weight, int threads) {
+  const Rows rows = fit_in_one_order(threads, x);
+  if (!rows.rows) return nb::none();
+  require_vectors(rows, weight);
+  const New<float> y = like(x);
+  run([&] { active().prelu(rows, x.data(), weight.data(), y.data(), threads); });
+  return y.object();
+}
+
+nb::object prelu_backward(const ChannelsLast& g, const ChannelsLast& x, const Vector& weight,
+                          int threads) {
+  const Rows rows = fit_in_one_order(threads, x, g);
+  if (!rows.rows) return nb::none();
+  require_like(x, g);
+  require_vectors(rows, weight);
+  const New<float> dx = like(x), dweight = for_channels(rows);
+  run([&] {
+    active().prelu_backward(rows, g.data(), x.data(), weight.data(), dx.data(), dweight.data(),
+                            threads);
+  });
+  return nb::make_tuple(dx.object(), dweight.object());
+}
+
 nb::object layer_norm(const Contiguous& x, const Vector& weight, const Vector& bias, float eps,
                       int threads) {
   if (!fit(threads, x) || x.size() == 0) return nb::none();
@@ -301,6 +324,8 @@ void bind_norm(nb::module_& m) {
         "weight"_a.none(), "mean"_a, "var"_a, "eps"_a, "threads"_a);
   m.def("channel_sum", &channel_sum, "g"_a, "threads"_a);
   m.def("relu_bias_backward", &relu_bias_backward, "g"_a, "y"_a, "threads"_a);
+  m.def("prelu", &prelu, "x"_a, "weight"_a, "threads"_a);
+  m.def("prelu_backward", &prelu_backward, "g"_a, "x"_a, "weight"_a, "threads"_a);
   m.def("layer_norm", &layer_norm, "x"_a, "weight"_a.none(), "bias"_a.none(), "eps"_a,
         "threads"_a);
   m.def("layer_norm_backward", &layer_norm_backward, "g"_a, "x"_a, "weight"_a.none(), "mean"_a,

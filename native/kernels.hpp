@@ -131,7 +131,7 @@ struct Adam {
 
 struct Kernels {
   const char* instruction_set;
-  // y = max(x, 0); n elements. y may alias x.
+  // y = max(x, 0); n elements. y may alias x, here and in hardtanh.
   void (*relu)(const float* x, float* y, std::ptrdiff_t n, int threads);
   // dx = g where y > 0, else 0; n elements. dx may alias g.
   void (*relu_backward)(const float* g, const float* y, float* dx, std::ptrdiff_t n, int threads);
@@ -166,6 +166,24 @@ struct Kernels {
   void (*hardtanh)(const float* x, float* y, std::ptrdiff_t n, float low, float high, int threads);
   void (*hardtanh_backward)(const float* g, const float* x, float* dx, std::ptrdiff_t n, float low,
                             float high, int threads);
+  void (*clamp_backward)(const float* g, const float* x, float* dx, std::ptrdiff_t n, float low,
+                         float high, int threads);
+  void (*softplus)(const float* x, float* y, std::ptrdiff_t n, float beta, float threshold,
+                   int threads);
+  void (*softplus_backward)(const float* g, const float* x, float* dx, std::ptrdiff_t n,
+                            float beta, float threshold, int threads);
+  void (*logsigmoid)(const float* x, float* y, std::ptrdiff_t n, int threads);
+  void (*logsigmoid_backward)(const float* g, const float* x, float* dx, std::ptrdiff_t n,
+                              int threads);
+  void (*hardshrink)(const float* x, float* y, std::ptrdiff_t n, float lambd, int threads);
+  void (*softshrink)(const float* x, float* y, std::ptrdiff_t n, float lambd, int threads);
+  // Of both.
+  void (*shrink_backward)(const float* g, const float* x, float* dx, std::ptrdiff_t n,
+                          float lambd, int threads);
+  // A weight a channel.
+  void (*prelu)(const Rows&, const float* x, const float* weight, float* y, int threads);
+  void (*prelu_backward)(const Rows&, const float* g, const float* x, const float* weight,
+                         float* dx, float* dweight, int threads);
   // weight and dw are (O, C/groups, KH, KW); bias may be null. dx, y and dw are overwritten.
   void (*conv2d)(const Convolution&, const float* x, const float* weight, const float* bias,
                  const Epilogue&, float* y, int threads);

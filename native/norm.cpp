@@ -262,4 +262,28 @@ void relu_bias_backward(const Rows& size, const float* g, const float* y, float*
   for (Index c = 0; c < size.channels; ++c) dbias[c] = static_cast<float>(totals[c]);
 }
 
+void prelu(const Rows& size, const float* x, const float* weight, float* y, int threads) {
+  Repeated vectors(size.channels, 1);
+  vectors.fill(0, [=](Index c) { return weight[c]; });
+  const float* slope = vectors[0];
+  map(size, Order::forwards, y, threads, [=]<class T>(Index i, auto c) {
+    const T value = read<T>(x + i);
+    return value > T{} ? value : value * value_of<T>(slope, c);
+  });
+}
+
+void prelu_backward(const Rows& size, const float* g, const float* x, const float* weight,
+                    float* dx, float* dweight, int threads) {
+  Repeated vectors(size.channels, 1);
+  vectors.fill(0, [=](Index c) { return weight[c]; });
+  const float* slope = vectors[0];
+  const Doubles totals(size.channels);
+  sum_channels<1>(size, totals, threads, [=]<class T>(Index i, auto c) {
+    const T value = read<T>(x + i), gradient = read<T>(g + i);
+    write(dx + i, value > T{} ? gradient : gradient * value_of<T>(slope, c));
+    return Terms<T, 1>{value > T{} ? T{} : gradient * value};
+  });
+  for (Index c = 0; c < size.channels; ++c) dweight[c] = static_cast<float>(totals[c]);
+}
+
 }  // namespace chainrule::CHAINRULE_ISA

@@ -20,5 +20,8 @@ void batch_norm_add_relu_backward(const Rows& size, const Normalisation& norm, c
 void channel_sum(const Rows& size, const float* g, float* sum, int threads);
 void relu_bias_backward(const Rows& size, const float* g, const float* y, float* masked,
                         float* dbias, int threads);
+void prelu(const Rows&, const float* x, const float* weight, float* y, int threads);
+void prelu_backward(const Rows&, const float* g, const float* x, const float* weight, float* dx,
+                    float* dweight, int threads);
 
 }  // namespace chainrule::CHAINRULE_ISA

@@ -54,6 +54,24 @@ inline Vector expm1(Vector x) {
   return scale * tail + (scale - broadcast(1.0f));
 }
 
+// log(1 + e) for 0 <= e <= 1: 2 atanh(s) for s = e/(2 + e), a series in s^2 <= 1/9, which was fitted
+// to a relative error below 2e-10. What rounding leaves is below 2 units in the last place.
+inline Vector log1p_of_share(Vector e) {
+  const Vector s = e / (broadcast(2.0f) + e), z = s * s;
+  Vector series = broadcast(0.2430055737f);
+  series = series * z + broadcast(0.2142776698f);
+  series = series * z + broadcast(0.2861687243f);
+  series = series * z + broadcast(0.3999887705f);
+  series = series * z + broadcast(0.6666667461f);
+  return s + s + s * (z * series);
+}
+
+inline Vector magnitude(Vector v) { return v < Vector{} ? -v : v; }
+
+// log(1 + exp(-|x|)): what softplus adds to the larger of x and 0. It keeps its digits however
+// small it is.
+inline Vector log1p_of_exp(Vector x) { return log1p_of_share(exp(-magnitude(x))); }
+
 // 1/(1 + exp(-x))
 inline Vector sigmoid(Vector x) { return broadcast(1.0f) / (broadcast(1.0f) + exp(-x)); }
 

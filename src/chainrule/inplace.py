@@ -150,9 +150,20 @@ class InPlace(Variable):
     trunc_ = fix_ = _in_place(ops.trunc)
     frac_ = _in_place(ops.frac)
     nan_to_num_ = _in_place(ops.nan_to_num)
-    clamp_ = clip_ = _in_place(ops.clamp)
-    clamp_min_ = _in_place(ops.clamp_min)
-    clamp_max_ = _in_place(ops.clamp_max)
+
+    def clamp_(self, min: Any = None, max: Any = None) -> Self:
+        """x ← clamp(x, min, max): see `chainrule.ops.clamp`."""
+        return change(self, ops.clamp, min, max)
+
+    clip_ = clamp_
+
+    def clamp_min_(self, min: Any) -> Self:
+        """x ← max(x, min)."""
+        return change(self, ops.clamp, min, None)
+
+    def clamp_max_(self, max: Any) -> Self:
+        """x ← min(x, max)."""
+        return change(self, ops.clamp, None, max)
 
     # -- comparison and logic --------------------------------------------------------------
 

@@ -218,6 +218,9 @@ GATES: list[tuple[str, Arguments]] = [  # of one argument, with settings
     ("hardswish", ()),
     ("hardsigmoid", ()),
     ("hardtanh", (-1.0, 2.5)),
+    ("softplus", (1.0, 20.0)),
+    ("softplus", (2.0, 1.5)),
+    ("logsigmoid", ()),
 ]
 
 ROWS = [(5, 7), (3, 16), (70, 33), (2, 5000), (40, 130), (1, 1), (0, 6), (4, 0)]
@@ -410,6 +413,9 @@ def cases() -> Iterator[Case]:
                     relu,
                 ),
             )
+        yield Case("prelu", f"{x}", lambda rng, x=x: (rng.normal(size=x), rng.normal(size=x[1])))
+        yield Case("prelu_backward", f"{x}", lambda rng, x=x: (
+            rng.normal(size=x), rng.normal(size=x), rng.normal(size=x[1])))  # fmt: skip
         yield Case("channel_sum", f"{x}", lambda rng, x=x: (rng.normal(size=x),))
         yield Case("relu_bias_backward", f"{x}", lambda rng, x=x: (
             rng.normal(size=x), np.maximum(rng.normal(size=x), 0)))  # fmt: skip
@@ -431,6 +437,17 @@ def cases() -> Iterator[Case]:
             yield Case(f"{name}_backward", f"{shape} {settings}",
                 lambda rng, s=shape, settings=settings: (
                     rng.normal(size=s), rng.normal(size=s) * 3, *settings))  # fmt: skip
+        for name in ("hardshrink", "softshrink"):
+            yield Case(name, f"{shape}", lambda rng, s=shape: (rng.normal(size=s), 0.75))
+        yield Case("shrink_backward", f"{shape}", lambda rng, s=shape: (
+            rng.normal(size=s), rng.normal(size=s), 0.75))  # fmt: skip
+        for low, high in ((-0.5, 0.75), (-np.inf, 0.25), (0.125, np.inf)):
+            yield Case("clamp_backward", f"{shape} {low} to {high}",
+                lambda rng, s=shape, low=low, high=high: (
+                    rng.normal(size=s), rng.normal(size=s), low, high))  # fmt: skip
+            yield Case("clamp_in_place", f"{shape} {low} to {high}",
+                lambda rng, s=shape, low=low, high=high: (
+                    rng.normal(size=s), low, high))  # fmt: skip
         yield Case("relu", f"{shape}", lambda rng, s=shape: (rng.normal(size=s),))
         yield Case("relu_backward", f"{shape}", lambda rng, s=shape: (
             rng.normal(size=s), np.maximum(rng.normal(size=s), 0)))  # fmt: skip
@@ -632,7 +649,12 @@ def definition(case: Case, dtype: str) -> tuple[np.ndarray, ...]:
 
 
 # Positions of arguments.
-CHANGED_IN_PLACE = {"accumulate": (0,), "sgd_step": (0, 2), "adam_step": (0, 2, 3, 4)}
+CHANGED_IN_PLACE = {
+    "accumulate": (0,),
+    "clamp_in_place": (0,),
+    "sgd_step": (0, 2),
+    "adam_step": (0, 2, 3, 4),
+}
 
 
 def results_of(kernel: Callable[..., Any], arguments: Any) -> tuple[np.ndarray, ...]:
@@ -828,6 +850,13 @@ def torch_answer(torch: Any, name: str, a: Arguments) -> Any:
         return torch_finish(torch, functional.linear(*a[:3]), None, a[3])
     if name in ("sgd_step", "adam_step"):
         return torch_step(torch, name, a)
+    if name in ("logsigmoid_backward", "prelu_backward"):
+        g, *wanted = a
+        mine = getattr(functional, name.removesuffix("_backward"))(
+            *(t.requires_grad_() for t in wanted)
+        )
+        slopes = torch.autograd.grad(mine, wanted, g)
+        return slopes if len(slopes) > 1 else slopes[0]
     simple = {
         "leaky_relu": functional.leaky_relu,
         "leaky_relu_backward": lambda g, x, slope: aten.leaky_relu_backward(g, x, slope, False),
@@ -848,6 +877,15 @@ def torch_answer(torch: Any, name: str, a: Arguments) -> Any:
         "mish_backward": aten.mish_backward,
         "hardtanh": aten.hardtanh,
         "hardtanh_backward": aten.hardtanh_backward,
+        "clamp_backward": lambda g, x, low, high: g * ((x >= low) & (x <= high)),
+        "clamp_in_place": torch.clamp_,
+        "softplus": aten.softplus,
+        "softplus_backward": aten.softplus_backward,
+        "logsigmoid": functional.logsigmoid,
+        "hardshrink": aten.hardshrink,
+        "softshrink": aten.softshrink,
+        "shrink_backward": aten.hardshrink_backward,
+        "prelu": functional.prelu,
         "add": torch.add,
         "accumulate": torch.add,
         "channel_sum": lambda g: g.sum((0, *range(2, g.ndim))),
@@ -1158,6 +1196,32 @@ def test_sigmoid_and_tanh_are_right_to_a_few_units_in_the_last_place(name: str, 
     low, middle = (-1, 0) if name == "tanh" else (0, 0.5)
     expected = [np.nan, 1, low, middle, middle, 1, low]
     np.testing.assert_array_equal(getattr(kernels, name)(special), np.float32(expected))
+
+
+def test_softplus_and_logsigmoid_keep_the_digits_of_small_results(tier: str):
+    x = np.concatenate([np.linspace(-80, 0, 20001), np.linspace(0, 19, 2001)]).astype(np.float32)
+    exact = np.log1p(np.exp(x.astype(np.float64)))
+    for result in (kernels.softplus(x, 1.0, 20.0), -kernels.logsigmoid(-x)):
+        assert (np.abs(result - exact) / np.spacing(exact.astype(np.float32))).max() < 4
+    special = np.array([np.nan, np.inf, -np.inf, 1e30, -1e30], np.float32)
+    for threshold in (20.0, np.inf):
+        np.testing.assert_array_equal(
+            kernels.softplus(special, 1.0, threshold), np.float32([np.nan, np.inf, 0, 1e30, 0])
+        )
+    np.testing.assert_array_equal(
+        kernels.logsigmoid(special), np.float32([np.nan, 0, -np.inf, 0, -1e30])
+    )
+
+
+def test_clamping_keeps_nan_and_its_gradient_is_zero_there(tier: str):
+    x = np.array([np.nan, -1, 0, 0.5, 2], np.float32)
+    g = np.array([np.inf, 3, 4, 5, 6], np.float32)
+    np.testing.assert_array_equal(
+        kernels.clamp_backward(g, x, 0.0, 0.5), np.float32([0, 0, 4, 5, 0])
+    )
+    result = kernels.clamp_in_place(x, 0.0, 0.5)
+    assert result is x
+    np.testing.assert_array_equal(x, np.float32([np.nan, 0, 0, 0.5, 0.5]))
 
 
 def test_philox_gives_the_published_words():

@@ -42,6 +42,7 @@ def training_step() -> list[np.ndarray]:
     grouped, *moments = kernels.group_norm(y, 4, None, None, 1e-5)
     layered, *row_moments = kernels.layer_norm(y.reshape(-1, 400), None, None, 1e-5)
     scaled, squares = kernels.rms_norm(y.reshape(-1, 400), None, 1e-5)
+    bends = rng.normal(size=y.shape[1]).astype(np.float32)
     norms = [
         grouped,
         layered,
@@ -51,6 +52,7 @@ def training_step() -> list[np.ndarray]:
         *kernels.rms_norm_backward(g.reshape(-1, 400), scaled, None, squares, 1e-5),
         *kernels.batch_norm_relu_backward(g, y, None, None, mean, var, 1e-5),
         *kernels.relu_bias_backward(g, y),
+        *kernels.prelu_backward(g, y, bends),
     ]
     dw = kernels.conv2d_weight_grad(g, x, weight.shape, *GEOMETRY)
     dx = kernels.conv2d_input_grad(g, weight, x.shape, *GEOMETRY)

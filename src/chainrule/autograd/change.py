@@ -21,13 +21,14 @@ from typing import Any
 
 import numpy as np
 
+from chainrule import kernels
 from chainrule.autograd.anomaly import look_at_call, worst_of
 from chainrule.autograd.graph import Variable, Version, grad_mode, record, retain_instead
 from chainrule.autograd.hooks import module_calls
 from chainrule.autograd.pending import before_change
 from chainrule.errors import DTypeError, GraphError, ShapeError
-from chainrule.ops.activation import relu
-from chainrule.ops.arithmetic import add, div, exp, mul, neg, sqrt, sub
+from chainrule.ops.activation import hardtanh, relu
+from chainrule.ops.arithmetic import add, clamp, div, exp, mul, neg, single_bounds, sqrt, sub
 from chainrule.ops.dtypes import can_store
 from chainrule.ops.elementwise import cast, fill
 from chainrule.ops.indexing import assign_at, index_put, take
@@ -44,7 +45,9 @@ def change(v: Variable, function: Callable[..., Any], *args: Any, **kwargs: Any)
         return _change_unseen(v, function(v, *args, **kwargs))
     recording = _is_recording(v, *args, *kwargs.values())
     _check(v, recording)
-    direct = not recording and not kwargs and function in DIRECT and _fit_directly(v, args)
+    direct = (
+        not recording and not kwargs and function in DIRECT and _fit_directly(v, function, args)
+    )
     if direct and not module_calls.anomaly:
         before_change(v.array)
         DIRECT[function](v.array, *map(values_of, args), out=v.array)
@@ -67,27 +70,36 @@ def change(v: Variable, function: Callable[..., Any], *args: Any, **kwargs: Any)
     return v
 
 
+def _clamp(x: Array, min: Any = None, max: Any = None, *, out: Array) -> None:
+    bounds = single_bounds(min, max)
+    if bounds:
+        kernels.clamp_in_place(out, *bounds)
+    else:
+        np.clip(x, min, max, out=out)
+
+
 def _relu(x: Array, out: Array) -> None:
-    np.maximum(x, 0, out=out)
+    kernels.clamp_in_place(out, 0.0, math.inf)
 
 
 DIRECT: dict[Any, Callable[..., Any]] = {
     add: np.add, sub: np.subtract, mul: np.multiply, div: np.true_divide, relu: _relu,
-    neg: np.negative, exp: np.exp, sqrt: np.sqrt,
+    neg: np.negative, exp: np.exp, sqrt: np.sqrt, clamp: _clamp, hardtanh: _clamp,
 }  # fmt: skip
 """What NumPy computes into the same memory, bit for bit as the op does, where nobody records."""
 
 
-def _fit_directly(v: Variable, args: tuple[Any, ...]) -> bool:
+def _fit_directly(v: Variable, function: Callable[..., Any], args: tuple[Any, ...]) -> bool:
     """Whether these arguments neither promote v (a float) nor make it larger."""
     dtype, shape = v.array.dtype, v.array.shape
+    bounded = DIRECT[function] is _clamp
     for a in map(values_of, args):
         if isinstance(a, np.ndarray):
             if a.dtype != dtype or a.shape not in (shape, ()):
                 return False
-        elif type(a) not in (int, float):
+        elif type(a) not in (int, float) and not (a is None and bounded):
             return False
-    return dtype.kind == "f" and len(args) <= 1
+    return dtype.kind == "f" and (bounded or len(args) <= 1)
 
 
 def put(v: Variable, index: Any, value: Any) -> None:

@@ -157,6 +157,70 @@ def hardtanh_backward(g: np.ndarray, x: np.ndarray, low: float, high: float) -> 
     return _each(lambda each, value: 0.0 if value <= low or value >= high else each, g, x)
 
 
+def clamp_backward(g: np.ndarray, x: np.ndarray, low: float, high: float) -> np.ndarray:
+    return _each(lambda each, value: each if low <= value <= high else 0.0, g, x)
+
+
+def clamp_in_place(x: np.ndarray, low: float, high: float) -> np.ndarray:
+    x[...] = hardtanh(x, low, high)
+    return x
+
+
+def softplus(x: np.ndarray, beta: float, threshold: float) -> np.ndarray:
+    def function(value: float) -> float:
+        z = beta * value
+        return value if z > threshold else (max(z, 0) + math.log1p(math.exp(-abs(z)))) / beta
+
+    return _each(function, x)
+
+
+def softplus_backward(g: np.ndarray, x: np.ndarray, beta: float, threshold: float) -> np.ndarray:
+    def slope(each: float, value: float) -> float:
+        z = beta * value
+        return each if z > threshold else each * (1 + math.tanh(z / 2)) / 2
+
+    return _each(slope, g, x)
+
+
+def logsigmoid(x: np.ndarray) -> np.ndarray:
+    return _each(lambda value: min(value, 0) - math.log1p(math.exp(-abs(value))), x)
+
+
+def logsigmoid_backward(g: np.ndarray, x: np.ndarray) -> np.ndarray:
+    return _each(lambda each, value: each * (1 - math.tanh(value / 2)) / 2, g, x)
+
+
+def hardshrink(x: np.ndarray, lambd: float) -> np.ndarray:
+    return _each(lambda value: 0.0 if -lambd <= value <= lambd else value, x)
+
+
+def softshrink(x: np.ndarray, lambd: float) -> np.ndarray:
+    return _each(lambda value: value - min(max(value, -lambd), lambd), x)
+
+
+def shrink_backward(g: np.ndarray, x: np.ndarray, lambd: float) -> np.ndarray:
+    return _each(lambda each, value: 0.0 if -lambd <= value <= lambd else each, g, x)
+
+
+def prelu(x: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    y = np.zeros(x.shape)
+    for place in np.ndindex(x.shape):
+        value = float(x[place])
+        y[place] = value if value > 0 else float(weight[place[1]]) * value
+    return y.astype(x.dtype)
+
+
+def prelu_backward(
+    g: np.ndarray, x: np.ndarray, weight: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    dx, dweight = np.zeros(x.shape), np.zeros(weight.shape)
+    for place in np.ndindex(x.shape):
+        slope, value = float(g[place]), float(x[place])
+        dx[place] = slope if value > 0 else float(weight[place[1]]) * slope
+        dweight[place[1]] += 0 if value > 0 else slope * value
+    return dx.astype(x.dtype), dweight.astype(x.dtype)
+
+
 def linear(
     x: np.ndarray, weight: np.ndarray, bias: np.ndarray | None, relu: bool = False
 ) -> np.ndarray:

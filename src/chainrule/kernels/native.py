@@ -53,6 +53,8 @@ __all__ = [
     "batch_norm_backward",
     "batch_norm_relu_backward",
     "channel_sum",
+    "clamp_backward",
+    "clamp_in_place",
     "conv2d",
     "conv2d_input_grad",
     "conv2d_moments",
@@ -67,6 +69,7 @@ __all__ = [
     "gelu_backward",
     "group_norm",
     "group_norm_backward",
+    "hardshrink",
     "hardsigmoid",
     "hardsigmoid_backward",
     "hardswish",
@@ -82,6 +85,8 @@ __all__ = [
     "linear",
     "log_softmax",
     "log_softmax_backward",
+    "logsigmoid",
+    "logsigmoid_backward",
     "max_pool2d",
     "max_pool2d_backward",
     "mish",
@@ -90,6 +95,8 @@ __all__ = [
     "multi_margin_loss",
     "multi_margin_loss_backward",
     "normalise",
+    "prelu",
+    "prelu_backward",
     "relu",
     "relu_backward",
     "relu_bias_backward",
@@ -98,12 +105,16 @@ __all__ = [
     "scale_and_shift",
     "scale_shift",
     "sgd_step",
+    "shrink_backward",
     "sigmoid",
     "sigmoid_backward",
     "silu",
     "silu_backward",
     "softmax",
     "softmax_backward",
+    "softplus",
+    "softplus_backward",
+    "softshrink",
     "tanh",
     "tanh_backward",
 ]
@@ -210,6 +221,16 @@ hardsigmoid = _or_reference(reference.hardsigmoid)
 hardsigmoid_backward = _or_reference(reference.hardsigmoid_backward)
 mish = _or_reference(reference.mish)
 mish_backward = _or_reference(reference.mish_backward)
+clamp_backward = _or_reference(reference.clamp_backward)
+softplus = _or_reference(reference.softplus)
+softplus_backward = _or_reference(reference.softplus_backward)
+logsigmoid = _or_reference(reference.logsigmoid)
+logsigmoid_backward = _or_reference(reference.logsigmoid_backward)
+hardshrink = _or_reference(reference.hardshrink)
+softshrink = _or_reference(reference.softshrink)
+shrink_backward = _or_reference(reference.shrink_backward)
+prelu = _or_reference(reference.prelu)
+prelu_backward = _or_reference(reference.prelu_backward)
 conv2d_moments = _or_reference(reference.conv2d_moments)
 conv2d_input_grad = _or_reference(reference.conv2d_input_grad)
 conv2d_weight_grad = _or_reference(reference.conv2d_weight_grad)
@@ -243,6 +264,11 @@ dropout = _or_reference(reference.dropout)
 def accumulate(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     done = _native.accumulate(a, b, get_num_threads())
     return a if done else reference.accumulate(a, b)
+
+
+def clamp_in_place(x: np.ndarray, low: float, high: float) -> np.ndarray:
+    done = _native.clamp_in_place(x, low, high, get_num_threads())
+    return x if done else reference.clamp_in_place(x, low, high)
 
 
 def conv2d(

@@ -11,7 +11,8 @@ from chainrule import kernels
 from chainrule.errors import ConfigError, ShapeError
 from chainrule.ops.arithmetic import abs, add, exp, mul, neg, where
 from chainrule.ops.axes import no_such_axis
-from chainrule.ops.elementwise import elementwise
+from chainrule.ops.dtypes import result_type
+from chainrule.ops.elementwise import cast, elementwise, expand
 from chainrule.ops.error_function import erfc
 from chainrule.ops.joining import chunk
 from chainrule.ops.op import Recorded, op
@@ -106,20 +107,28 @@ def prelu(x: Array, weight: Array) -> Array:
             f"prelu: weight needs one number, or one for each of {channels} channels\n"
             f"  x {tuple(x.shape)} = (N, C, *); weight {tuple(weight.shape)} = (C,)"
         )
-    each = math.prod(weight.shape) != 1
-    return _prelu(x, reshape(weight, (-1, *(1,) * (x.ndim - 2)) if each else (1,) * x.ndim))
+    if x.dtype != weight.dtype:
+        dtype = result_type([_values(x), _values(weight)])
+        x, weight = cast(x, dtype), cast(weight, dtype)
+    weight = reshape(weight, (-1,))
+    if x.ndim > 1:
+        return _prelu(x, expand(weight, (channels,)))
+    return reshape(_prelu(reshape(x, (-1, 1)), weight), tuple(x.shape))
 
 
-@elementwise
+@op(name="prelu")
 def _prelu(x: Array, weight: Array) -> Array:
-    """x where x > 0, else weight · x; weight broadcasts."""
-    return np.where(x > 0, x, weight * x)
+    """x where x > 0, else weight · x.   x (N, C, *), weight (C,)."""
+    return kernels.prelu(x, weight)
 
 
-_prelu.vjp(
-    x=lambda g, x, weight: where(x > 0, g, weight * g),
-    weight=lambda g, x: where(x > 0, 0.0, g * x),
-)
+@_prelu.joint_vjp("x", "weight")
+def _prelu_vjp(g: Array, x: Array, weight: Array) -> tuple[Array, Array]:
+    if isinstance(g, np.ndarray):
+        return kernels.prelu_backward(g, x, weight)
+    each = reshape(weight, (-1, *(1,) * (x.ndim - 2)))
+    below = where(x > 0, 0.0, g * x)
+    return where(x > 0, g, each * g), sum(below, (0, *range(2, x.ndim)))
 
 
 def rrelu(
@@ -214,10 +223,16 @@ threshold.vjp(x=lambda g, x, threshold: where(x <= threshold, 0.0, g))
 @elementwise(to_float=True, operands=("x",))
 def hardshrink(x: Array, lambd: float = 0.5) -> Array:
     """x where |x| > λ, else 0. dx = g there, else 0."""
-    return np.where((x >= -lambd) & (x <= lambd), x.dtype.type(0), x)
+    return kernels.hardshrink(x, lambd)
 
 
-hardshrink.vjp(x=lambda g, x, lambd: where((x >= -lambd) & (x <= lambd), 0.0, g))
+def _shrink_vjp(g: Array, x: Array, lambd: float) -> Array:
+    if isinstance(g, np.ndarray):
+        return kernels.shrink_backward(g, x, lambd)
+    return where((x >= -lambd) & (x <= lambd), 0.0, g)
+
+
+hardshrink.vjp(x=_shrink_vjp)
 
 
 def softshrink(x: Array, lambd: float = 0.5) -> Array:
@@ -229,10 +244,10 @@ def softshrink(x: Array, lambd: float = 0.5) -> Array:
 
 @elementwise(to_float=True, operands=("x",))
 def _softshrink(x: Array, lambd: float) -> Array:
-    return x - np.clip(x, -lambd, lambd)
+    return kernels.softshrink(x, lambd)
 
 
-_softshrink.vjp(x=lambda g, x, lambd: where((x >= -lambd) & (x <= lambd), 0.0, g))
+_softshrink.vjp(x=_shrink_vjp)
 
 
 # -- curves ------------------------------------------------------------------------------------
@@ -367,12 +382,16 @@ def softplus(x: Array, beta: float = 1.0, threshold: float = 20.0) -> Array:
 
     Computed as max(z, 0) + ln(1 + e^-|z|), z = βx, which cannot overflow.
     """
-    z = x * beta
-    smooth = np.maximum(z, 0) + np.log1p(np.exp(-np.abs(z)))
-    return np.where(z > threshold, x, smooth / beta)
+    return kernels.softplus(x, beta, threshold)
 
 
-softplus.vjp(x=lambda g, x, beta, threshold: where(x * beta > threshold, g, g * sigmoid(x * beta)))
+def _softplus_vjp(g: Array, x: Array, beta: float, threshold: float) -> Array:
+    if isinstance(g, np.ndarray):
+        return kernels.softplus_backward(g, x, beta, threshold)
+    return where(x * beta > threshold, g, g * sigmoid(x * beta))
+
+
+softplus.vjp(x=_softplus_vjp)
 
 
 @elementwise(to_float=True)
@@ -397,10 +416,14 @@ mish.vjp(x=_mish_vjp)
 @elementwise(to_float=True)
 def logsigmoid(x: Array) -> Array:
     """ln σ(x) = min(x, 0) - ln(1 + e^-|x|). dx = g·σ(-x)."""
-    return np.minimum(x, 0) - np.log1p(np.exp(-np.abs(x)))
+    return kernels.logsigmoid(x)
 
 
-logsigmoid.vjp(x=lambda g, x: g * sigmoid(-x))
+def _logsigmoid_vjp(g: Array, x: Array) -> Array:
+    return kernels.logsigmoid_backward(g, x) if isinstance(g, np.ndarray) else g * sigmoid(-x)
+
+
+logsigmoid.vjp(x=_logsigmoid_vjp)
 
 
 @elementwise(to_float=True)

@@ -6,12 +6,14 @@ one number scale it by their slope.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
 from chainrule import kernels
 from chainrule.errors import DTypeError
+from chainrule.ops.dtypes import NUMBERS
 from chainrule.ops.elementwise import elementwise, zeros_like
 from chainrule.ops.op import spelled
 
@@ -208,11 +210,30 @@ def clamp(x: Array, min: Array = None, max: Array = None) -> Array:
 
     dx = g where min ≤ x ≤ max; a bound receives g where it was taken.
     """
+    bounds = single_bounds(min, max)
+    if bounds and x.dtype.kind == "f":
+        return kernels.hardtanh(x, *bounds)
     y = x if min is None else np.maximum(x, min)
     return y if max is None else np.minimum(y, max)
 
 
+def single_bounds(min: Any, max: Any) -> tuple[float, float] | None:
+    """Both bounds as numbers, infinite where there is none; None if they are not single numbers.
+
+    A bound that is not a number is none of these: it makes the result NaN.
+    """
+    bounds = []
+    for bound, without in ((min, -math.inf), (max, math.inf)):
+        if type(bound) not in NUMBERS:
+            return None
+        bounds.append(without if bound is None else float(bound))
+    low, high = bounds
+    return None if math.isnan(low) or math.isnan(high) else (low, high)
+
+
 def _clamp_inside(g: Array, x: Array, min: Array, max: Array) -> Array:
+    if type(g) is np.ndarray and (bounds := single_bounds(min, max)):
+        return kernels.clamp_backward(g, x, *bounds)
     if min is not None:
         g = where(x >= min, g, 0.0)
     return g if max is None else where(x <= max, g, 0.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -37,20 +38,10 @@ LEAST_LOG = -100.0
 """What a logarithm of a probability counts at least: a certain answer that is wrong costs 100."""
 
 
-def _softplus(x: Array) -> Array:
-    """ln(1 + eˣ) = max(x, 0) + ln(1 + e^-|x|) of an array: no power of e exceeds 1."""
-    y = np.abs(x, out=np.empty_like(x))
-    np.negative(y, out=y)
-    np.exp(y, out=y)
-    np.log1p(y, out=y)
-    y += kernels.relu(x)
-    return y
-
-
 @elementwise
 def log1p_exp(x: Array) -> Array:
     """ln(1 + eˣ), exact for any x. dx = g·σ(x)."""
-    return _softplus(x)
+    return kernels.softplus(x, 1.0, math.inf)
 
 
 log1p_exp.vjp(x=lambda g, x: g * sigmoid(x))
@@ -103,10 +94,11 @@ def _bce_with_logits(
     input: Array, target: Array, factor: float | None = None, pos_weight: Array = None
 ) -> Array:
     """(1 - t)·x + (1 + (w₊ - 1)·t)·ln(1 + e⁻ˣ), summed with a factor; all of one shape."""
-    losses = _softplus(-input)
+    log_yes = kernels.logsigmoid(input)
     if pos_weight is not None:
-        losses *= (pos_weight - 1) * target + 1
-    losses += (1 - target) * input
+        log_yes *= (pos_weight - 1) * target + 1
+    losses = (1 - target) * input
+    losses -= log_yes
     return added(losses, factor)
 
 
@@ -196,7 +188,7 @@ def soft_margin_loss(input: Array, target: Array, reduction: Reduction = "mean")
 @op(name="soft_margin_loss")
 def _soft_margin_loss(input: Array, target: Array, factor: float | None = None) -> Array:
     """ln(1 + e^(-y·x)), summed with a factor."""
-    return added(_softplus(-target * input), factor)
+    return added(-kernels.logsigmoid(target * input), factor)
 
 
 _soft_margin_loss.vjp(

@@ -6,12 +6,16 @@ import numpy as np
 
 from chainrule.kernels.reference.erf import erfc
 from chainrule.kernels.reference.precision import half_in_single
+from chainrule.kernels.summation import add_up
 
 __all__ = [
+    "clamp_backward",
+    "clamp_in_place",
     "elu",
     "elu_backward",
     "gelu",
     "gelu_backward",
+    "hardshrink",
     "hardsigmoid",
     "hardsigmoid_backward",
     "hardswish",
@@ -20,14 +24,22 @@ __all__ = [
     "hardtanh_backward",
     "leaky_relu",
     "leaky_relu_backward",
+    "logsigmoid",
+    "logsigmoid_backward",
     "mish",
     "mish_backward",
+    "prelu",
+    "prelu_backward",
     "relu",
     "relu_backward",
+    "shrink_backward",
     "sigmoid",
     "sigmoid_backward",
     "silu",
     "silu_backward",
+    "softplus",
+    "softplus_backward",
+    "softshrink",
     "tanh",
     "tanh_backward",
 ]
@@ -187,3 +199,84 @@ def hardtanh(x: np.ndarray, low: float, high: float) -> np.ndarray:
 def hardtanh_backward(g: np.ndarray, x: np.ndarray, low: float, high: float) -> np.ndarray:
     """g where low < x < high, else 0. Any strides."""
     return np.where((x <= low) | (x >= high), g.dtype.type(0), g)
+
+
+def clamp_backward(g: np.ndarray, x: np.ndarray, low: float, high: float) -> np.ndarray:
+    """g where low ≤ x ≤ high, else 0 (also where x is not a number). Any strides."""
+    return np.where((x >= low) & (x <= high), g, g.dtype.type(0))
+
+
+def clamp_in_place(x: np.ndarray, low: float, high: float) -> np.ndarray:
+    """x ← min(max(x, low), high), which is x itself. Any strides; NaN stays NaN."""
+    return np.clip(x, x.dtype.type(low), x.dtype.type(high), out=x)
+
+
+@half_in_single
+def softplus(x: np.ndarray, beta: float, threshold: float) -> np.ndarray:
+    """ln(1 + e^(βx))/β, as max(z, 0) + ln(1 + e^-|z|), z = βx, which cannot overflow; x itself
+    where z > threshold. Any strides."""
+    z = x * beta
+    smooth = np.abs(z, out=np.empty_like(z))
+    np.negative(smooth, out=smooth)
+    np.exp(smooth, out=smooth)
+    np.log1p(smooth, out=smooth)
+    smooth += np.maximum(z, 0)
+    return np.where(z > threshold, x, smooth / beta)
+
+
+@half_in_single
+def softplus_backward(g: np.ndarray, x: np.ndarray, beta: float, threshold: float) -> np.ndarray:
+    """g σ(βx); g itself where βx > threshold. Any strides."""
+    z = x * beta
+    return np.where(z > threshold, g, g * _logistic(z))
+
+
+@half_in_single
+def logsigmoid(x: np.ndarray) -> np.ndarray:
+    """ln σ(x) = min(x, 0) - ln(1 + e^-|x|). Any strides."""
+    y = np.abs(x, out=np.empty_like(x))
+    np.negative(y, out=y)
+    np.exp(y, out=y)
+    np.log1p(y, out=y)
+    return np.subtract(np.minimum(x, 0), y, out=y)
+
+
+@half_in_single
+def logsigmoid_backward(g: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """g σ(-x). Any strides."""
+    return g * _logistic(-x)
+
+
+def hardshrink(x: np.ndarray, lambd: float) -> np.ndarray:
+    """0 where -λ ≤ x ≤ λ, else x. Any strides; NaN stays NaN."""
+    return np.where((x >= -lambd) & (x <= lambd), x.dtype.type(0), x)
+
+
+def softshrink(x: np.ndarray, lambd: float) -> np.ndarray:
+    """x - λ where x > λ, x + λ where x < -λ, 0 between. Any strides."""
+    return x - np.clip(x, -lambd, lambd)
+
+
+def shrink_backward(g: np.ndarray, x: np.ndarray, lambd: float) -> np.ndarray:
+    """0 where -λ ≤ x ≤ λ, else g: hardshrink's and softshrink's. Any strides."""
+    return np.where((x >= -lambd) & (x <= lambd), g.dtype.type(0), g)
+
+
+def prelu(x: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """x where x > 0, else weight · x.   x (N, C, *) of any strides, weight (C,)."""
+    return np.where(x > 0, x, _channels(weight, x) * x)
+
+
+@half_in_single
+def prelu_backward(
+    g: np.ndarray, x: np.ndarray, weight: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """g or weight · g, and for each channel the sum of g x over the x ≤ 0."""
+    dx = np.where(x > 0, g, _channels(weight, g) * g)
+    below = np.where(x > 0, x.dtype.type(0), g * x)
+    return dx, add_up(below, (0, *range(2, x.ndim)), False, x.dtype)
+
+
+def _channels(vector: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """A vector of one value for each channel, shaped to broadcast against x."""
+    return vector.reshape(-1, *(1,) * (x.ndim - 2))
