@@ -54,4 +54,5 @@ NB_MODULE(_native, m) {
   bind_norm(m);
   bind_optimizer(m);
   bind_pool(m);
+  bind_sampling(m);
 }

@@ -80,5 +80,6 @@ void bind_loss(nb::module_& m);
 void bind_norm(nb::module_& m);
 void bind_optimizer(nb::module_& m);
 void bind_pool(nb::module_& m);
+void bind_sampling(nb::module_& m);
 
 }  // namespace chainrule

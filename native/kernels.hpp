@@ -57,6 +57,27 @@ struct Pool {
   std::ptrdiff_t dilation_height, dilation_width;
 };
 
+// A resampling along one axis of memory (outer, length, inner): output o is the sum of weight[j]
+// times place index[j] over starts[o] <= j < starts[o + 1].
+struct Resampling {
+  std::ptrdiff_t outer, length, inner, outputs;
+  const std::int64_t *starts, *index;
+  const float* weight;
+};
+
+// What stands for the image beyond its border, and what coordinates count; as
+// reference/sampling.py numbers them.
+enum class Outside { zero, border, reflected };
+enum class Units { edges, centres, pixels };
+
+// Points (x, y) at which each image is read.
+struct Sampling {
+  std::ptrdiff_t images, channels, height, width, points;
+  bool nearest;
+  Outside outside;
+  Units units;
+};
+
 struct Images {
   std::ptrdiff_t count, channels, height, width;
 };
@@ -277,6 +298,13 @@ struct Kernels {
                     int threads);
   void (*mean_pool_backward)(const Images&, const Bins& rows, const Bins& cols, const float* g,
                              float* dx, int threads);
+  void (*resample)(const Resampling&, const float* x, float* y, int threads);
+  // x and dx are (N, H, W, C), at and dat (N, P, 2), y and g (N, P, C).
+  void (*sample_images)(const Sampling&, const float* x, const float* at, float* y, int threads);
+  void (*sample_images_input_grad)(const Sampling&, const float* g, const float* at, float* dx,
+                                   int threads);
+  void (*sample_images_place_grad)(const Sampling&, const float* g, const float* x,
+                                   const float* at, float* dat, int threads);
   void (*sgd_step)(const SgdParameter* parameters, std::ptrdiff_t count, const Sgd&, int threads);
   void (*adam_step)(const AdamParameter* parameters, std::ptrdiff_t count, const Adam&,
                     int threads);

@@ -12,6 +12,7 @@
 #include "optimizer.hpp"
 #include "peak.hpp"
 #include "pool.hpp"
+#include "sampling.hpp"
 
 #define CHAINRULE_NAME_(isa) #isa
 #define CHAINRULE_NAME(isa) CHAINRULE_NAME_(isa)
@@ -91,6 +92,10 @@ const Kernels kernels = {
     .dropout = dropout,
     .mean_pool = mean_pool,
     .mean_pool_backward = mean_pool_backward,
+    .resample = resample,
+    .sample_images = sample_images,
+    .sample_images_input_grad = sample_images_input_grad,
+    .sample_images_place_grad = sample_images_place_grad,
     .sgd_step = sgd_step,
     .adam_step = adam_step,
     .multiply_adds = multiply_adds,

@@ -15,7 +15,14 @@ import pytest
 from chainrule import kernels
 from chainrule.kernels import naive, reference
 from chainrule.kernels.epilogue import Epilogue
-from chainrule.kernels.geometry import conv_output_size, pool_output_size
+from chainrule.kernels.geometry import (
+    CENTRES,
+    EDGES,
+    OUTSIDE,
+    PIXELS,
+    conv_output_size,
+    pool_output_size,
+)
 
 Arguments = tuple[Any, ...]
 
@@ -504,7 +511,68 @@ def cases() -> Iterator[Case]:
         yield Case("dropout", f"{shape} p={p}", lambda rng, s=shape, p=p: (
             np.asarray(rng.normal(size=s)), p, 0x1234_5678_9ABC_DEF0))  # fmt: skip
 
+    yield from sampling_cases()
     yield from optimizer_cases()
+
+
+RESAMPLED = [  # x, dim, of how many inputs each output is a sum
+    ((2, 3, 4, 5), 2, [2, 2, 2, 2, 2, 2, 2]),
+    ((2, 3, 4, 5), 3, [1, 0, 4, 2]),
+    ((1, 40, 3, 2), 3, [2, 2, 2]),
+    ((2, 5, 7), 2, [4] * 9),
+    ((1, 2, 3, 2, 4), 2, [1, 2]),
+    ((2, 17, 2, 3, 2), 4, [2, 1, 2]),
+    ((3, 4), 0, [2, 0]),
+    ((2, 1, 4, 3), 2, [3]),
+    ((0, 3, 4, 5), 3, [2, 2]),
+    ((2, 3, 4, 5), 2, []),
+    ((2, 3, 4, 5), 2, [0, 0]),
+]
+
+SAMPLED = [  # x, points of each image
+    ((2, 3, 4, 5), 7),
+    ((1, 16, 3, 3), 20),
+    ((2, 37, 5, 2), 9),
+    ((1, 1, 1, 1), 5),
+    ((3, 2, 1, 6), 4),
+    ((1, 70, 4, 4), 6),
+    ((0, 2, 3, 3), 2),
+    ((2, 2, 3, 3), 0),
+]
+
+
+def sampling_cases() -> Iterator[Case]:
+    for x, dim, counts in RESAMPLED:
+        starts = np.cumsum([0, *counts])
+
+        def entries(rng: np.random.Generator, x: Any = x, d: int = dim, s: Any = starts) -> Any:
+            return s, rng.integers(0, x[d], s[-1]), rng.normal(size=s[-1])
+
+        yield Case("resample", f"{x} dim {dim} by {counts}",
+            lambda rng, x=x, d=dim, e=entries: (rng.normal(size=x), d, *e(rng)))  # fmt: skip
+    settings_of = [(False, 0, PIXELS), (True, 0, PIXELS)]
+    settings_of += list(product((False, True), OUTSIDE, (EDGES, CENTRES)))
+    # a third of them: each of 14 settings on several of the images
+    for (x, points), settings in [*product(SAMPLED, settings_of)][::3]:
+        units = settings[-1]
+        label = f"{x} at {points} {settings}"
+
+        def places(rng: np.random.Generator, x: Any = x, p: int = points, u: int = units) -> Any:
+            """Up to two images away; in float16 too, no pixel's end is near."""
+            at = rng.uniform(-5, 5, (x[0], p, 2))
+            sixteenths = np.round(at * 16) / 16 + 1 / 32
+            return sixteenths * x[2] / 4 if u == PIXELS else sixteenths
+
+        def slopes(rng: np.random.Generator, x: Any = x, p: int = points) -> Any:
+            return rng.normal(size=(x[0], p, x[1]))
+
+        yield Case("sample_images", label, lambda rng, x=x, at=places, s=settings: (
+            rng.normal(size=x), at(rng), *s))  # fmt: skip
+        yield Case("sample_images_input_grad", label,
+            lambda rng, x=x, at=places, g=slopes, s=settings: (g(rng), at(rng), x, *s))  # fmt: skip
+        yield Case("sample_images_place_grad", label,
+            lambda rng, x=x, at=places, g=slopes, s=settings: (
+                g(rng), rng.normal(size=x), at(rng), *s))  # fmt: skip
 
 
 PARAMETERS = [(3, 4), (), (2, 3, 4, 5), (0, 3), (37,)]
@@ -850,6 +918,14 @@ def torch_answer(torch: Any, name: str, a: Arguments) -> Any:
         return torch_finish(torch, functional.linear(*a[:3]), None, a[3])
     if name in ("sgd_step", "adam_step"):
         return torch_step(torch, name, a)
+    if name == "resample":
+        x, dim, starts, index, weight = a
+        outputs = torch.arange(len(starts) - 1).repeat_interleave(starts.diff())
+        matrix = x.new_zeros(len(starts) - 1, x.shape[dim])
+        matrix.index_put_((outputs, index), weight, accumulate=True)
+        return torch.tensordot(matrix, x, dims=([1], [dim])).movedim(0, dim)
+    if name.startswith("sample_images"):
+        return torch_sampled(torch, name, a)
     if name in ("logsigmoid_backward", "prelu_backward"):
         g, *wanted = a
         mine = getattr(functional, name.removesuffix("_backward"))(
@@ -907,6 +983,25 @@ def torch_answer(torch: Any, name: str, a: Arguments) -> Any:
         ),
     }
     return simple[name](*a)
+
+
+def torch_sampled(torch: Any, name: str, a: Arguments) -> Any:
+    *arrays, nearest, outside, units = a
+    g, x, at = {
+        "sample_images": lambda x, at: (None, x, at),
+        "sample_images_input_grad": lambda g, at, shape: (g, g.new_zeros(shape), at),
+        "sample_images_place_grad": lambda g, x, at: (g, x, at),
+    }[name](*arrays)
+    wanted = at if name == "sample_images_place_grad" else x
+    wanted.requires_grad_()
+    grid = at
+    if units == PIXELS:
+        grid = (2 * at + 1) / torch.tensor([x.shape[3], x.shape[2]], dtype=x.dtype) - 1
+    mode, padding = ("bilinear", "nearest")[nearest], ("zeros", "border", "reflection")[outside]
+    centres = units == CENTRES
+    y = torch.nn.functional.grid_sample(x, grid[:, :, None], mode, padding, centres)
+    y = y[..., 0].transpose(1, 2)
+    return y if g is None else torch.autograd.grad(y, wanted, g)[0]
 
 
 def torch_own_norm(torch: Any, name: str, a: Arguments) -> Any:

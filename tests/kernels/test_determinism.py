@@ -74,9 +74,19 @@ def training_step() -> list[np.ndarray]:
     means = kernels.avg_pool2d(y, (3, 3), (2, 2), (1, 1), False, True)
     spread = kernels.avg_pool2d_backward(means, y.shape, (3, 3), (2, 2), (1, 1), False, True)
     other = rng.normal(size=y.shape).astype(np.float32)
+    points = rng.uniform(-1.2, 1.2, (len(y), 900, 2)).astype(np.float32)
+    settings = (False, 1, 0)
+    read = kernels.sample_images(y, points, *settings)
+    starts = np.arange(81) * 2
+    between = (starts, rng.integers(0, 20, 160), rng.normal(size=160).astype(np.float32))
     film = rng.normal(size=(2, 5, 7, 40, 40)).astype(np.float32)
     frames = kernels.gather_frames(film, 3, 2, 1, 1, 1)
     return [
+        read,
+        kernels.sample_images_input_grad(read, points, y.shape, *settings),
+        kernels.sample_images_place_grad(read, y, points, *settings),
+        kernels.resample(y, 2, *between),
+        kernels.resample(y, 3, *between),
         frames,
         kernels.add_frames(frames, film.shape, 3, 2, 1, 1, 1),
         kernels.huber_sum(y, other, 0.7),

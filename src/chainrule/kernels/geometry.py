@@ -6,9 +6,20 @@ quantities are pixels along one axis; a *tap* is one position inside the window.
 
 from collections.abc import Iterator, Sequence
 
+import numpy as np
+
 __all__ = [
+    "BORDER",
+    "CENTRES",
+    "EDGES",
+    "OUTSIDE",
+    "PIXELS",
+    "REFLECTED",
+    "UNITS",
+    "ZERO",
     "adaptive_bins",
     "conv_output_size",
+    "places_along",
     "pool_output_size",
     "tap_slices",
     "taps",
@@ -97,3 +108,34 @@ def adaptive_bins(size: int, output_size: int) -> list[slice]:
         slice(i * size // output_size, -(-(i + 1) * size // output_size))
         for i in range(output_size)
     ]
+
+
+# -- reading between pixels
+
+OUTSIDE = ZERO, BORDER, REFLECTED = range(3)
+"""What stands for an image beyond its border: 0, the border's pixel, the image reflected."""
+
+UNITS = EDGES, CENTRES, PIXELS = range(3)
+"""What -1 and 1 are: the edges of the outermost pixels, or their centres; or pixels count."""
+
+
+def places_along(at: np.ndarray, n: int, outside: int, units: int) -> tuple[np.ndarray, np.ndarray]:
+    """Where to read along an axis of n pixels, and how fast that moves with the coordinate."""
+    if units == PIXELS:
+        return at, np.ones_like(at)
+    scale = (n - 1) / 2 if units == CENTRES else n / 2
+    at = (at + 1) * scale if units == CENTRES else ((at + 1) * n - 1) / 2
+    slope = np.full_like(at, scale)
+    if outside == ZERO:
+        return at, slope
+    if outside == REFLECTED:
+        low, span = (0.0, n - 1) if units == CENTRES else (-0.5, n)
+        if span == 0:
+            return at * 0, slope * 0
+        away = at - low
+        with np.errstate(invalid="ignore"):  # infinity is nowhere
+            back = np.fmod(np.abs(away), 2 * span)
+        slope = slope * np.where((away < 0) != (back > span), -1, 1)
+        at = np.where(back > span, 2 * span - back, back) + low
+    inside = (at > 0) & (at < n - 1)
+    return np.clip(at, 0, n - 1), np.where(inside, slope, 0)

@@ -959,3 +959,83 @@ def _bin(
     rows = adaptive_bins(x_shape[2], output_size[0])[i]
     cols = adaptive_bins(x_shape[3], output_size[1])[j]
     return list(product(range(rows.start, rows.stop), range(cols.start, cols.stop)))
+
+
+def resample(
+    x: np.ndarray, dim: int, starts: np.ndarray, index: np.ndarray, weight: np.ndarray
+) -> np.ndarray:
+    lines = np.moveaxis(x, dim, -1)
+    y = np.zeros((*lines.shape[:-1], len(starts) - 1))
+    for *line, output in np.ndindex(y.shape):
+        for j in range(starts[output], starts[output + 1]):
+            y[*line, output] += float(weight[j]) * float(lines[*line, index[j]])
+    return np.moveaxis(y, -1, dim).astype(x.dtype)
+
+
+def sample_images(
+    x: np.ndarray, at: np.ndarray, nearest: bool, outside: int, units: int
+) -> np.ndarray:
+    y = np.zeros((*at.shape[:2], x.shape[1]))
+    for n, p, row, col, weight, _, _ in _reads(x.shape, at, nearest, outside, units):
+        y[n, p] += weight * x[n, :, row, col].astype(float)
+    return y.astype(x.dtype)
+
+
+def sample_images_input_grad(
+    g: np.ndarray,
+    at: np.ndarray,
+    x_shape: tuple[int, ...],
+    nearest: bool,
+    outside: int,
+    units: int,
+) -> np.ndarray:
+    dx = np.zeros(x_shape)
+    for n, p, row, col, weight, _, _ in _reads(x_shape, at, nearest, outside, units):
+        dx[n, :, row, col] += weight * g[n, p].astype(float)
+    return dx.astype(g.dtype)
+
+
+def sample_images_place_grad(
+    g: np.ndarray, x: np.ndarray, at: np.ndarray, nearest: bool, outside: int, units: int
+) -> np.ndarray:
+    dat = np.zeros(at.shape)
+    for n, p, row, col, _, by_x, by_y in _reads(x.shape, at, nearest, outside, units):
+        along = sum(float(g[n, p, c]) * float(x[n, c, row, col]) for c in range(x.shape[1]))
+        dat[n, p] += np.array([by_x, by_y]) * along
+    return dat.astype(at.dtype)
+
+
+Reads = Iterator[tuple[int, int, int, int, float, float, float]]
+
+
+def _reads(
+    x_shape: tuple[int, ...], at: np.ndarray, nearest: bool, outside: int, units: int
+) -> Reads:
+    """(image, point, row, col) of all pixels read, the weight, and its slopes by x and y."""
+    for n, p in np.ndindex(at.shape[:2]):
+        x, y = (float(coordinate) for coordinate in at[n, p])
+        rows = _weights(y, x_shape[2], nearest, outside, units)
+        cols = _weights(x, x_shape[3], nearest, outside, units)
+        for (row, down, by_y), (col, across, by_x) in product(rows, cols):
+            yield n, p, row, col, down * across, down * by_x, by_y * across
+
+
+def _weights(
+    at: float, n: int, nearest: bool, outside: int, units: int
+) -> list[tuple[int, float, float]]:
+    """The pixels of an axis that a coordinate reads, their weights, and the slopes of these."""
+    edges, centres = units == 0, units == 1
+    scale = n / 2 if edges else (n - 1) / 2 if centres else 1.0
+    at = ((at + 1) * n - 1) / 2 if edges else (at + 1) * scale if centres else at
+    low, high = (-0.5, n - 0.5) if edges else (0.0, n - 1.0)
+    if outside == 2 and low < high:
+        while not low <= at <= high:
+            at, scale = (2 * low if at < low else 2 * high) - at, -scale
+    if outside and not 0 < at < n - 1:
+        at, scale = min(max(at, 0.0), n - 1.0), 0.0
+    first = math.floor(at)
+    share = at - first
+    found = [(first, 1 - share, -scale), (first + 1, share, scale)]
+    if nearest:
+        found = [(round(at), 1.0, 0.0)]
+    return [each for each in found if 0 <= each[0] < n]

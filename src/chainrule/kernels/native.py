@@ -100,8 +100,12 @@ __all__ = [
     "relu",
     "relu_backward",
     "relu_bias_backward",
+    "resample",
     "rms_norm",
     "rms_norm_backward",
+    "sample_images",
+    "sample_images_input_grad",
+    "sample_images_place_grad",
     "scale_and_shift",
     "scale_shift",
     "sgd_step",
@@ -231,6 +235,10 @@ softshrink = _or_reference(reference.softshrink)
 shrink_backward = _or_reference(reference.shrink_backward)
 prelu = _or_reference(reference.prelu)
 prelu_backward = _or_reference(reference.prelu_backward)
+resample = _or_reference(reference.resample)
+sample_images = _or_reference(reference.sample_images)
+sample_images_input_grad = _or_reference(reference.sample_images_input_grad)
+sample_images_place_grad = _or_reference(reference.sample_images_place_grad)
 conv2d_moments = _or_reference(reference.conv2d_moments)
 conv2d_input_grad = _or_reference(reference.conv2d_input_grad)
 conv2d_weight_grad = _or_reference(reference.conv2d_weight_grad)

@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 
 from chainrule.errors import ConfigError, ShapeError
-from chainrule.kernels.geometry import conv_output_size
+from chainrule.kernels.geometry import PIXELS, ZERO, conv_output_size
 from chainrule.ops.arithmetic import add, mul
 from chainrule.ops.conv import pair
 from chainrule.ops.indexing import getitem
 from chainrule.ops.linalg import matmul
 from chainrule.ops.reduction import check_float
-from chainrule.ops.sampling import linear_taps, read
-from chainrule.ops.shape import permute, reshape, transpose, unsqueeze
+from chainrule.ops.sampling import sample_images
+from chainrule.ops.shape import permute, reshape, transpose
 
 __all__ = ["deform_conv2d"]
 
@@ -53,15 +53,15 @@ def deform_conv2d(
     taps = weight.shape[2] * weight.shape[3]
     if parts == 0:  # no channels of offsets: as torchvision, an error
         raise ShapeError(f"deform_conv2d: offset has no channels\n  offset {tuple(offset.shape)}")
-    moves = reshape(offset, (n * parts, taps, 2, *out))
-    points = [
-        add(getitem(moves, (slice(None), slice(None), axis)), start.astype(offset.dtype))
-        for axis, start in enumerate(_starts(weight.shape[2:], out, stride, padding, dilation))
-    ]
+    moves = permute(reshape(offset, (n * parts, taps, 2, *out)), (0, 3, 4, 1, 2))
+    starts = _starts(weight.shape[2:], out, stride, padding, dilation)
+    points = getitem(add(moves, starts.astype(offset.dtype)), (..., slice(None, None, -1)))
     images = reshape(x, (n * parts, channels // parts, *x.shape[2:]))
-    pixels = read(images, points, linear_taps)  # (N·G, K, OH, OW, C/G)
+    at = reshape(points, (n * parts, out[0] * out[1] * taps, 2))
+    pixels = sample_images(images, at, False, ZERO, PIXELS)  # (N·G, OH·OW·K, C/G)
     if mask is not None:
-        pixels = mul(pixels, unsqueeze(reshape(mask, (n * parts, taps, *out)), -1))
+        shares = permute(reshape(mask, (n * parts, taps, *out)), (0, 2, 3, 1))
+        pixels = mul(pixels, reshape(shares, (*at.shape[:2], 1)))
     return _combine(pixels, weight, bias, n, parts, out)
 
 
@@ -71,13 +71,15 @@ def _starts(
     stride: Sequence[int],
     padding: Sequence[int],
     dilation: Sequence[int],
-) -> tuple[Any, Any]:
-    """Rows (K, OH, 1) and columns (K, 1, OW) of the taps before they move."""
-    taps = np.indices(tuple(window)).reshape(2, -1, 1)
+) -> Any:
+    """Row and column of each tap before it moves: (OH, OW, K, 2)."""
+    taps = np.indices(tuple(window)).reshape(2, -1)
     rows, cols = (
-        np.arange(out[i]) * stride[i] - padding[i] + taps[i] * dilation[i] for i in (0, 1)
+        (np.arange(out[i]) * stride[i] - padding[i])[:, None] + taps[i] * dilation[i]
+        for i in (0, 1)
     )
-    return rows[:, :, None], cols[:, None, :]
+    rows, cols = np.broadcast_arrays(rows[:, None], cols[None])
+    return np.stack([rows, cols], -1)
 
 
 def _combine(
@@ -88,11 +90,12 @@ def _combine(
     taps, share = height * width, pixels.shape[-1]
     channels = parts * share
     groups = channels // max(each, 1)
-    lines = reshape(pixels, (n, parts, taps, *out, share))
-    lines = permute(lines, (0, 3, 4, 1, 5, 2))  # (N, OH, OW, G, C/G, K)
-    lines = reshape(lines, (n * out[0] * out[1], groups, each * taps))
-    filters = reshape(weight, (groups, outputs // groups, each * taps))
-    y = matmul(transpose(lines, 0, 1), transpose(filters, 1, 2))  # (groups, N·OH·OW, O/groups)
+    rows = n * out[0] * out[1]
+    lines = reshape(pixels, (n, parts, out[0] * out[1], taps, share))
+    lines = reshape(permute(lines, (0, 2, 3, 1, 4)), (rows, taps, groups, each))
+    lines = reshape(permute(lines, (2, 0, 1, 3)), (groups, rows, taps * each))
+    filters = reshape(permute(weight, (2, 3, 1, 0)), (taps * each, groups, outputs // groups))
+    y = matmul(lines, transpose(filters, 0, 1))  # (groups, N·OH·OW, O/groups)
     y = reshape(transpose(y, 0, 1), (n, *out, outputs))
     y = y if bias is None else add(y, bias)
     return permute(y, (0, 3, 1, 2))

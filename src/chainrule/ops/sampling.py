@@ -5,24 +5,28 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from chainrule import kernels
 from chainrule.errors import ConfigError, ShapeError
+from chainrule.kernels.geometry import CENTRES, EDGES, places_along
 from chainrule.ops.arithmetic import abs, clamp, mul, remainder, where
-from chainrule.ops.elementwise import fill
-from chainrule.ops.indexing import getitem
+from chainrule.ops.dtypes import result_type
+from chainrule.ops.elementwise import cast, fill
+from chainrule.ops.indexing import add_at, getitem
+from chainrule.ops.joining import stack
 from chainrule.ops.linalg import matmul
-from chainrule.ops.op import Recorded
-from chainrule.ops.reduction import check_float
+from chainrule.ops.op import Recorded, op
+from chainrule.ops.reduction import check_float, sum
 from chainrule.ops.shape import permute, reshape, transpose, unsqueeze
 
 __all__ = ["affine_grid", "grid_sample"]
 
 Array = Any
 MODES = ("bilinear", "nearest", "bicubic")
-PADDINGS = ("zeros", "border", "reflection")
+PADDINGS = ("zeros", "border", "reflection")  # in the order of kernels.geometry.OUTSIDE
 
 
 def affine_grid(theta: Array, size: Sequence[int], align_corners: bool | None = None) -> Array:
@@ -66,6 +70,8 @@ def grid_sample(
     Raises ShapeError, ConfigError. Source: Jaderberg et al. 2015, arXiv:1506.02025, section 3.3.
     """
     _check(x, grid, mode, padding_mode)
+    if x.ndim == 4 and mode != "bicubic":
+        return _grid_sample_images(x, grid, mode, padding_mode, bool(align_corners))
     lengths = x.shape[2:]
     points = [
         _pixels_of(getitem(grid, (..., i)), n, bool(align_corners))
@@ -85,6 +91,19 @@ def grid_sample(
     else:
         y = read(x, points, linear_taps if mode == "bilinear" else nearest_tap)
     return permute(y, (0, y.ndim - 1, *range(1, y.ndim - 1)))
+
+
+def _grid_sample_images(
+    x: Array, grid: Array, mode: str, padding_mode: str, align_corners: bool
+) -> Array:
+    if x.dtype != grid.dtype:
+        dtype = result_type([values_of(x), values_of(grid)])
+        x, grid = cast(x, dtype), cast(grid, dtype)
+    n, height, width, _ = grid.shape
+    at = reshape(grid, (n, height * width, 2))
+    units = CENTRES if align_corners else EDGES
+    y = sample_images(x, at, mode == "nearest", PADDINGS.index(padding_mode), units)
+    return permute(reshape(y, (n, height, width, x.shape[1])), (0, 3, 1, 2))
 
 
 def _check(x: Array, grid: Array, mode: str, padding_mode: str) -> None:
@@ -194,3 +213,89 @@ def read(
         term = mul(getitem(rows, index), unsqueeze(weight, -1))
         y = term if y is None else y + term
     return y
+
+
+# -- images at points ----------------------------------------------------------------------------
+
+
+@op
+def sample_images(x: Array, at: Array, nearest: bool, outside: int, units: int) -> Array:
+    """Each image read at its points, (x, y): y_p = Σ over the (up to four) pixels around of w·x.
+
+    x (N, C, H, W), at (N, P, 2) -> (N, P, C); outside and units: see `chainrule.kernels.geometry`.
+    Weights copy a pixel to the points that read it: dx sums w·g over them. The points move the
+    weights: dat = Σ_c g_c Σ x_c ∂w/∂at, 0 where the nearest pixel is read.
+    """
+    return kernels.sample_images(x, at, nearest, outside, units)
+
+
+def _sampled_x(
+    g: Array, at: Array, x_shape: tuple[int, ...], nearest: bool, outside: int, units: int
+) -> Array:
+    if isinstance(g, np.ndarray):
+        return kernels.sample_images_input_grad(g, at, x_shape, nearest, outside, units)
+    n, channels, height, width = x_shape
+    dx = None
+    for corner in _corners(at, x_shape, nearest, outside, units):
+        entries = (np.arange(n)[:, None], corner.pixel)
+        part = mul(g, unsqueeze(corner.weight, -1))
+        term = add_at(part, entries, (n, height * width, channels))
+        dx = term if dx is None else dx + term
+    return permute(reshape(dx, (n, height, width, channels)), (0, 3, 1, 2))
+
+
+def _sampled_at(g: Array, x: Array, at: Array, nearest: bool, outside: int, units: int) -> Array:
+    if isinstance(g, np.ndarray):
+        return kernels.sample_images_place_grad(g, x, at, nearest, outside, units)
+    rows = reshape(permute(x, (0, 2, 3, 1)), (x.shape[0], -1, x.shape[1]))
+    slopes = None
+    for corner in _corners(at, tuple(x.shape), nearest, outside, units):
+        pixels = getitem(rows, (np.arange(x.shape[0])[:, None], corner.pixel))
+        along = unsqueeze(sum(mul(g, pixels), -1), -1)
+        term = mul(along, stack([corner.by_x, corner.by_y], -1))
+        slopes = term if slopes is None else slopes + term
+    return slopes
+
+
+sample_images.vjp(x=_sampled_x, at=_sampled_at)
+
+
+class Corner(NamedTuple):
+    """For every point one of the pixels around it, in operations that have gradients."""
+
+    pixel: Any  # (N, P) in 0..H·W - 1; pixel 0, of weight 0, beyond the image
+    weight: Array  # (N, P)
+    by_x: Array  # ∂weight/∂x
+    by_y: Array
+
+
+def _corners(
+    at: Array, x_shape: tuple[int, ...], nearest: bool, outside: int, units: int
+) -> list[Corner]:
+    height, width = x_shape[2:]
+    cols = _sides(getitem(at, (..., 0)), width, nearest, outside, units)
+    rows = _sides(getitem(at, (..., 1)), height, nearest, outside, units)
+    return [
+        Corner(row * width + col, mul(down, across), mul(down, by_x), mul(across, by_y))
+        for (row, down, by_y), (col, across, by_x) in itertools.product(rows, cols)
+    ]
+
+
+def _sides(
+    coordinate: Array, n: int, nearest: bool, outside: int, units: int
+) -> list[tuple[Any, Array, Any]]:
+    """The pixels of an axis that are read, their weights, and how fast these change."""
+    values = values_of(coordinate)
+    place, slope = places_along(values, n, outside, units)
+    moving = (coordinate - values) * slope + place  # the same number, which its slope moves
+    signs = (0,) if nearest else (-1, 1)
+    sides = []
+    for (pixel, weight), sign in zip(
+        (nearest_tap if nearest else linear_taps)(moving), signs, strict=True
+    ):
+        inside = (pixel >= 0) & (pixel <= n - 1)
+        mask = inside.astype(values.dtype)
+        sides.append(
+            (np.where(inside, pixel, 0).astype(np.intp), mul(weight, mask), sign * slope * mask)
+        )
+    return sides

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from chainrule import kernels
 from chainrule.errors import ConfigError, ShapeError
 from chainrule.ops.elementwise import apart, clone
 from chainrule.ops.op import op
@@ -255,28 +256,19 @@ def resample(x: Array, index: Any, weight: Any, dim: int) -> Array:
 
     The transpose sends g back: dx_i = Σ_{o, k: index[o, k] = i} weight[o, k] · g_o.
     """
-    # in the order of memory, so that images stay channels-last
-    order = sorted(range(x.ndim), key=lambda axis: -abs(x.strides[axis]))
-    x, at = x.transpose(order), order.index(dim)
-    y: Any = x.take(index[:, 0], at)
-    if index.shape[1] > 1:  # one is the nearest, of weight 1
-        shares = weight.T.astype(x.dtype).reshape(-1, len(index), *(1,) * (x.ndim - at - 1))
-        y *= shares[0]
-        for pixels, share in zip(index.T[1:], shares[1:], strict=True):
-            y += x.take(pixels, at) * share
-    return y.transpose(np.argsort(order))
+    starts = np.arange(len(index) + 1) * index.shape[1]
+    entries = index.ravel().astype(np.int64, copy=False), weight.ravel().astype(x.dtype, copy=False)
+    return kernels.resample(x, dim, starts, *entries)
 
 
 @op
 def resample_back(g: Array, index: Any, weight: Any, length: int, dim: int) -> Array:
     """The transpose of `resample`: g (..., O, ...) -> (..., length, ...)."""
-    matrix = np.zeros((length, len(index)), g.dtype)
-    np.add.at(matrix, (index, np.arange(len(index))[:, None]), weight.astype(g.dtype))
-    order = sorted(range(g.ndim), key=lambda axis: -abs(g.strides[axis]))
-    g, at = g.transpose(order), order.index(dim)
-    rows = g.reshape(math.prod(g.shape[:at]), g.shape[at], math.prod(g.shape[at + 1 :]))
-    back = rows[:, :, 0] @ matrix.T if rows.shape[2] == 1 else matrix @ rows
-    return back.reshape(*g.shape[:at], length, *g.shape[at + 1 :]).transpose(np.argsort(order))
+    inputs = index.ravel()
+    order = np.argsort(inputs, kind="stable")
+    starts = np.concatenate([[0], np.cumsum(np.bincount(inputs, minlength=length))])
+    outputs, shares = order // index.shape[1], weight.ravel()[order]
+    return kernels.resample(g, dim, starts, outputs, shares.astype(g.dtype, copy=False))
 
 
 resample.vjp(

@@ -74,6 +74,13 @@ for _n, _shape in {2: (2, 2, 4, 3), 3: (1, 2, 3, 4, 2)}.items():
              lambda o, x, g, m=_mode, p=_padding, c=_corners: o.grid_sample(x, g, m, p, c),
              half=False, tolerance=8)
 
+for _outside, _units in [(0, 0), (1, 0), (2, 0), (0, 1), (1, 1), (2, 1), (0, 2)]:
+    for _nearest in (False, True):
+        case("sample_images", f"nearest {_nearest} beyond {_outside} in {_units}",
+             joined(normal((2, 2, 4, 3)), points(2, 5, 2)),
+             lambda o, x, p, k=(_nearest, _outside, _units): o.sample_images(x, p, *k),
+             twin=False, half=False, tolerance=8)
+
 
 def _deformable(torch):
     """The convolution's definition in loops over taps, by PyTorch's grid_sample."""

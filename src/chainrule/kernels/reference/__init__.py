@@ -90,6 +90,12 @@ from chainrule.kernels.reference.pool import (
     max_pool2d_backward,
     max_pool2d_gather,
 )
+from chainrule.kernels.reference.sampling import (
+    resample,
+    sample_images,
+    sample_images_input_grad,
+    sample_images_place_grad,
+)
 
 __all__ = [
     "accumulate",
@@ -152,8 +158,12 @@ __all__ = [
     "relu",
     "relu_backward",
     "relu_bias_backward",
+    "resample",
     "rms_norm",
     "rms_norm_backward",
+    "sample_images",
+    "sample_images_input_grad",
+    "sample_images_place_grad",
     "scale_and_shift",
     "scale_shift",
     "sgd_step",
