@@ -8,7 +8,7 @@ from chainrule.bench import footprint, layers, memory, overhead, peak, steps
 from chainrule.bench import run as bench_run
 from chainrule.bench.case import Settings
 from chainrule.bench.kernel_cases import operations, sides
-from chainrule.bench.kernel_steps import KERNELS
+from chainrule.bench.kernel_steps import BESIDE_MODELS, KERNELS
 from chainrule.bench.layers import Layer, layers_of
 from chainrule.bench.libraries import OURS, SIDES, library, why_torch_is_absent
 from chainrule.bench.models import MODELS
@@ -33,6 +33,12 @@ SMALL = {
     "add": Layer("add", (2, 3, 4, 4)),
     "loss": Layer("loss", (6, 5)),
 }
+
+SMALL_BESIDE = {
+    "activation": Layer("activation", (2, 3, 4, 4)),
+    "sampling": Layer("sampling", (2, 3, 5, 4)),
+}
+FAMILIES = KERNELS | {layer.kind: family for layer, family in BESIDE_MODELS.items()}
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -140,11 +146,12 @@ def test_operations_are_counted():
 @needs_torch
 @pytest.mark.parity
 @pytest.mark.parametrize(
-    "kernel", [(k, n) for k in KERNELS for n in KERNELS[k]], ids=lambda p: p[1].name
+    "kernel", [(k, n) for k in FAMILIES for n in FAMILIES[k]], ids=lambda p: p[1].name
 )
 def test_a_kernel_and_its_peer_compute_the_same(kernel):
     kind, one = kernel
-    found = {name: numbers(step()) for name, step in sides(one, SMALL[kind], QUICK).items()}
+    layer = (SMALL | SMALL_BESIDE)[kind]
+    found = {name: numbers(step()) for name, step in sides(one, layer, QUICK).items()}
     assert list(found)[:2] == list(SIDES)[:2]
     ours = found.pop(OURS)
     for name, theirs in found.items():

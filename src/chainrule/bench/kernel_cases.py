@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.bench.case import Case, Settings, Timed
-from chainrule.bench.kernel_steps import KERNELS, Arrays, Kernel, output_shape
+from chainrule.bench.kernel_steps import BESIDE_MODELS, KERNELS, Arrays, Kernel, output_shape
 from chainrule.bench.layers import Layer, layers
 from chainrule.bench.libraries import (
     CHANNELS_LAST,
@@ -30,13 +30,16 @@ SECONDS = 1.0  # of a case
 
 
 def cases() -> Iterator[Case]:
-    """Each kernel on each layer that has it, and the optimizers on each model's weights."""
+    """Each kernel on each layer that has it, some beside; optimizers on the models' weights."""
     found = layers()
     for kind, family in KERNELS.items():
         for kernel in family:
             for layer, users in found.items():
                 if layer.kind == kind and not (kernel.needs_gradient and layer.first):
                     yield _case(kernel, layer, quick="resnet20" in users)
+    for layer, family in BESIDE_MODELS.items():
+        for kernel in family:
+            yield _case(kernel, layer, quick=False)
     for rule, settings in OPTIMIZERS.items():
         for name, model in MODELS.items():
             yield Case(

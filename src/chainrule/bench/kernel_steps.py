@@ -17,7 +17,8 @@ import numpy as np
 from chainrule import kernels
 from chainrule.bench.layers import Layer, Pair, Shape
 from chainrule.bench.turns import Step
-from chainrule.kernels.geometry import conv_output_size
+from chainrule.kernels.geometry import EDGES, ZERO, conv_output_size
+from chainrule.ops.upsample import interpolate
 
 ONES: Pair = (1, 1)
 EPS = 1e-5
@@ -352,6 +353,97 @@ def _their_cross_entropy_backward(a: Arrays) -> Step:
     return step
 
 
+# -- kernels that no model's layers run ---------------------------------------------------------
+
+
+def _our_gate(a: Arrays, name: str, *settings: float) -> Step:
+    x, kernel = a.x, getattr(kernels, name)
+    return lambda: kernel(x, *settings)
+
+
+def _their_gate(a: Arrays, name: str, *settings: float) -> Step:
+    x, function = a.x, getattr(_aten(), name)
+    return lambda: function(x, *settings)
+
+
+def _our_gate_backward(a: Arrays, name: str, *settings: float) -> Step:
+    g, x, kernel = a.g, a.x, getattr(kernels, name)
+    return lambda: kernel(g, x, *settings)
+
+
+def _their_gate_backward(a: Arrays, name: str, *settings: float) -> Step:
+    g, x, function = a.g, a.x, getattr(_aten(), name)
+    return lambda: function(g, x, *settings)
+
+
+def _our_prelu(a: Arrays) -> Step:
+    x, weight = a.x, a.weight
+    return lambda: kernels.prelu(x, weight)
+
+
+def _their_prelu(a: Arrays) -> Step:
+    x, weight, prelu = a.x, a.weight, _aten()._prelu_kernel
+    weight = weight.reshape(-1, 1, 1)
+    return lambda: prelu(x, weight)
+
+
+def _points(layer: Layer) -> np.ndarray:
+    """One for each pixel, somewhere in the image or just beyond."""
+    images, _, height, width = layer.x
+    return noise(7, (images, height * width, 2)).clip(-1.1, 1.1)
+
+
+def _our_grid_sample(a: Arrays) -> Step:
+    x, points = a.x, _points(a.layer)
+    images, channels, height, width = a.layer.x
+
+    def step() -> Any:
+        y = kernels.sample_images(x, points, False, ZERO, EDGES)
+        return y.reshape(images, height, width, channels).transpose(0, 3, 1, 2)
+
+    return step
+
+
+def _their_grid_sample(a: Arrays) -> Step:
+    x, grid, sample = a.x, _their_grid(a.layer), _aten().grid_sampler_2d
+    return lambda: sample(x, grid, 0, 0, False)
+
+
+def _our_grid_sample_backward(a: Arrays) -> Step:
+    x, points, settings = a.x, _points(a.layer), (False, ZERO, EDGES)
+    g = a.g.transpose(0, 2, 3, 1).reshape(*points.shape[:2], -1)
+
+    def step() -> Any:
+        dx = kernels.sample_images_input_grad(g, points, a.layer.x, *settings)
+        return dx, kernels.sample_images_place_grad(g, x, points, *settings)
+
+    return step
+
+
+def _their_grid_sample_backward(a: Arrays) -> Step:
+    g, x, grid, backward = a.g, a.x, _their_grid(a.layer), _aten().grid_sampler_2d_backward
+    return lambda: backward(g, x, grid, 0, 0, False, [True, True])
+
+
+def _their_grid(layer: Layer) -> Any:
+    import torch
+
+    images, _, height, width = layer.x
+    return torch.from_numpy(_points(layer).reshape(images, height, width, 2))
+
+
+def _our_upsampling(a: Arrays) -> Step:
+    x = a.x
+    return lambda: interpolate(x, scale_factor=2, mode="bilinear")
+
+
+def _their_upsampling(a: Arrays) -> Step:
+    from torch.nn.functional import interpolate
+
+    x = a.x
+    return lambda: interpolate(x, scale_factor=2, mode="bilinear")
+
+
 def _aten() -> Any:
     import torch
 
@@ -372,6 +464,35 @@ def _batch_norm_pair(suffix: str, add: bool = False, relu: bool = False) -> tupl
         ),
     )
 
+
+def _gate_pair(name: str, *settings: float) -> tuple[Kernel, Kernel]:
+    def step(side: Callable[..., Step], suffix: str) -> Callable[[Arrays], Step]:
+        return lambda a: side(a, name + suffix, *settings)
+
+    return (
+        Kernel(name, step(_our_gate, ""), step(_their_gate, "")),
+        Kernel(
+            f"{name}_backward",
+            step(_our_gate_backward, "_backward"),
+            step(_their_gate_backward, "_backward"),
+        ),
+    )
+
+
+BESIDE_MODELS: dict[Layer, tuple[Kernel, ...]] = {
+    Layer("activation", (32, 64, 32, 32)): (
+        *_gate_pair("silu"),
+        *_gate_pair("hardswish"),
+        *_gate_pair("softplus", 1.0, 20.0),
+        Kernel("prelu", _our_prelu, _their_prelu),
+    ),
+    Layer("sampling", (8, 32, 56, 56)): (
+        Kernel("grid_sample", _our_grid_sample, _their_grid_sample),
+        Kernel("grid_sample_backward", _our_grid_sample_backward, _their_grid_sample_backward),
+        Kernel("bilinear_upsampling", _our_upsampling, _their_upsampling),
+    ),
+}
+"""Kernels on a layer such as networks beyond the package's have."""
 
 KERNELS: dict[str, tuple[Kernel, ...]] = {
     "conv2d": (
