@@ -413,3 +413,13 @@ def test_load_state_dict_takes_a_mapping_and_shows_what_did_not_match():
     assert repr(layer.load_state_dict(layer.state_dict())) == "<All keys matched successfully>"
     keys = layer.load_state_dict({"bias": cr.ones(2), "x": cr.ones(2)}, strict=False)
     assert repr(keys) == "_IncompatibleKeys(missing_keys=['weight'], unexpected_keys=['x'])"
+
+
+def test_a_copied_model_has_no_gradients_but_a_copied_tensor_has():
+    model = nn.Linear(2, 1)
+    x = cr.ones(3, 2, requires_grad=True)
+    model(x).sum().backward()
+    twin = copy.deepcopy(model)
+    assert all(p.grad is None and p.requires_grad for p in twin.parameters())
+    assert cr.equal(twin.weight, model.weight) and model.weight.grad is not None
+    assert cr.equal(copy.deepcopy(x).grad, x.grad)

@@ -32,6 +32,12 @@ class Parameter(Tensor):
         super().__init__(_memory_of(data), requires_grad=requires_grad)
         _share_visibility(self, data)
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        """A parameter of the same values, without their gradient, as PyTorch copies parameters."""
+        made = super().__deepcopy__(memo)
+        made._grad = None
+        return made
+
     def __repr__(self) -> str:
         return f"Parameter containing:\n{super().__repr__()}"
 
