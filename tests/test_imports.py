@@ -45,7 +45,7 @@ STOREYS = [
     {"kernels"},
     {"random"},
     {"threads"},
-    {"amp"},
+    {"amp", "distributed"},
     {"errors"},
     {"absent"},
     {"backends"},

@@ -94,8 +94,8 @@ bool = _np.dtype(_np.bool_)
 dtype = _np.dtype
 
 _ROOMS = (
-    "data", "export", "func", "hub", "jit", "models", "nn", "optim", "special", "testing",
-    "training", "utils",
+    "data", "distributed", "export", "func", "hub", "jit", "models", "nn", "optim", "special",
+    "testing", "training", "utils",
 )  # fmt: skip
 
 

@@ -22,6 +22,10 @@ WINDOWS = "signal processing is left to SciPy: scipy.signal, then from_numpy"
 ALIGNMENT = "alignment of sequences is outside a library for images"
 VOCABULARY = "chainrule.nn.CrossEntropyLoss: image classes are few enough for all of them"
 ONE_PROCESS = "one process trains, with as many threads as set_num_threads says"
+PROCESSES = (
+    "all_gather", "all_reduce", "barrier", "broadcast", "destroy_process_group", "get_rank",
+    "get_world_size", "init_process_group", "new_group", "reduce",
+)  # fmt: skip
 PIPES = "a Dataset or an IterableDataset that holds another one, and a DataLoader over it"
 LINEAR_ALGEBRA = "see chainrule.linalg; more is in numpy.linalg and scipy.linalg"
 SPECIAL = "special functions are left to SciPy: scipy.special, in an autograd.Function"
@@ -130,7 +134,6 @@ USE_INSTEAD: dict[str, dict[str, str]] = {
         "mps": ONE_DEVICE,
         "xpu": ONE_DEVICE,
         "Stream": ONE_DEVICE,
-        "distributed": ONE_PROCESS,
         "multiprocessing": "loaders prepare batches in threads by themselves",
         "distributions": "draw with randn, rand, bernoulli, multinomial, normal or poisson",
         "set_default_tensor_type": "chainrule.set_default_dtype",
@@ -331,8 +334,11 @@ USE_INSTEAD: dict[str, dict[str, str]] = {
         "cholesky_ex": "chainrule.linalg.cholesky, which raises ConfigError",
         "solve_ex": "chainrule.linalg.solve, which raises ConfigError",
     },
+    "chainrule.distributed": dict.fromkeys(PROCESSES, ONE_PROCESS),
+    "chainrule.nn.parallel": {
+        "DistributedDataParallel": ONE_PROCESS,
+    },
     "chainrule.nn": {
-        "parallel": "one process trains, with as many threads as set_num_threads says",
         "FractionalMaxPool2d": FRACTIONAL,
         "FractionalMaxPool3d": FRACTIONAL,
         "CTCLoss": ALIGNMENT,
@@ -350,7 +356,6 @@ USE_INSTEAD: dict[str, dict[str, str]] = {
         "RNNCell": RECURRENT,
         "LSTMCell": RECURRENT,
         "GRUCell": RECURRENT,
-        "DataParallel": ONE_PROCESS,
         "SyncBatchNorm": "chainrule.nn.BatchNorm2d: there is one process",
         "quantized": QUANTIZED,
     },
