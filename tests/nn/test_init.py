@@ -144,3 +144,40 @@ def test_older_names_fill_as_the_new_ones_and_warn(name):
 def test_all_of_pytorchs_older_names_are_here():
     older = "uniform normal constant eye dirac xavier_uniform xavier_normal kaiming_uniform"
     assert all(hasattr(init, n) for n in f"{older} kaiming_normal orthogonal sparse".split())
+
+
+@pytest.mark.parametrize(
+    "fill",
+    [
+        init.uniform_,
+        init.normal_,
+        init.trunc_normal_,
+        init.ones_,
+        init.zeros_,
+        init.xavier_uniform_,
+        init.kaiming_normal_,
+        init.orthogonal_,
+        init.eye_,
+        lambda t: init.sparse_(t, 0.5),
+        lambda t: init.fan_in_uniform_(t, None),
+    ],
+)
+def test_skipped_draws_nothing_and_leaves_tensors_as_they_are(fill):
+    cr.manual_seed(0)
+    tensor = cr.full((3, 4), 7.0)
+    with init.skipped():
+        with init.skipped():
+            fill(tensor)
+        fill(tensor)
+    np.testing.assert_array_equal(tensor.array, 7)
+    drawn = cr.randn(2).array
+    cr.manual_seed(0)
+    np.testing.assert_array_equal(cr.randn(2).array, drawn)
+    fill(tensor)  # it is over
+    assert (tensor.array != 7).any()
+
+
+def test_skipping_ends_with_an_error_too():
+    with pytest.raises(RuntimeError, match="stop"), init.skipped():
+        raise RuntimeError("stop")
+    assert init.ones_(cr.zeros(1)).item() == 1

@@ -24,7 +24,7 @@ from __future__ import annotations
 
 from chainrule import nn
 from chainrule.errors import ConfigError
-from chainrule.models.registry import check_count, height_width, register
+from chainrule.models.registry import height_width, register
 from chainrule.tensor import Tensor
 
 _PAPER_INPUT = 32  # side of the images
@@ -38,7 +38,6 @@ class LeNet5(nn.Module):
         self, num_classes: int = 10, in_channels: int = 1, image_size: int | tuple[int, int] = 28
     ) -> None:
         super().__init__()
-        check_count("lenet5", num_classes=num_classes, in_channels=in_channels)
         sides = height_width("lenet5", image_size)
         if min(sides) < 4:
             raise ConfigError(f"lenet5: images must have at least 4 x 4 pixels, got {sides}")

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from chainrule.errors import ConfigError
-from chainrule.nn import Module
+from chainrule.nn import Module, init
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,8 @@ class Entry:
     fixed_size: its weights depend on the size of the images; otherwise any size will do,
     and image_size is the one it was designed for.
     heads: the layers, by name, that give the scores; empty: the last layer with weights.
+    task: "classification", scores (N, num_classes), or "segmentation", scores for every pixel
+    (N, num_classes, H, W).
     """
 
     name: str
@@ -40,11 +42,33 @@ class Entry:
     fixed_size: bool
     options: tuple[str, ...]
     """What else can be chosen."""
+    task: str = "classification"
 
     @property
     def summary(self) -> str:
         """The first line of the builder's docstring."""
         return (inspect.getdoc(self.build) or "").partition("\n")[0]
+
+    def parameters(self) -> int:
+        """How many weights the model has as it is built by default.
+
+        It is built and counted; the weights are reserved, and neither drawn nor touched.
+        """
+        with init.skipped():
+            return sum(p.numel() for p in self.build().parameters())
+
+    def as_dict(self) -> dict[str, Any]:
+        """What there is to know, as JSON takes it."""
+        return {
+            "name": self.name,
+            "task": self.task,
+            "parameters": self.parameters(),
+            "input": [self.in_channels, self.image_size, self.image_size],
+            "num_classes": self.num_classes,
+            "options": list(self.options),
+            "heads": list(self.heads),
+            "summary": self.summary,
+        }
 
 
 _entries: dict[str, Entry] = {}
@@ -52,7 +76,10 @@ _SETTINGS = ("num_classes", "in_channels", "image_size")
 
 
 def register(
-    *, image_size: int | None = None, head: str | Sequence[str] = ()
+    *,
+    image_size: int | None = None,
+    head: str | Sequence[str] = (),
+    task: str = "classification",
 ) -> Callable[..., Any]:
     """Register a function that builds a model, under its own name.
 
@@ -60,7 +87,7 @@ def register(
     depend on that; otherwise the size it was designed for is given here.
     head: the name of the layer that gives the scores ("fc", "classifier.6"), or several
     names; they are what changes when the model learns other classes. By default the last
-    layer with weights.
+    layer with weights. task: see `Entry`.
     """
 
     def decorate(build: Callable[..., Module]) -> Callable[..., Any]:
@@ -72,6 +99,8 @@ def register(
         def configured(*args: Any, **kwargs: Any) -> Module:
             bound = signature.bind(*args, **kwargs)
             bound.apply_defaults()
+            given = bound.arguments
+            check_count(name, num_classes=given["num_classes"], in_channels=given["in_channels"])
             model = build(*bound.args, **bound.kwargs)
             model.config = {"name": name, **_plain(name, dict(bound.arguments))}
             return model
@@ -85,6 +114,7 @@ def register(
             defaults["image_size"] if image_size is None else image_size,
             "image_size" in defaults,
             tuple(p for p in defaults if p not in _SETTINGS),
+            task,
         )
         return configured
 
@@ -140,6 +170,16 @@ def heads(model: Module) -> tuple[str, ...]:
         return _entries[name].heads
     layers = [path for path, m in model.named_modules() if m._parameters.get("weight") is not None]
     return tuple(layers[-1:])
+
+
+def input_shape(model: Module) -> tuple[int, int, int] | None:
+    """(C, H, W) of the images a registered model was built for; None for any other model."""
+    config = getattr(model, "config", {})
+    known = _entries.get(config.get("name"))
+    if known is None:
+        return None
+    sides = height_width(known.name, config.get("image_size", known.image_size))
+    return (config.get("in_channels", known.in_channels), *sides)
 
 
 def names(pattern: str = "*") -> list[str]:

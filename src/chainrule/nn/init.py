@@ -13,8 +13,10 @@ from __future__ import annotations
 import functools
 import math
 import sys
+import threading
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 import numpy as np
@@ -25,6 +27,30 @@ from chainrule.random import Generator, default_generator
 from chainrule.tensor import Tensor
 
 FanMode = Literal["fan_in", "fan_out"]
+
+
+class _Switch(threading.local):
+    skips = False
+
+
+_switch = _Switch()
+
+
+@contextmanager
+def skipped() -> Iterator[None]:
+    """Inside, the functions here draw nothing and leave tensors as they are.
+
+        with nn.init.skipped():
+            model = models.resnet152()  # milliseconds; its weights are whatever memory held
+
+    For a model whose weights come from elsewhere, or that is only asked for their number. In
+    this thread. Not in PyTorch.
+    """
+    before, _switch.skips = _switch.skips, True
+    try:
+        yield
+    finally:
+        _switch.skips = before
 
 
 def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
@@ -50,6 +76,8 @@ def uniform_(
     tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: Generator | None = None
 ) -> Tensor:
     """Uniform between a and b."""
+    if _switch.skips:
+        return tensor
     return _fill(tensor, _rng(generator).uniform(a, b, tensor.shape))
 
 
@@ -57,6 +85,8 @@ def normal_(
     tensor: Tensor, mean: float = 0.0, std: float = 1.0, generator: Generator | None = None
 ) -> Tensor:
     """Normal with the given mean and standard deviation."""
+    if _switch.skips:
+        return tensor
     return _fill(tensor, _rng(generator).normal(mean, std, tensor.shape))
 
 
@@ -78,6 +108,8 @@ def trunc_normal_(
             f"trunc_normal_: N({mean}, {std}²) lies between {a} and {b} in less than one of a "
             "thousand draws; widen the interval"
         )
+    if _switch.skips:
+        return tensor
     rng = _rng(generator)
     values = rng.normal(mean, std, tensor.shape)
     while (outside := (values < a) | (values > b)).any():
@@ -154,6 +186,8 @@ def orthogonal_(tensor: Tensor, gain: float = 1, generator: Generator | None = N
     """
     if tensor.ndim < 2:
         raise ShapeError(f"orthogonal_: needs at least two axes, got {tuple(tensor.shape)}")
+    if _switch.skips:
+        return tensor
     rows, columns = tensor.shape[0], math.prod(tensor.shape[1:])
     normal = _rng(generator).standard_normal((max(rows, columns), min(rows, columns)))
     q, r = np.linalg.qr(normal)
@@ -195,6 +229,8 @@ def sparse_(
     """
     if tensor.ndim != 2:
         raise ShapeError(f"sparse_: needs two axes, got {tuple(tensor.shape)}")
+    if _switch.skips:
+        return tensor
     rng = _rng(generator)
     rows, columns = tensor.shape
     values = rng.standard_normal((rows, columns)) * std
@@ -240,6 +276,8 @@ def _rng(generator: Generator | None) -> np.random.Generator:
 
 def _fill(tensor: Tensor, values: Any) -> Tensor:
     """Overwrite past the graph: an initial value has no history."""
+    if _switch.skips:
+        return tensor
     before_change(tensor.array)
     tensor.array[...] = values
     tensor.version.count += 1
