@@ -50,18 +50,21 @@ class AllCNN(nn.Module):
         self.classifier = nn.Conv2d(192, num_classes, 1)
         self.avgpool = nn.AdaptiveAvgPool2d(1)
         self.flatten = nn.Flatten()
-        for module in self.features:
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
-                nn.init.zeros_(module.bias)
+        for parameter in self.features.parameters():
+            if parameter.ndim == 4:
+                nn.init.kaiming_normal_(parameter, nonlinearity="relu")
+            else:
+                nn.init.zeros_(parameter)
 
     def forward(self, x: Tensor) -> Tensor:
         """Images (N, in_channels, H, W), at least 9 x 9 pixels -> scores (N, num_classes)."""
         return self.flatten(self.avgpool(self.classifier(self.features(x))))
 
 
-def _conv(before: int, after: int, window: int, **how: int) -> tuple[nn.Conv2d, nn.ReLU]:
-    return nn.Conv2d(before, after, window, **how), nn.ReLU()
+def _conv(
+    before: int, after: int, window: int, stride: int = 1, padding: int = 0
+) -> tuple[nn.Conv2d, nn.ReLU]:
+    return nn.Conv2d(before, after, window, stride, padding), nn.ReLU()
 
 
 @register(image_size=32, head="classifier")

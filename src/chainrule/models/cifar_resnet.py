@@ -159,12 +159,10 @@ def check_shortcut(model: str, shortcut: str | None) -> None:
 
 
 def start_convolutions(model: nn.Module) -> None:
-    """As in He et al. 2015: N(0, 2/fan_out), biases 0."""
+    """As in He et al. 2015: N(0, 2/fan_out)."""
     for module in model.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-            if module.bias is not None:
-                nn.init.zeros_(module.bias)
 
 
 def _stage(

@@ -39,9 +39,8 @@ class FCN(nn.Module):
         self.score1 = nn.Conv2d(16, num_classes, 1)
         self.score2 = nn.Conv2d(32, num_classes, 1)
         self.score3 = nn.Conv2d(64, num_classes, 1)
-        for layer in (self.score1, self.score2):
-            nn.init.zeros_(layer.weight)
-            nn.init.zeros_(layer.bias)
+        for parameter in (*self.score1.parameters(), *self.score2.parameters()):
+            nn.init.zeros_(parameter)
 
     def forward(self, x: Tensor) -> Tensor:
         """Images (N, in_channels, H, W) of any size -> scores (N, num_classes, H, W)."""

@@ -175,7 +175,7 @@ def heads(model: Module) -> tuple[str, ...]:
 def input_shape(model: Module) -> tuple[int, int, int] | None:
     """(C, H, W) of the images a registered model was built for; None for any other model."""
     config = getattr(model, "config", {})
-    known = _entries.get(config.get("name"))
+    known = _entries.get(config.get("name", ""))
     if known is None:
         return None
     sides = height_width(known.name, config.get("image_size", known.image_size))
