@@ -38,6 +38,7 @@ ROOMS = {
     "torch.special": "chainrule.special",
     "torch.testing": "chainrule.testing",
     "torch.utils.data": "chainrule.utils.data",
+    "torch.optim.lr_scheduler": "chainrule.optim.lr_scheduler",
 }
 """PyTorch's rooms, and ours of the same contents."""
 
@@ -131,7 +132,7 @@ def belongs(room: str, name: str, value: Any) -> bool:
     """Whether a member of one of PyTorch's modules is a name that it offers."""
     if isinstance(value, types.ModuleType) or not callable(value) or INTERNAL.search(name):
         return False
-    if name == "Tensor" and room != "torch":
+    if room != {"Tensor": "torch", "Optimizer": "torch.optim"}.get(name, room):
         return False
     if f"{name}_" in dir(resolve(room)) and room == "torch.nn.init":  # its old names
         return False

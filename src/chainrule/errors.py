@@ -22,6 +22,7 @@ __all__ = [
     "LabelError",
     "MissingExtraError",
     "PlaceError",
+    "ResumeError",
     "ShapeError",
     "UninitializedError",
     "absent_name",
@@ -70,6 +71,12 @@ class CheckpointError(ChainruleError, ValueError):
 
 class ConfigError(ChainruleError, ValueError):
     """A setting has an unknown name or an impossible value."""
+
+
+class ResumeError(ConfigError, KeyError):
+    """What a schedule should go on from is not there."""
+
+    __str__ = Exception.__str__  # a KeyError would put the message in quotes
 
 
 class ExportError(ChainruleError, ValueError):

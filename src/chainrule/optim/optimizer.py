@@ -142,6 +142,10 @@ class Optimizer:
         for group, new in zip(self.param_groups, saved, strict=True):
             group.update({k: v for k, v in new.items() if k != "params"})
 
+    def __getstate__(self) -> dict[str, Any]:
+        """For copies and pickles: without the `step` that a schedule watches."""
+        return {name: value for name, value in self.__dict__.items() if name != "step"}
+
     def _params(self) -> list[Tensor]:
         return [p for group in self.param_groups for p in group["params"]]
 
