@@ -159,6 +159,32 @@ def test_info_is_json_too(capsys):
     assert "kernels" in capsys.readouterr().out
 
 
+def test_models_are_listed(capsys):
+    from chainrule import models
+
+    assert run(["models"]) == 0
+    head, *lines = capsys.readouterr().out.splitlines()
+    assert head.split() == ["name", "weights", "input", "classes"]
+    assert [line.split()[0] for line in lines] == models.list()
+    assert run(["models", "resnet[2-4]?", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [facts["name"] for facts in found] == models.list("resnet[2-4]?")
+    assert found[0]["name"] == "resnet20" and found[0]["parameters"] == 269_722
+    assert found[0]["input"] == [3, 32, 32] and found[0]["num_classes"] == 10
+
+
+def test_a_pattern_that_no_model_has(refused):
+    assert "no model is called rasnet*; `chainrule models` lists all" in refused(
+        "models", "rasnet*"
+    )
+
+
+def test_a_segmenter_is_no_classifier(refused, images):
+    error = refused("train", images, "--model", "fcn_resnet20")
+    assert "fcn_resnet20 scores every pixel" in error
+    assert not list(Path(".").glob("runs/*"))
+
+
 def test_version_and_help(capsys):
     import chainrule as package
 

@@ -1,9 +1,11 @@
 """Settings: who wins, what is refused, what comes back from a file."""
 
 import tomllib
+from fnmatch import fnmatchcase
 
 import pytest
 
+from chainrule import models
 from chainrule.errors import ConfigError
 from chainrule.training.config import (
     CHOICES,
@@ -28,7 +30,7 @@ def settle(given, model="lenet5", name="*", images=100_000, image_size=32, chann
 
 def test_a_recipe_wins_over_defaults_and_the_user_over_both():
     default = TrainConfig("d", "m")
-    recommended = RECIPES["*", "resnet20"]
+    recommended = recipe("*", "resnet20")
     assert recommended["optimizer"] != default.optimizer
     settled = settle({"data": "d", "lr": 0.03}, model="resnet20")
     assert settled.optimizer == recommended["optimizer"]
@@ -40,6 +42,15 @@ def test_a_row_for_one_data_set_refines_the_row_of_the_model():
     assert recipe("digits", "lenet5")["optimizer"] == RECIPES["*", "lenet5"]["optimizer"]
     assert recipe("digits", "lenet5")["epochs"] == RECIPES["digits", "lenet5"]["epochs"]
     assert recipe("anything", "unheard of") == {}
+
+
+def test_a_row_holds_for_all_models_its_pattern_fits():
+    assert recipe("*", "preact_resnet110") == recipe("cifar10", "resnet56")
+    assert recipe("digits", "se_resnet20")["image_size"] == 16
+    assert "image_size" not in recipe("digits", "resnet32")
+    assert recipe("*", "svm")["loss"] == "multi_margin"
+    unused = [p for _, p in RECIPES if not any(fnmatchcase(m, p) for m in models.list())]
+    assert unused == []
 
 
 @pytest.mark.parametrize("key", RECIPES)
@@ -69,7 +80,7 @@ def test_another_update_rule_gets_a_rate_of_its_own():
     chosen = settle({"data": "d", "optimizer": "adam", "lr": 0.01}, model="resnet20")
     assert chosen.lr == 0.01
     same = settle({"data": "d", "optimizer": "sgd"}, model="resnet20")
-    assert same.lr == RECIPES["*", "resnet20"]["lr"]
+    assert same.lr == recipe("*", "resnet20")["lr"]
     assert RATES.keys() == set(CHOICES["optimizer"])
 
 

@@ -18,6 +18,7 @@ from chainrule import __version__, threads
 from chainrule.cli.bench import bench_command
 from chainrule.cli.evaluate import evaluate_command
 from chainrule.cli.info import info_command
+from chainrule.cli.models import models_command
 from chainrule.cli.predict import predict_command
 from chainrule.cli.train import train_command
 from chainrule.errors import ChainruleError
@@ -41,7 +42,14 @@ def cli(context: click.Context) -> None:
     threads.set_num_threads(threads.get_num_threads())
 
 
-COMMANDS = (train_command, evaluate_command, predict_command, info_command, bench_command)
+COMMANDS = (
+    train_command,
+    evaluate_command,
+    predict_command,
+    models_command,
+    info_command,
+    bench_command,
+)
 for command in COMMANDS:
     cli.add_command(command)
 

@@ -29,8 +29,9 @@ def _setting(name: str, type: type, text: str, metavar: str | None = None) -> An
 @_setting(
     "model",
     str,
-    "Architecture; by default chosen to suit the images.",
-    "[lenet5|resnet20|mlp|softmax]",
+    "Architecture, one of those that `chainrule models` lists; by default chosen to suit the "
+    "images.",
+    "NAME",
 )
 @_setting("epochs", int, "Passes over the training images.")
 @_setting("batch_size", int, "Images per update of the weights.")

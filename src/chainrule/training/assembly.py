@@ -10,10 +10,20 @@ import chainrule.nn.functional as F
 from chainrule import data as datasets
 from chainrule import models, optim
 from chainrule.data.transforms import Transform
+from chainrule.errors import ConfigError
 from chainrule.nn.module import Module
 from chainrule.optim.lr_scheduler import LambdaLR
 from chainrule.training.config import TrainConfig
 from chainrule.training.loop import Loss
+
+
+def check_model(name: str) -> None:
+    """Raise ConfigError unless there is a model of this name, and it classifies images."""
+    if models.entry(name).task != "classification":
+        raise ConfigError(
+            f"train: {name} scores every pixel, and here one label is learnt for an image; "
+            "choose a classifier, or train it from Python"
+        )
 
 
 def build_model(config: TrainConfig, classes: int, image_size: tuple[int, int]) -> Module:

@@ -15,6 +15,7 @@ import types
 import typing
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -79,16 +80,43 @@ RANGES: dict[str, tuple[Callable[[Any], bool], str]] = {
 TYPES: dict[str, Any] = typing.get_type_hints(TrainConfig)
 NAMES: tuple[str, ...] = tuple(TYPES)
 
-# Starting points that train well without tuning; any setting given by the user wins.
-# "*" stands for any data. Rows for one data set refine the model's own row.
+# Starting points that train well without tuning; any setting given by the user wins. The
+# model's name is a pattern; "*" stands for any data. Later rows refine earlier ones, and rows
+# for one data set those for any.
 RECIPES: dict[tuple[str, str], dict[str, Any]] = {
     ("*", "lenet5"): {"optimizer": "adam", "lr": 2e-3, "epochs": 10, "batch_size": 64},
+    ("*", "example_net"): {"optimizer": "adam", "lr": 1e-3, "epochs": 10, "batch_size": 64},
     ("*", "mlp"): {"optimizer": "adam", "lr": 1e-3, "epochs": 10, "batch_size": 64},
+    ("*", "two_layer_net"): {"optimizer": "adam", "lr": 1e-3, "epochs": 10, "batch_size": 64},
     ("*", "softmax"): {"optimizer": "adam", "lr": 1e-3, "epochs": 10, "augment": "none"},
-    ("*", "resnet20"): {
+    ("*", "svm"): {
+        "optimizer": "adam",
+        "lr": 1e-3,
+        "epochs": 10,
+        "augment": "none",
+        "loss": "multi_margin",  # its hinges are what makes it a support vector machine
+        "weight_decay": 1e-3,
+    },
+    ("*", "*resnet*"): {
         "optimizer": "sgd",
         "lr": 0.1,
         "weight_decay": 5e-4,
+        "epochs": 30,
+        "batch_size": 128,
+        "warmup": 0.2,
+    },
+    ("*", "plain*"): {
+        "optimizer": "sgd",
+        "lr": 0.1,
+        "weight_decay": 5e-4,
+        "epochs": 30,
+        "batch_size": 128,
+        "warmup": 0.2,
+    },
+    ("*", "all_cnn_*"): {
+        "optimizer": "sgd",
+        "lr": 0.05,
+        "weight_decay": 1e-3,
         "epochs": 30,
         "batch_size": 128,
         "warmup": 0.2,
@@ -101,9 +129,11 @@ RECIPES: dict[tuple[str, str], dict[str, Any]] = {
         "label_smoothing": 0.1,
         "threads": 1,  # so little work that handing it out costs more than it saves
     },
-    ("digits", "resnet20"): {"epochs": 15, "batch_size": 32, "lr": 0.025, "image_size": 16},
+    ("digits", "*resnet20"): {"epochs": 15, "batch_size": 32, "lr": 0.025, "image_size": 16},
     ("digits", "mlp"): {"epochs": 30, "batch_size": 32, "augment": "none", "threads": 1},
+    ("digits", "two_layer_net"): {"epochs": 30, "batch_size": 32, "augment": "none", "threads": 1},
     ("digits", "softmax"): {"epochs": 50, "batch_size": 32, "lr": 1e-2, "threads": 1},
+    ("digits", "svm"): {"epochs": 50, "batch_size": 32, "threads": 1},
 }
 
 # Highest rates for an update rule that the recipe was not made for.
@@ -115,7 +145,12 @@ STEPS_PER_EPOCH = 20
 
 def recipe(data: str, model: str) -> dict[str, Any]:
     """What the table says about training ``model`` on the data set called ``data``."""
-    return {**RECIPES.get(("*", model), {}), **RECIPES.get((data, model), {})}
+    found: dict[str, Any] = {}
+    for wanted in dict.fromkeys(("*", data)):
+        for (name, pattern), settings in RECIPES.items():
+            if name == wanted and fnmatchcase(model, pattern):
+                found |= settings
+    return found
 
 
 def resolve(

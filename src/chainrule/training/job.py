@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from chainrule import data as datasets
-from chainrule import models, threads
+from chainrule import threads
 from chainrule.data.named import find_named
 from chainrule.errors import CheckpointError, ConfigError, DivergenceError
 from chainrule.random import manual_seed
@@ -21,6 +21,7 @@ from chainrule.training.assembly import (
     build_optimizer,
     build_schedule,
     build_transform,
+    check_model,
 )
 from chainrule.training.checkpoint import LAST, Checkpoint, load_checkpoint
 from chainrule.training.config import TrainConfig, check, read_settings, recipe, resolve, to_dict
@@ -123,7 +124,7 @@ def _resume(
 def _prepare(given: Mapping[str, Any], display: Display) -> tuple[datasets.Splits, TrainConfig]:
     """Load the data, and settle what the settings leave open."""
     if "model" in given:
-        models.entry(given["model"])  # an unknown name shows before the data are read
+        check_model(given["model"])  # an unknown name shows before the data are read
     splits = _load(given, display)
     _, _, channels = splits.train.image_shape
     model = given.get("model") or _suitable_model(splits)
