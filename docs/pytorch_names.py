@@ -70,7 +70,7 @@ NOTES: dict[str, dict[str, str]] = {
         "device": "only `cpu`",
         "dtype": "NumPy's: `x.dtype` is `dtype('float32')`, printed `float32`",
         "vmap": "samples are computed one after the other: it saves writing, not time",
-        "load": "reads safetensors, never code; PyTorch's own files are refused",
+        "load": "reads safetensors and PyTorch's files, never code: whole modules are refused",
         "save": "writes safetensors: tensors in dicts and lists, not whole modules",
     },
     "torch.Tensor": {

@@ -35,6 +35,7 @@ STOREYS = [
     {"functions"},  # and these are most of them
     {"linalg"},
     {"batched", "creation", "cuda", "fx", "saving", "typed"},
+    {"pytorch_files"},
     {"tensor"},
     {"description"},
     {"vocabulary"},

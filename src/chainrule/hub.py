@@ -1,10 +1,10 @@
 """Weights from an address: what model code written for PyTorch loads for ``pretrained=True``.
 
-    state_dict = load_state_dict_from_url("https://.../resnet18-0a1b2c3d.safetensors")
+    state_dict = load_state_dict_from_url("https://.../resnet18-0a1b2c3d.pth")
     model.load_state_dict(state_dict)
 
-Files are kept in the cache. They must be safetensors: nothing that a file contains is ever
-executed, so the pickles of torch.save are refused, with the way to convert them.
+Files are kept in the cache. They are safetensors or PyTorch's own; nothing that a file contains
+is ever executed (see `chainrule.load`).
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ def load_state_dict_from_url(
 
     model_dir: where files are kept; None: "weights" in the cache (CHAINRULE_CACHE).
     file_name: its name there; None: the last part of the url. check_hash: the name ends in the
-    first digits of the file's SHA-256, as name-0123abcd.safetensors, and they must be right.
+    first digits of the file's SHA-256, as name-0123abcd.pth, and they must be right.
     progress is without effect; weights_only is so always.
-    Raises DataError (cannot be downloaded, another checksum), CheckpointError (no safetensors).
+    Raises DataError (cannot be downloaded, another checksum), CheckpointError (cannot be read).
     """
     name = file_name or PurePosixPath(urlparse(url).path).name
     folder = cache_folder() / "weights" if model_dir is None else Path(model_dir)

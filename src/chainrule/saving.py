@@ -1,4 +1,6 @@
-"""Tensors to a file and back: `save` and `load`, by PyTorch's names, in safetensors' format.
+"""Tensors to a file and back: `save` and `load`, by PyTorch's names.
+
+`save` writes safetensors; `load` reads them, and what PyTorch's torch.save wrote.
 
     cr.save(model.state_dict(), "model.safetensors")
     model.load_state_dict(cr.load("model.safetensors"))
@@ -11,6 +13,7 @@ rest as JSON. Nothing that a file contains is ever executed.
 
 from __future__ import annotations
 
+import io
 import json
 import os
 from collections import OrderedDict
@@ -88,23 +91,47 @@ def _umask() -> int:
     return mask
 
 
-def load(f: File, map_location: Any = None, *, weights_only: bool = True) -> Any:
-    """What `save` wrote, or a dict of the tensors of any other safetensors file.
+def load(
+    f: File,
+    map_location: Any = None,
+    pickle_module: Any = None,
+    *,
+    weights_only: bool = True,
+    mmap: bool | None = None,
+    **pickle_load_args: Any,
+) -> Any:
+    """What `save` or PyTorch's torch.save wrote, or a dict of any safetensors file's tensors.
 
-    weights_only: always so. Raises CheckpointError for a file that is broken or of another kind.
+    Of PyTorch's files (.pth, .pt, .bin; the formats since 1.6, before, and of 2016): tensors with
+    their shape, strides and shared memory, numbers, texts, collections, NumPy's arrays. bfloat16,
+    which NumPy has not, becomes float32, which holds the same numbers; parameters become tensors;
+    what lay on a GPU lies in memory.
+    Nothing in a file is ever executed (weights_only: always so): a file that names a function or
+    a class other than those of tensors and plain values is refused.
+    map_location: "cpu", or without effect; pickle_module, mmap and the rest are without effect.
+    Raises CheckpointError for a file that is broken, refused, or of another kind.
     """
+    from chainrule import pytorch_files
+
+    if map_location is not None and not callable(map_location):
+        if isinstance(map_location, Mapping):
+            map_location = "cpu"  # {"cuda:0": "cpu"}
+        Device(str(map_location))  # complains about any but the CPU
+    name = str(f if isinstance(f, str | Path) else getattr(f, "name", "the file"))
+    if not isinstance(f, str | Path):
+        f = io.BytesIO(f.read())
+    with open(f, "rb") if isinstance(f, str | Path) else f as file:
+        start = file.read(pytorch_files.START)
+        file.seek(0)
+        if pytorch_files.is_pytorch_file(start):
+            return pytorch_files.read(file, name)
+        return _from_safetensors(file.read(), name)
+
+
+def _from_safetensors(data: bytes, name: str) -> Any:
     from safetensors import SafetensorError
     from safetensors.numpy import load as from_bytes
 
-    if map_location is not None and not callable(map_location):
-        Device(str(map_location))  # complains about any but the CPU
-    data = Path(f).read_bytes() if isinstance(f, str | Path) else f.read()
-    name = f if isinstance(f, str | Path) else getattr(f, "name", "the file")
-    if data[:2] in (b"PK", b"\x80\x02"):
-        raise CheckpointError(
-            f"load: {name} was written by PyTorch's torch.save, which only PyTorch may unpack; "
-            "write it there with safetensors.torch.save_file(state_dict, path)"
-        )
     try:
         arrays = from_bytes(data)
         header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
