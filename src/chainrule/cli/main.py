@@ -20,6 +20,7 @@ from chainrule.cli.evaluate import evaluate_command
 from chainrule.cli.info import info_command
 from chainrule.cli.models import models_command
 from chainrule.cli.predict import predict_command
+from chainrule.cli.summary import summary_command
 from chainrule.cli.train import train_command
 from chainrule.errors import ChainruleError
 
@@ -47,6 +48,7 @@ COMMANDS = (
     evaluate_command,
     predict_command,
     models_command,
+    summary_command,
     info_command,
     bench_command,
 )

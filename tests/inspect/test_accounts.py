@@ -1,0 +1,474 @@
+"""Accounts of models: totals against published ones, rows against counting by hand."""
+
+from __future__ import annotations
+
+import math
+import random
+from typing import Any
+
+import numpy as np
+import pytest
+
+import chainrule as cr
+import chainrule.nn.functional as F
+from chainrule import inspect, models, nn
+from chainrule.errors import ConfigError, ShapeError
+from chainrule.inspect import Row, Summary
+from chainrule.utils.checkpoint import checkpoint
+
+
+def row(summary: Summary, path: str, op: str | None = None) -> Row:
+    """The one row of this path and operation."""
+    (found,) = (r for r in summary.rows if r.path == path and op in (None, r.op))
+    return found
+
+
+def test_a_convolution_by_hand() -> None:
+    s = inspect.summary(nn.Sequential(nn.Conv2d(3, 10, 5, stride=2, padding=2)), (3, 32, 32))
+    (r,) = s.rows
+    assert (r.path, r.module, r.op) == ("0", "Conv2d", "conv2d")
+    assert r.output == (1, 10, 16, 16)
+    assert r.parameters == 5 * 5 * 3 * 10 + 10
+    assert r.macs == 16 * 16 * 10 * 5 * 5 * 3
+    assert r.flops == 2 * r.macs + 16 * 16 * 10  # and the bias
+    assert r.backward_input == 0  # images need no gradient
+    assert r.backward_weight == r.flops
+    assert (r.field, r.jump, r.start) == ((5, 5), (2, 2), (-2, -2))
+    assert r.kept == 3 * 32 * 32 * 4  # the images, for dW
+    assert r.bytes == 10 * 16 * 16 * 4
+
+
+def test_a_layer_behind_another_has_an_input_gradient() -> None:
+    s = inspect.summary(nn.Sequential(nn.Linear(20, 30), nn.ReLU(), nn.Linear(30, 4)), (20,))
+    first, relu, second = s.rows
+    assert first.backward_input == 0
+    assert second.backward_input == 2 * 30 * 4
+    assert second.backward_weight == 2 * 30 * 4 + 4
+    assert (relu.flops, relu.backward_input, relu.kept) == (30, 30, 30 * 4)
+    assert second.kept == 0  # what it needs, relu keeps already
+    assert s.total_params == 20 * 30 + 30 + 30 * 4 + 4
+
+
+@pytest.mark.parametrize(
+    ("groups", "macs"), [(1, 8 * 8 * 12 * 9 * 6), (3, 8 * 8 * 12 * 9 * 2), (6, 8 * 8 * 12 * 9)]
+)
+def test_groups_divide_the_work(groups: int, macs: int) -> None:
+    layer = nn.Conv2d(6, 12, 3, padding=1, groups=groups, bias=False)
+    s = inspect.summary(layer, (6, 8, 8))
+    assert s.total_macs == macs
+    assert s.total_flops == 2 * macs
+    assert s.total_params == 12 * 6 // groups * 9
+
+
+def test_a_transposed_convolution_has_the_work_of_its_convolution() -> None:
+    up = inspect.summary(nn.ConvTranspose2d(8, 4, 4, stride=2, padding=1, bias=False), (8, 5, 5))
+    down = inspect.summary(nn.Conv2d(4, 8, 4, stride=2, padding=1, bias=False), (4, 10, 10))
+    assert up.rows[0].output == (1, 4, 10, 10)
+    assert up.total_macs == down.total_macs == 5 * 5 * 8 * 4 * 16
+
+
+class Everything(nn.Module):
+    """Work in functions, operators and views, of which modules know nothing."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(2, 4, 3, padding=1)
+        self.weight = nn.Parameter(cr.ones(5, 4 * 6 * 6))
+
+    def forward(self, x: Any) -> Any:
+        y = F.relu(self.conv(x))
+        y = y + self.conv(x) * 0.5
+        y = F.max_pool2d(F.pad(y, (1, 1, 1, 1)), 2, 2)[:, :, :6, :6]
+        y = F.interpolate(y, scale_factor=2, mode="nearest")[:, :, ::2, ::2]
+        y = F.pad(y, (0, 6 - y.shape[3], 0, 6 - y.shape[2]))
+        return F.softmax(y.flatten(1) @ self.weight.T, dim=1)
+
+
+def test_what_no_module_does_is_counted_where_it_runs() -> None:
+    s = inspect.summary(Everything(), (2, 8, 8))
+    assert [(r.path, r.op) for r in s.rows if r.op not in ("constant_pad", "getitem")] == [
+        ("conv", "conv2d"), ("", "relu"), ("conv", "conv2d"), ("", "mul"), ("", "add"),
+        ("", "max_pool2d"), ("", "resample"), ("", "resample"), ("", "reshape"), ("", "permute"),
+        ("", "matmul"), ("", "softmax"),
+    ]  # fmt: skip
+    first, again = (r for r in s.rows if r.path == "conv")
+    assert (first.parameters, first.shared) == (2 * 4 * 9 + 4, False)
+    assert (again.parameters, again.shared) == (0, True)
+    assert again.macs == first.macs == 64 * 4 * 18
+    assert row(s, "", "permute").parameters == 5 * 144
+    assert row(s, "", "matmul").macs == 5 * 144
+    assert row(s, "", "add").flops == 4 * 64
+    assert row(s, "", "softmax").flops == 5 * 5
+    assert row(s, "", "max_pool2d").flops == 4 * 25 * 3
+    assert s.total_params == sum(r.parameters for r in s.rows)
+    assert s.unknown == {}
+
+
+def test_branches_add_their_gradients_where_they_meet() -> None:
+    class Residual(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.second = nn.Linear(6, 6), nn.Linear(6, 6)
+
+        def forward(self, x: Any) -> Any:
+            x = self.first(x)
+            return x + self.second(x)
+
+    s = inspect.summary(Residual(), (6,))
+    assert row(s, "first").backward_input == 6  # one sum of two gradients; no dx
+    assert row(s, "second").backward_input == 2 * 36
+    assert row(s, "", "add").backward_flops == 0  # it hands on what arrives
+
+
+def test_shared_parameters_count_once_and_are_named() -> None:
+    class Tied(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.encode, self.decode = nn.Linear(8, 8), nn.Linear(8, 8, bias=False)
+            self.decode.weight = self.encode.weight
+
+        def forward(self, x: Any) -> Any:
+            return self.decode(self.encode(x))
+
+    s = inspect.summary(Tied(), (8,))
+    assert s.total_params == 72
+    assert s.aliases == {"decode.weight": "encode.weight"}
+    assert row(s, "decode").shared
+    assert "decode.weight is encode.weight" in str(s)
+
+
+def test_batch_norm_keeps_its_input_and_dropout_its_mask() -> None:
+    net = nn.Sequential(nn.Conv2d(1, 3, 3), nn.BatchNorm2d(3), nn.Dropout(0.5))
+    predicting = inspect.summary(net, (1, 6, 6), batch_size=4)
+    training = inspect.summary(net, (1, 6, 6), batch_size=4, training=True)
+    size = 4 * 3 * 4 * 4
+    assert [r.op for r in predicting.rows] == ["conv2d", "batch_norm_inference"]
+    assert [r.op for r in training.rows] == ["conv2d", "batch_norm", "dropout"]
+    assert predicting.rows[1].flops == 2 * size
+    assert training.rows[1].flops == 6 * size
+    assert size * 4 <= training.rows[1].kept <= size * 4 + 64  # and mean and variance
+
+
+def test_kept_memory_is_what_the_graph_holds() -> None:
+    net = models.resnet20()
+    s = inspect.summary(net, (3, 32, 32), batch_size=2)
+    net.eval()
+    with cr.autograd.set_fusion_enabled(False):
+        y = net(cr.randn(2, 3, 32, 32))
+    assert s.total_kept == _held_by(y, net)
+
+
+def test_kept_memory_of_a_training_step_is_what_the_graph_holds() -> None:
+    net = nn.Sequential(
+        nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.SiLU(), nn.MaxPool2d(2), nn.Dropout(0.3),
+        nn.GroupNorm(2, 8), nn.Flatten(), nn.Linear(72, 5), nn.LayerNorm(5), nn.Softmax(1),
+    )  # fmt: skip
+    s = inspect.summary(net, (3, 8, 8), batch_size=3, training=True)
+    with cr.autograd.set_fusion_enabled(False):
+        y = net(cr.randn(3, 3, 8, 8))
+    assert s.total_kept == _held_by(y, net)
+
+
+def _held_by(y: Any, model: nn.Module) -> int:
+    """Bytes that the nodes behind y keep, weights apart."""
+
+    def root(array: Any) -> Any:
+        while isinstance(array.base, np.ndarray):
+            array = array.base
+        return array
+
+    weights = {id(root(t.array)) for t in (*model.parameters(), *model.buffers())}
+    held: dict[int, int] = {}
+    stack, seen = [y.node], set()
+    while stack:
+        node = stack.pop()
+        if not hasattr(node, "saved") or id(node) in seen:
+            continue
+        seen.add(id(node))
+        stack.extend(node.edges)
+        values = list(node.saved)
+        while values:
+            value = values.pop()
+            if isinstance(value, tuple | list):
+                values += value
+            array = getattr(value, "array", value)
+            if isinstance(array, np.ndarray) and id(root(array)) not in weights:
+                held[id(root(array))] = root(array).nbytes
+    return sum(held.values())
+
+
+def test_a_checkpointed_part_keeps_nothing() -> None:
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.b = nn.Linear(9, 9), nn.Linear(9, 9)
+
+        def forward(self, x: Any) -> Any:
+            return self.b(checkpoint(lambda x: self.a(x).tanh().exp(), x))
+
+    s = inspect.summary(Net(), (9,))
+    assert [r.op for r in s.rows] == ["linear", "tanh", "exp", "linear"]
+    assert [r.kept for r in s.rows] == [0, 0, 0, 36]
+
+
+def test_frozen_layers_keep_nothing_and_have_no_backward_pass() -> None:
+    net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 36, 2))
+    net[0].requires_grad_(False)
+    s = inspect.summary(net, (3, 8, 8))
+    assert [r.backward_flops for r in s.rows[:3]] == [0, 0, 0]
+    assert [r.kept for r in s.rows[:3]] == [0, 0, 0]
+    assert s.rows[3].backward_input == 0
+    assert s.trainable_params == 4 * 36 * 2 + 2
+    assert "290 trained" in str(s)
+
+
+# -- what is not known ---------------------------------------------------------------------------
+
+
+def test_an_operation_without_a_formula_is_named_not_free() -> None:
+    class Sorted(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.fc = nn.Linear(4, 4)
+
+        def forward(self, x: Any) -> Any:
+            return cr.linalg.inv(self.fc(x))
+
+    s = inspect.summary(Sorted(), (4, 4))
+    assert row(s, "", "inv").flops is None
+    assert s.unknown == {"inv": 1}
+    assert "FLOPs not in the sums: inv" in str(s)
+
+
+def test_a_users_function_is_unknown_backwards_and_transparent_forwards() -> None:
+    class Cube(cr.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, x: Any) -> Any:
+            ctx.save_for_backward(x)
+            return x * x * x
+
+        @staticmethod
+        def backward(ctx: Any, g: Any) -> Any:
+            (x,) = ctx.saved_tensors
+            return 3 * g * x * x
+
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv2d(1, 1, 3)
+
+        def forward(self, x: Any) -> Any:
+            return Cube.apply(self.conv(x)) + 1
+
+    s = inspect.summary(Net(), (1, 5, 5))
+    assert [r.op for r in s.rows] == ["conv2d", "mul", "mul", "Cube", "add"]
+    assert s.unknown == {"Cube": 1}
+    assert s.rows[-1].field == (3, 3)
+
+
+# -- the model stays as it is ---------------------------------------------------------------------
+
+
+def test_nothing_is_changed() -> None:
+    class Counting(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.body = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Dropout(0.5))
+            self.calls = 0
+
+        def forward(self, x: Any) -> Any:
+            self.calls += 1
+            random.random()
+            np.random.rand()
+            return self.body(x)
+
+    net = Counting()
+    net.body[2].eval()
+    before = {name: t.array.copy() for name, t in net.state_dict().items()}
+    objects = [*net.parameters(), *net.buffers()]
+    modes = [m.training for m in net.modules()]
+    cr.manual_seed(3)
+    random.seed(3)
+    np.random.seed(3)
+    expected = cr.randn(2).array, random.random(), np.random.rand()
+    cr.manual_seed(3)
+    random.seed(3)
+    np.random.seed(3)
+    for training in (False, True):
+        inspect.summary(net, (3, 9, 9), batch_size=2, training=training)
+    got = cr.randn(2).array, random.random(), np.random.rand()
+    assert np.array_equal(got[0], expected[0])
+    assert got[1:] == expected[1:]
+    assert net.calls == 0
+    assert [m.training for m in net.modules()] == modes
+    assert all(a is b for a, b in zip(objects, [*net.parameters(), *net.buffers()], strict=True))
+    for name, t in net.state_dict().items():
+        assert np.array_equal(t.array, before[name]), name
+    assert all(p.grad is None for p in net.parameters())
+    assert net._hooks is None
+    assert cr.autograd.is_fusion_enabled()
+
+
+def test_recording_ends_where_the_model_fails() -> None:
+    apply = cr.Tensor.__apply_op__
+    with pytest.raises(ShapeError, match=r"summary: in 1, given \(1, 3, 8, 8\): conv2d: weight"):
+        inspect.summary(nn.Sequential(nn.Conv2d(3, 4, 3), nn.Conv2d(3, 4, 3)), (3, 8, 8))
+    assert cr.Tensor.__apply_op__ is apply
+
+
+def test_a_lazy_model_stays_lazy() -> None:
+    net = nn.Sequential(nn.LazyConv2d(6, 3), nn.ReLU(), nn.Flatten(), nn.LazyLinear(2))
+    s = inspect.summary(net, (3, 6, 6))
+    assert s.total_params == 6 * 27 + 6 + 2 * 96 + 2
+    assert s.unused == ()
+    assert type(net[0]) is nn.LazyConv2d
+    assert net[0].has_uninitialized_params()
+
+
+def test_a_model_that_remembers_a_result_can_be_counted() -> None:
+    layer = nn.utils.weight_norm(nn.Linear(3, 5))
+    layer(cr.ones(1, 3))
+    s = inspect.summary(layer, (3,))
+    assert s.total_params == 15 + 5 + 5
+    assert s.total_macs == 15
+    assert s.depth() == 1
+
+
+# -- what goes in and comes out -------------------------------------------------------------------
+
+
+class Two(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.image, self.facts = nn.Conv2d(3, 2, 3), nn.Linear(5, 2)
+
+    def forward(self, image: Any, facts: Any) -> Any:
+        seen = self.image(image).mean((2, 3))
+        return {"scores": seen + self.facts(facts), "seen": [seen]}
+
+
+@pytest.mark.parametrize(
+    "shapes", [[(3, 8, 8), (5,)], {"facts": (5,), "image": (3, 8, 8)}, [(3, 8, 8), cr.ones(1, 5)]]
+)
+def test_several_inputs_and_a_dict_of_outputs(shapes: Any) -> None:
+    s = inspect.summary(Two(), shapes)
+    assert s.total_macs == 36 * 2 * 27 + 10
+    assert s.total_params == 56 + 12
+    assert s.rows[-1].op == "add"
+    assert s.rows[-1].whole
+
+
+def test_integers_are_given_as_a_tensor() -> None:
+    net = nn.Sequential(nn.Embedding(10, 4), nn.Linear(4, 3))
+    s = inspect.summary(net, cr.tensor([[1, 2, 3]]))
+    assert s.total_params == 40 + 15
+    assert s.total_macs == 3 * 12
+    assert s.rows[0].flops == 0
+
+
+def test_no_batch_axis() -> None:
+    s = inspect.summary(nn.Conv2d(3, 2, 3), (3, 8, 8), batch_size=None)
+    assert [r.op for r in s.rows] == ["reshape", "conv2d", "reshape"]
+    assert s.rows[-1].output == (2, 6, 6)
+    assert s.rows[-1].field == (3, 3)
+
+
+def test_work_grows_with_the_batch_and_parameters_do_not() -> None:
+    one, four = (inspect.summary(models.lenet5(), batch_size=n) for n in (1, 4))
+    assert four.total_macs == 4 * one.total_macs
+    assert four.total_kept == 4 * one.total_kept
+    assert four.total_params == one.total_params
+
+
+def test_inputs_have_the_dtype_of_the_model() -> None:
+    s = inspect.summary(nn.Linear(3, 2).double(), (3,))
+    assert s.rows[0].bytes == 2 * 8
+
+
+def test_fusion_and_no_grad_disturb_nothing() -> None:
+    expected = inspect.summary(models.resnet20()).as_dict()
+    with cr.autograd.set_fusion_enabled(False), cr.no_grad():
+        assert inspect.summary(models.resnet20()).as_dict() == expected
+
+
+@pytest.mark.parametrize(
+    ("shape", "options", "message"),
+    [
+        (None, {}, "input_shape is needed"),
+        ((3, 0, 8), {}, r"input_shape is a shape such as \(3, 224, 224\)"),
+        ("3x8x8", {}, "input_shape is a shape"),
+        ((3,), {"batch_size": 0}, "batch_size must be a whole number of at least 1"),
+    ],
+)
+def test_errors(shape: Any, options: Any, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        inspect.summary(nn.Linear(3, 2), shape, **options)
+
+
+def test_it_takes_a_module() -> None:
+    with pytest.raises(ConfigError, match="takes a Module, got function"):
+        inspect.summary(lambda x: x, (3,))  # type: ignore[arg-type]
+
+
+# -- depth and sums -------------------------------------------------------------------------------
+
+
+def test_depth_is_the_longest_path_with_pooling_or_without() -> None:
+    s = inspect.summary(models.lenet5())
+    assert s.depth() == 5
+    assert s.depth(count_pooling=True) == 7
+    assert inspect.summary(models.resnet20()).depth() == 20
+
+
+def test_modules_sum_up_to_the_whole() -> None:
+    s = inspect.summary(models.resnet20())
+    for depth in (0, 1, 2, 9):
+        m = s.by_module(depth)
+        assert sum(r.parameters for r in m.rows) == s.total_params
+        assert sum(r.macs for r in m.rows) == s.total_macs
+        assert sum(r.kept for r in m.rows) == s.total_kept
+        assert (m.layer_values, m.depth()) == (s.layer_values, 20)
+    assert len(s.by_module(0).rows) == 1
+    names = [r.path for r in s.by_module(1).rows]
+    assert names[3:6] == ["layer1", "layer2", "layer3"]
+    assert s.by_module(1).rows[4].field == (37, 37)
+    with pytest.raises(ConfigError, match="depth must be at least 0"):
+        s.by_module(-1)
+
+
+# -- published totals -----------------------------------------------------------------------------
+
+PUBLISHED = {
+    # name: (parameters used, MACs, layers), of 224 x 224 images, or 32 x 32 ones
+    "resnet20": (269_722, 40_551_040, 20),
+    "alexnet": (61_100_840, 714_188_480, 8),
+    "vgg11": (132_863_336, 7_609_090_048, 11),
+    "vgg16": (138_357_544, 15_470_264_320, 16),
+    "vgg19": (143_667_240, 19_632_062_464, 19),
+    "googlenet": (6_624_904, 1_498_361_856, 22),
+    "resnet18": (11_689_512, 1_814_073_344, 18),
+    "resnet34": (21_797_672, 3_663_761_408, 34),
+    "resnet50": (25_557_032, 4_089_184_256, 50),
+    "resnet101": (44_549_160, 7_801_405_440, 101),
+    "resnext50_32x4d": (25_028_904, 4_230_475_776, 50),
+    "squeezenet1_0": (1_248_424, None, 18),
+    "squeezenet1_1": (1_235_496, None, 18),
+    "densenet121": (7_978_856, 2_834_161_664, 121),
+    "mobilenet_v2": (3_504_872, 300_774_272, 53),
+}
+"""Parameters: torchvision's documentation of its weights (GoogLeNet's without auxiliary heads)."""
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_published_totals(name: str) -> None:
+    if name not in models.list():
+        pytest.skip(f"{name} is not registered")
+    params, macs, depth = PUBLISHED[name]
+    s = inspect.summary(models.create(name))
+    assert s.used_params == params
+    if macs is not None:
+        assert s.total_macs == macs
+    assert s.depth() == depth
+    assert s.unknown == {}
+    assert s.used_params == sum(r.parameters for r in s.rows)
+    assert math.isclose(s.total_flops, 2 * s.total_macs, rel_tol=0.15)
