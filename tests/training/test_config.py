@@ -9,6 +9,7 @@ from chainrule import models
 from chainrule.errors import ConfigError
 from chainrule.training.config import (
     CHOICES,
+    FINE_TUNING,
     RATES,
     RECIPES,
     TrainConfig,
@@ -82,6 +83,18 @@ def test_another_update_rule_gets_a_rate_of_its_own():
     same = settle({"data": "d", "optimizer": "sgd"}, model="resnet20")
     assert same.lr == recipe("*", "resnet20")["lr"]
     assert RATES.keys() == set(CHOICES["optimizer"])
+
+
+def test_weights_that_were_trained_before_get_a_part_of_rate_and_epochs():
+    scratch = settle({"data": "d"}, model="resnet20")
+    tuned = settle({"data": "d", "weights": "w"}, model="resnet20")
+    assert tuned.lr == scratch.lr * FINE_TUNING["sgd"][0]
+    assert tuned.epochs == scratch.epochs * FINE_TUNING["sgd"][1]
+    head = settle({"data": "d", "weights": "w", "freeze": "backbone"}, model="resnet20")
+    assert (head.lr, head.epochs) == (scratch.lr, scratch.epochs)
+    adam = settle({"data": "d"}), settle({"data": "d", "weights": "w", "freeze": "backbone"})
+    assert adam[1].lr == 5 * adam[0].lr
+    assert settle({"data": "d", "weights": "w", "lr": 0.3, "epochs": 7}).lr == 0.3
 
 
 def test_a_model_without_a_recipe_gets_the_defaults():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -19,20 +18,34 @@ LARGEST_MATRIX = 15  # classes; beyond, only the most confused pairs are shown
 
 
 @click.command("evaluate")
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", required=False)
 @click.argument("data", required=False)
+@click.option("--weights", metavar="RUN|FILE", help="What to evaluate, instead of RUN.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else.")
 @click.option("--data-dir", metavar="DIR", help="Where the official files of a data set lie.")
 @click.option("--strict", is_flag=True, help="Stop at the first unreadable image.")
+@click.pass_context
 def evaluate_command(
-    run: Path, data: str | None, as_json: bool, data_dir: str | None, strict: bool
+    context: click.Context,
+    run: str | None,
+    data: str | None,
+    weights: str | None,
+    as_json: bool,
+    data_dir: str | None,
+    strict: bool,
 ) -> None:
-    """Accuracy, loss, precision and recall of RUN on labelled images.
+    """Accuracy, loss, precision and recall of RUN, or of --weights, on labelled images.
 
     RUN is a run folder (its best checkpoint is taken) or a .safetensors file. DATA is a data
     set, folder or .zip with the same classes; without it, the test images of the run's own
     data, or the validation images where there are no others.
     """
+    if weights is not None:
+        if data is not None:
+            raise click.UsageError(f"--weights stands for RUN; leave {run} out", context)
+        run, data = weights, run
+    if run is None:
+        raise click.UsageError("Missing argument 'RUN', or --weights", context)
     from rich.console import Console
 
     from chainrule.training import evaluate

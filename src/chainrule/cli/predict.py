@@ -3,28 +3,30 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import click
 
 
 @click.command("predict")
-@click.argument("run", type=click.Path(path_type=Path))
-@click.argument("images", nargs=-1, required=True, metavar="IMAGE...")
+@click.argument("paths", nargs=-1, required=True, metavar="[RUN] IMAGE...")
+@click.option("--weights", metavar="RUN|FILE", help="What to ask, instead of RUN.")
 @click.option("--top", default=3, show_default=True, help="How many classes to name.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else.")
 @click.pass_context
 def predict_command(
-    context: click.Context, run: Path, images: tuple[str, ...], top: int, as_json: bool
+    context: click.Context, paths: tuple[str, ...], weights: str | None, top: int, as_json: bool
 ) -> None:
-    """Say what each IMAGE shows, in the opinion of RUN.
+    """Say what each IMAGE shows, in the opinion of RUN, or of --weights.
 
-    A folder stands for the images in it. Exit code 1 if some images could not be read, 2 if
-    none could.
+    RUN is a run folder or a .safetensors file. A folder of images stands for the images in
+    it. Exit code 1 if some images could not be read, 2 if none could.
     """
+    source, images = (paths[0], paths[1:]) if weights is None else (weights, paths)
+    if not images:
+        raise click.UsageError(f"Missing argument 'IMAGE...' after {source}", context)
     from chainrule.training import predict
 
-    predictions = predict(run, images, top=top, strict=False)
+    predictions = predict(source, images, top=top, strict=False)
     failed = [p for p in predictions if p.error is not None]
     if as_json:
         answer = {"predictions": [p.as_dict() for p in predictions], "failed": len(failed)}

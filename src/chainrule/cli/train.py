@@ -13,6 +13,7 @@ Examples:
   chainrule train path/to/images                  a folder with one folder for each class
   chainrule train images.zip --model resnet20 --epochs 20
   chainrule train mnist --data-dir path/to/files  official files, no network
+  chainrule train photos/ --weights runs/RUN      begin with the weights of another run
   chainrule train --config runs/RUN/config.toml   repeat a run
   chainrule train --resume runs/RUN               go on with a run that was stopped
 """
@@ -60,6 +61,22 @@ def _setting(name: str, type: type, text: str, metavar: str | None = None) -> An
 )
 @_setting("image_size", int, "Height and width images are brought to, in pixels.")
 @_setting("channels", int, "1 grey, 3 colour; by default as the images are.")
+@_setting(
+    "weights",
+    str,
+    "Fine-tune: begin with the weights of a run, or in a file. The head is new for new classes.",
+    "RUN|FILE",
+)
+@_setting(
+    "freeze",
+    str,
+    "What is not learnt: backbone (all but the head), the first N stages, or names of layers "
+    "with commas between, such as 'conv1,layer1*'.",
+    "[backbone|N|NAMES]",
+)
+@_setting("unfreeze_after", int, "Learn what is frozen too, once so many epochs are over.")
+@_setting("layer_decay", float, "Rate of each stage, relative to that of the stage after it.")
+@_setting("head_lr_factor", float, "Rate of the head, relative to --lr.")
 @_setting("seed", int, "The same seed gives the same weights, bit for bit.")
 @_setting("threads", int, "0: all that this process may use.")
 @click.option(

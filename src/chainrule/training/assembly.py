@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
 import chainrule.nn.functional as F
 from chainrule import data as datasets
@@ -15,6 +16,7 @@ from chainrule.nn.module import Module
 from chainrule.optim.lr_scheduler import LambdaLR
 from chainrule.training.config import TrainConfig
 from chainrule.training.loop import Loss
+from chainrule.training.stages import frozen_names, parameter_groups
 
 
 def check_model(name: str) -> None:
@@ -42,18 +44,34 @@ def build_loss(config: TrainConfig, training: bool) -> Loss:
     return partial(F.cross_entropy, label_smoothing=config.label_smoothing)
 
 
+def parameters(config: TrainConfig, model: Module) -> Any:
+    """What the optimizer is given: all that will learn, in groups where rates differ."""
+    without = () if config.freeze is None else frozen_names(model, config.freeze)
+    if config.unfreeze_after is not None:  # what is frozen will learn too
+        without = ()
+    if config.layer_decay == 1 == config.head_lr_factor:
+        return [p for name, p in model.named_parameters() if name not in without]
+    return parameter_groups(
+        model,
+        config.lr,
+        layer_decay=config.layer_decay,
+        head_lr_factor=config.head_lr_factor,
+        without=without,
+    )
+
+
 def build_optimizer(config: TrainConfig, model: Module) -> optim.Optimizer:
-    """The update rule over all parameters of the model."""
+    """The update rule over the parameters of the model that will learn."""
     if config.optimizer == "sgd":
         return optim.SGD(
-            model.parameters(),
+            parameters(config, model),
             lr=config.lr,
             momentum=config.momentum,
             weight_decay=config.weight_decay,
             nesterov=config.nesterov and config.momentum > 0,
         )
     rule = {"adam": optim.Adam, "adamw": optim.AdamW}[config.optimizer]
-    return rule(model.parameters(), lr=config.lr, weight_decay=config.weight_decay)
+    return rule(parameters(config, model), lr=config.lr, weight_decay=config.weight_decay)
 
 
 def build_schedule(config: TrainConfig, optimizer: optim.Optimizer, steps: int) -> LambdaLR:

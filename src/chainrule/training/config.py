@@ -44,6 +44,11 @@ class TrainConfig:
     val_fraction: float = 0.1  # of the training images, where there is no val/ folder
     image_size: int | None = None  # pixels, height = width; None: what data and model suggest
     channels: int | None = None  # 1 grey, 3 colour; None: as the images are
+    weights: str | None = None  # what to begin with: a run, a file, a folder, a tag
+    freeze: str | int | None = None  # "backbone", how many stages, or patterns of names
+    unfreeze_after: int | None = None  # epochs; None: never
+    layer_decay: float = 1.0  # the rate of a stage, relative to the stage after it
+    head_lr_factor: float = 1.0  # the rate of the head, relative to lr
     seed: int = 0
     threads: int = 0  # 0: what set_num_threads said, else all this process may use
     strict: bool = False  # stop at the first unreadable image
@@ -73,6 +78,9 @@ RANGES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "val_fraction": (lambda x: 0 < x < 1, "between 0 and 1"),
     "image_size": (lambda n: 1 <= n <= 1024, "from 1 to 1024 pixels"),
     "channels": (lambda n: n in (1, 3), "1 (grey) or 3 (colour)"),
+    "unfreeze_after": (lambda n: n >= 1, "at least 1"),
+    "layer_decay": (lambda x: 0 < x <= 1, "above 0, at most 1"),
+    "head_lr_factor": (lambda x: 0 < x < math.inf, "a finite number above 0"),
     "seed": (lambda n: 0 <= n < 2**63, "from 0 to 2**63 - 1"),
     "threads": (lambda n: 0 <= n <= 1024, "from 0 (all) to 1024"),
 }
@@ -139,6 +147,11 @@ RECIPES: dict[tuple[str, str], dict[str, Any]] = {
 # Highest rates for an update rule that the recipe was not made for.
 RATES = {"sgd": 0.02, "adam": 1e-3, "adamw": 1e-3}
 
+# Of a recipe's rate and epochs, what weights that were trained before need: sgd's high rates
+# would undo them. A head alone, before a frozen backbone, can do with more.
+FINE_TUNING = {"sgd": (0.3, 0.5), "*": (1.0, 0.5)}
+FINE_TUNING_HEAD = {"sgd": (1.0, 1.0), "*": (5.0, 1.0)}
+
 # The steps a small data set gets in each epoch, at least, unless the user sets batch_size.
 STEPS_PER_EPOCH = 20
 
@@ -171,6 +184,8 @@ def resolve(
     rule = settings.get("optimizer", known.get("optimizer"))
     if rule != known.get("optimizer"):
         known |= {"optimizer": rule, "lr": RATES[rule], "weight_decay": 0.0}
+    if settings.get("weights") is not None:
+        known |= _fine_tuning(known, settings.get("freeze") == "backbone")
     if "batch_size" not in settings and "batch_size" in known:
         batch = min(known["batch_size"], max(4, images // STEPS_PER_EPOCH))
         if rule == "sgd":
@@ -183,6 +198,16 @@ def resolve(
         # Mirrored photographs are photographs; mirrored digits and letters are not.
         merged["augment"] = "crop+flip" if channels == 3 else "crop"
     return TrainConfig(**merged)
+
+
+def _fine_tuning(known: Mapping[str, Any], head_only: bool) -> dict[str, Any]:
+    """What a recipe says of rate and epochs, for weights that were trained before."""
+    table = FINE_TUNING_HEAD if head_only else FINE_TUNING
+    rate, part = table.get(known.get("optimizer", TrainConfig.optimizer), table["*"])
+    return {
+        "lr": rate * known.get("lr", TrainConfig.lr),
+        "epochs": max(1, round(part * known.get("epochs", TrainConfig.epochs))),
+    }
 
 
 def check(settings: Mapping[str, Any], where: str) -> None:
@@ -221,7 +246,8 @@ def _has_type(value: Any, wanted: Any) -> bool:
 
 def _in_words(wanted: Any) -> str:
     if isinstance(wanted, types.UnionType):
-        wanted = typing.get_args(wanted)[0]
+        kinds = [kind for kind in typing.get_args(wanted) if kind is not types.NoneType]
+        return " or ".join(map(_in_words, kinds))
     words = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
     return words[wanted]
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 from chainrule import kernels
 from chainrule.data import Splits
 from chainrule.nn.module import Module
+from chainrule.training import finetune
 from chainrule.training.config import TrainConfig
 from chainrule.training.loop import Callback, EpochMetrics, Trainer
 from chainrule.training.run import BEST, LAST, METRICS_TABLE, SAMPLES, Run
@@ -69,13 +70,14 @@ def opening(run: Run, config: TrainConfig, splits: Splits, model: Module) -> lis
     counts = [f"{len(splits.train):,} training", f"{len(splits.val):,} validation"]
     counts += [] if splits.test is None else [f"{len(splits.test):,} test"]
     weights = sum(p.numel() for p in model.parameters())
-    facts = kernels.describe()
+    facts, begun_with = kernels.describe(), run.summary.get("weights")
     lines = [
         f"data     {splits.name}: {len(splits.classes)} classes, {height} x {width} "
         f"{'grey' if channels == 1 else 'colour'}",
         f"images   {', '.join(counts)}",
         f"model    {config.model}: {weights:,} weights; {config.optimizer}, lr {config.lr:g}, "
         f"batches of {config.batch_size}, seed {config.seed}",
+        *(finetune.in_words(begun_with, len(splits.classes)) if begun_with else []),
         f"kernels  {facts['tier']} ({facts['instruction_set']}), {facts['threads']} "
         f"thread{'s' if facts['threads'] > 1 else ''}",
         f"folder   {run.path}",

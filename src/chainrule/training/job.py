@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from chainrule import data as datasets
 from chainrule import threads
 from chainrule.data.named import find_named
 from chainrule.errors import CheckpointError, ConfigError, DivergenceError
+from chainrule.nn.module import Module
 from chainrule.random import manual_seed
 from chainrule.training.assembly import (
     build_loss,
@@ -28,6 +29,14 @@ from chainrule.training.config import TrainConfig, check, read_settings, recipe,
 from chainrule.training.display import Display, choose_display
 from chainrule.training.environment import describe_environment
 from chainrule.training.evaluation import Report, evaluate_dataset
+from chainrule.training.finetune import (
+    Start,
+    build_from,
+    check_unfreezing,
+    image_settings,
+    lasting,
+    open_start,
+)
 from chainrule.training.interrupt import CleanInterrupt
 from chainrule.training.loop import Trainer
 from chainrule.training.run import (
@@ -39,6 +48,7 @@ from chainrule.training.run import (
     check_out,
     create_run,
 )
+from chainrule.training.stages import Frozen, frozen_names
 
 SAMPLE_IMAGES = 10
 
@@ -56,6 +66,7 @@ def train(
 
         run = train("digits")
         run = train("path/to/images", model="resnet20", epochs=20, lr=0.05)
+        run = train("path/to/images", weights="runs/before", freeze="backbone")
 
     data: a data set (digits, mnist, fashion-mnist, cifar10, cifar100), or the path of a folder
     or zip of class folders. settings: fields of `TrainConfig`; what is not set comes from the
@@ -69,7 +80,7 @@ def train(
     the state is saved.
     """
     display = choose_display(progress)
-    settings = {name: str(v) if isinstance(v, Path) else v for name, v in settings.items()}
+    settings = {name: _plain(value) for name, value in settings.items()}
     if resume is not None:
         return _resume(Run(resume), data, config, settings, display)
     given = {**(read_settings(config) if config else {}), **settings}
@@ -80,11 +91,20 @@ def train(
         raise ConfigError("train: no data was named; give a data set, a folder or a zip")
     if "out" in given:  # before the data are read, which may take long
         check_out(Path(given["out"]), overwrite)
+    start = open_start(given)
     with display:
-        splits, resolved = _prepare(given, display)
+        splits, resolved = _prepare(given, display, start)
+        model = _first_model(resolved, splits, start)
         run = create_run(resolved, splits.name, overwrite=overwrite)
-        job = _Job(run, resolved, splits, display)
+        job = _Job(run, resolved, splits, display, model)
         return job.go()
+
+
+def _plain(value: Any) -> Any:
+    """A setting as a file holds it: a path as text, several names with commas between."""
+    if isinstance(value, list | tuple):
+        return ",".join(map(str, value))
+    return str(value) if isinstance(value, Path) else value
 
 
 def _resume(
@@ -110,24 +130,29 @@ def _resume(
         raise CheckpointError(f"--resume: {saved.path} cannot be resumed; start the run again")
     if run.summary.get("status") == "finished":
         raise ConfigError(f"--resume: {run.path} is finished already, nothing is left to do")
+    given = {**to_dict(resolved), "image_size": saved.image_size, "channels": saved.channels}
     with display:
-        splits, again = _prepare(to_dict(resolved), display)
+        splits, again = _prepare(given, display)
         if splits.classes != saved.classes or len(splits.train) != run.summary.get("train_images"):
             raise CheckpointError(
                 f"--resume: {resolved.data} has changed since the run began; start a new run"
             )
-        job = _Job(run, again, splits, display)
+        model = _FirstModel(saved.model, saved.mean, saved.std, run.summary.get("weights"))
+        job = _Job(run, again, splits, display, model)
         job.load(saved)
         return job.go()
 
 
-def _prepare(given: Mapping[str, Any], display: Display) -> tuple[datasets.Splits, TrainConfig]:
+def _prepare(
+    given: Mapping[str, Any], display: Display, start: Start | None = None
+) -> tuple[datasets.Splits, TrainConfig]:
     """Load the data, and settle what the settings leave open."""
-    if "model" in given:
+    if start is not None:
+        given = image_settings(start, given)
+    elif "model" in given:
         check_model(given["model"])  # an unknown name shows before the data are read
     splits = _load(given, display)
-    _, _, channels = splits.train.image_shape
-    model = given.get("model") or _suitable_model(splits)
+    model = start.model if start else given.get("model") or _suitable_model(splits)
     name = splits.name if find_named(given["data"]) else "*"
     known = recipe(name, model)
     if "image_size" in known and "image_size" not in given:
@@ -144,7 +169,9 @@ def _prepare(given: Mapping[str, Any], display: Display) -> tuple[datasets.Split
     data_dir = (
         None if config.data_dir is None else str(Path(config.data_dir).expanduser().resolve())
     )
-    return splits, replace(config, data=_lasting(config.data), data_dir=data_dir)
+    check_unfreezing(config)
+    weights = None if config.weights is None else lasting(config.weights)
+    return splits, replace(config, data=_lasting(config.data), data_dir=data_dir, weights=weights)
 
 
 def _load(given: Mapping[str, Any], display: Display) -> datasets.Splits:
@@ -164,18 +191,46 @@ def _lasting(data: str) -> str:
     return data if find_named(data) else str(Path(data).expanduser().resolve())
 
 
+@dataclass
+class _FirstModel:
+    """A model before its first step, and how images are normalised for it.
+
+    weights: what is said of weights that it begins with, by `chainrule.training.finetune`.
+    """
+
+    model: Module
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    weights: dict[str, Any] | None = None
+
+
+def _first_model(config: TrainConfig, splits: datasets.Splits, start: Start | None) -> _FirstModel:
+    """Freshly initialised, or from weights."""
+    manual_seed(config.seed)
+    if start is None:
+        height, width, _ = splits.train.image_shape
+        model = build_model(config, len(splits.classes), (height, width))
+        return _FirstModel(model, *splits.train.mean_std())
+    model, facts = build_from(start, splits.classes, config)
+    return _FirstModel(model, start.checkpoint.mean, start.checkpoint.std, facts)
+
+
 class _Job:
     """One run in progress."""
 
     def __init__(
-        self, run: Run, config: TrainConfig, splits: datasets.Splits, display: Display
+        self,
+        run: Run,
+        config: TrainConfig,
+        splits: datasets.Splits,
+        display: Display,
+        first: _FirstModel,
     ) -> None:
         self.run, self.config, self.splits, self.display = run, config, splits, display
         height, width, channels = splits.train.image_shape
         size = (height, width)
-        manual_seed(config.seed)
-        model = build_model(config, len(splits.classes), size)
-        mean, std = splits.train.mean_std()
+        model, mean, std = first.model, first.mean, first.std
+        self.weights = first.weights
         self.checkpoint = Checkpoint(
             model,
             splits.classes,
@@ -199,6 +254,10 @@ class _Job:
             transform=build_transform(config, size, mean, std, training=False),
             seed=config.seed,
         )
+        self.frozen = None
+        if config.freeze is not None:
+            names = frozen_names(model, config.freeze)
+            self.frozen = Frozen(model, names, config.unfreeze_after)
         optimizer = build_optimizer(config, model)
         schedule = build_schedule(config, optimizer, config.epochs * len(self.train_batches))
         self.trainer = Trainer(
@@ -240,7 +299,7 @@ class _Job:
         run.write_json(ENVIRONMENT, {**describe_environment(), "command": sys.argv})
         self._summarise("running")
         self.display.on_run(run, self.config, self.splits, self.trainer.model)
-        callbacks = [recorder, self.display]
+        callbacks = [*([self.frozen] if self.frozen else []), recorder, self.display]
         try:
             self.trainer.fit(self.train_batches, self.val_batches, self.config.epochs, callbacks)
         except CleanInterrupt:
@@ -286,6 +345,8 @@ class _Job:
             "val_accuracy": best,
             "seconds": round(time.perf_counter() - self.begin, 1),
         }
+        if self.weights is not None:
+            summary["weights"] = self.weights
         self.run.write_json(SUMMARY, summary | facts)
 
     def _save_samples(self) -> None:

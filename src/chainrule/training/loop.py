@@ -99,6 +99,7 @@ class Trainer:
     loss: (scores (N, C), labels (N,)) -> mean loss. schedule: stepped after every update.
     grad_clip: largest joint norm of the gradients; 0: none. val_loss: for the validation,
     where that differs from the loss that is minimised.
+    What stands in `resting` is left in evaluation mode while the other modules train.
     """
 
     def __init__(
@@ -114,6 +115,7 @@ class Trainer:
         self.model, self.loss, self.optimizer = model, loss, optimizer
         self.val_loss = val_loss or loss
         self.schedule, self.grad_clip = schedule, grad_clip
+        self.resting: Sequence[Module] = ()
         self.epoch = 0  # epochs that are over
         self.batch = 0  # batches of the present epoch that are over
         self.step = 0  # updates so far
@@ -151,6 +153,8 @@ class Trainer:
         self, train: Batches, callbacks: Sequence[Callback], interrupt: Interrupt
     ) -> None:
         self.model.train()
+        for module in self.resting:
+            module.eval()
         train.set_epoch(self.epoch)
         over = self.batch  # after a resume: batches that were trained on before
         begin = time.perf_counter() - self.tally.seconds
