@@ -137,7 +137,8 @@ RECIPES: dict[tuple[str, str], dict[str, Any]] = {
         "label_smoothing": 0.1,
         "threads": 1,  # so little work that handing it out costs more than it saves
     },
-    ("digits", "*resnet20"): {"epochs": 15, "batch_size": 32, "lr": 0.025, "image_size": 16},
+    ("digits", "*resnet*"): {"epochs": 15, "batch_size": 32, "lr": 0.025, "image_size": 16},
+    ("digits", "plain*"): {"epochs": 15, "batch_size": 32, "lr": 0.025, "image_size": 16},
     ("digits", "mlp"): {"epochs": 30, "batch_size": 32, "augment": "none", "threads": 1},
     ("digits", "two_layer_net"): {"epochs": 30, "batch_size": 32, "augment": "none", "threads": 1},
     ("digits", "softmax"): {"epochs": 50, "batch_size": 32, "lr": 1e-2, "threads": 1},
