@@ -9,41 +9,13 @@ from chainrule.training.assembly import (
     build_loss,
     build_model,
     build_optimizer,
-    build_schedule,
     build_transform,
-    rate,
 )
 from chainrule.training.config import TrainConfig
 
 
 def config(**settings):
     return TrainConfig("d", "lenet5", channels=1, **settings)
-
-
-def test_the_rate_rises_in_a_straight_line_then_falls_along_a_cosine():
-    rates = [rate(step, schedule="cosine", warmup=0.2, steps=100) for step in range(101)]
-    assert np.allclose(np.diff(rates[:20]), 1 / 21)
-    assert rates[20] == max(rates) == 1
-    assert rates[60] == pytest.approx(0.5)
-    assert rates[100] == 0
-
-
-def test_the_step_schedule_falls_twice_by_ten():
-    rates = [rate(step, schedule="step", warmup=0, steps=100) for step in (0, 49, 50, 74, 75, 99)]
-    assert rates == [1, 1, 0.1, 0.1, 0.01, 0.01]
-
-
-def test_the_constant_schedule_only_warms_up():
-    rates = [rate(step, schedule="constant", warmup=0.1, steps=10) for step in range(10)]
-    assert rates == [0.5] + [1] * 9
-
-
-@pytest.mark.parametrize("schedule", ["cosine", "step", "constant"])
-@pytest.mark.parametrize("steps", [1, 2, 7])
-def test_short_runs_have_a_rate_above_zero_at_every_step(schedule, steps):
-    for warmup in (0, 0.1, 0.99):
-        rates = [rate(s, schedule=schedule, warmup=warmup, steps=steps) for s in range(steps)]
-        assert all(0 < r <= 1 for r in rates)
 
 
 @pytest.mark.parametrize(
@@ -58,8 +30,6 @@ def test_the_optimizer_is_the_one_asked_for(name, rule):
     assert (group["lr"], group["weight_decay"]) == (0.2, 0.01)
     if name == "sgd":
         assert (group["momentum"], group["nesterov"]) == (0.8, True)
-    build_schedule(settings, optimizer, 10)
-    assert group["lr"] == pytest.approx(0.1)  # the first of one step of warm-up
 
 
 def test_the_loss_is_the_one_asked_for():

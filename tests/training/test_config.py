@@ -97,6 +97,16 @@ def test_weights_that_were_trained_before_get_a_part_of_rate_and_epochs():
     assert settle({"data": "d", "weights": "w", "lr": 0.3, "epochs": 7}).lr == 0.3
 
 
+def test_one_cycle_rises_for_longer_than_a_warm_up():
+    assert settle({"data": "d", "schedule": "onecycle"}).warmup == 0.3
+    assert settle({"data": "d", "schedule": "onecycle", "warmup": 0.2}).warmup == 0.2
+
+
+def test_second_order_steps_are_refused_with_the_reason():
+    with pytest.raises(ConfigError, match=r"got 'lbfgs': it measures curvature .* optim\.LBFGS"):
+        check({"optimizer": "lbfgs"}, "train")
+
+
 def test_a_model_without_a_recipe_gets_the_defaults():
     default = TrainConfig("d", "m")
     settled = settle({"data": "d"}, model="unheard of")

@@ -207,6 +207,23 @@ def test_a_run_resumed_after_ctrl_c_has_the_bits_of_one_that_was_not_stopped(
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="sends itself a signal (POSIX)")
+@pytest.mark.parametrize("schedule", ["plateau", "onecycle", "cosine-restarts"])
+def test_a_resumed_schedule_knows_where_it_was(images, schedule):
+    """The best loss that a plateau waits to see beaten, and one cycle's momentum."""
+    settings = {"model": "softmax", "optimizer": "sgd", "lr": 0.7, "epochs": 9, "batch_size": 8}
+    whole = train(images, out="whole", schedule=schedule, progress=False, **settings)
+    for step in (7, 15):
+        with pytest.raises(KeyboardInterrupt):
+            train(images, out="cut", schedule=schedule, progress=StopAt(step), overwrite=True,
+                  **settings)  # fmt: skip
+        run = train(resume="cut", progress=False)
+        assert bits(run.path / "last.safetensors") == bits(whole.path / "last.safetensors")
+        assert history(run) == history(whole)
+    rates = [row["lr"] for row in history(whole)]
+    assert min(rates) < max(rates) / 9  # it did fall
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="sends itself a signal (POSIX)")
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
 def test_a_run_that_the_system_ends_is_saved_like_one_stopped_by_ctrl_c(images, name):
     before = signal.getsignal(getattr(signal, name))

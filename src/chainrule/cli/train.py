@@ -43,7 +43,12 @@ def _setting(name: str, type: type, text: str, metavar: str | None = None) -> An
     "--nesterov/--no-nesterov", default=None, help="Whether the momentum of sgd looks ahead."
 )
 @_setting("weight_decay", float, "Pulls the weights towards zero.")
-@_setting("schedule", str, "How the learning rate falls.", "[cosine|step|constant]")
+@_setting(
+    "schedule",
+    str,
+    "How the learning rate falls; plateau: when the validation loss does not.",
+    "[cosine|step|constant|linear|exponential|polynomial|onecycle|cosine-restarts|plateau]",
+)
 @_setting("warmup", float, "Part of training over which the learning rate rises, 0 to 1.")
 @_setting("loss", str, "What is minimised.", "[cross_entropy|multi_margin]")
 @_setting("label_smoothing", float, "Probability spread over all classes, 0 to 1.")

@@ -1,9 +1,8 @@
-"""From settings to parts: model, loss, optimizer, schedule, what is done to images."""
+"""From settings to parts: model, loss, optimizer, what is done to images."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -13,10 +12,17 @@ from chainrule import models, optim
 from chainrule.data.transforms import Transform
 from chainrule.errors import ConfigError
 from chainrule.nn.module import Module
-from chainrule.optim.lr_scheduler import LambdaLR
 from chainrule.training.config import TrainConfig
 from chainrule.training.loop import Loss
 from chainrule.training.stages import frozen_names, parameter_groups
+
+# By the name that a run's settings have: the rule, and which of the settings it takes beside
+# lr and weight_decay.
+RULES: dict[str, tuple[Callable[..., optim.Optimizer], tuple[str, ...]]] = {
+    "sgd": (optim.SGD, ("momentum", "nesterov")),
+    "adam": (optim.Adam, ()),
+    "adamw": (optim.AdamW, ()),
+}
 
 
 def check_model(name: str) -> None:
@@ -62,40 +68,11 @@ def parameters(config: TrainConfig, model: Module) -> Any:
 
 def build_optimizer(config: TrainConfig, model: Module) -> optim.Optimizer:
     """The update rule over the parameters of the model that will learn."""
-    if config.optimizer == "sgd":
-        return optim.SGD(
-            parameters(config, model),
-            lr=config.lr,
-            momentum=config.momentum,
-            weight_decay=config.weight_decay,
-            nesterov=config.nesterov and config.momentum > 0,
-        )
-    rule = {"adam": optim.Adam, "adamw": optim.AdamW}[config.optimizer]
-    return rule(parameters(config, model), lr=config.lr, weight_decay=config.weight_decay)
-
-
-def build_schedule(config: TrainConfig, optimizer: optim.Optimizer, steps: int) -> LambdaLR:
-    """The learning rate over ``steps`` updates; step it after each."""
-    return LambdaLR(
-        optimizer, partial(rate, schedule=config.schedule, warmup=config.warmup, steps=steps)
-    )
-
-
-def rate(step: int, *, schedule: str, warmup: float, steps: int) -> float:
-    """Part of the highest learning rate at a step, counted from 0.
-
-    It rises in a straight line over the first warmup·steps, then: constant; cosine: falls
-    along half a cosine towards 0; step: a tenth after half, a hundredth after three quarters
-    (of all steps), as He et al. 2016 (arXiv:1512.03385, §4.2).
-    """
-    rising = round(warmup * steps)
-    if step < rising:
-        return (step + 1) / (rising + 1)
-    if schedule == "cosine":
-        return (1 + math.cos(math.pi * min(1, (step - rising) / max(steps - rising, 1)))) / 2
-    if schedule == "step":
-        return 0.01 if step >= 0.75 * steps else 0.1 if step >= 0.5 * steps else 1.0
-    return 1.0
+    rule, names = RULES[config.optimizer]
+    settings = {name: getattr(config, name) for name in ("lr", "weight_decay", *names)}
+    if "nesterov" in settings:
+        settings["nesterov"] = config.nesterov and config.momentum > 0
+    return rule(parameters(config, model), **settings)
 
 
 def build_transform(

@@ -61,9 +61,25 @@ class TrainConfig:
 
 CHOICES: dict[str, tuple[str, ...]] = {
     "optimizer": ("sgd", "adam", "adamw"),
-    "schedule": ("cosine", "step", "constant"),
+    "schedule": (
+        "cosine",
+        "step",
+        "constant",
+        "linear",
+        "exponential",
+        "polynomial",
+        "onecycle",
+        "cosine-restarts",
+        "plateau",
+    ),
     "loss": ("cross_entropy", "multi_margin"),
     "augment": ("auto", "none", "crop", "crop+flip"),
+}
+
+# What one might ask for, and why there is none.
+REFUSED = {
+    "lbfgs": "it measures curvature by differences of gradients, which must be of one function, "
+    "and each mini-batch is another; train small models on all images at once with optim.LBFGS",
 }
 
 RANGES: dict[str, tuple[Callable[[Any], bool], str]] = {
@@ -153,6 +169,9 @@ RATES = {"sgd": 0.02, "adam": 1e-3, "adamw": 1e-3}
 FINE_TUNING = {"sgd": (0.3, 0.5), "*": (1.0, 0.5)}
 FINE_TUNING_HEAD = {"sgd": (1.0, 1.0), "*": (5.0, 1.0)}
 
+# The warm-up of a one-cycle schedule is half of its idea (Smith & Topin 2018, arXiv:1708.07120).
+ONE_CYCLE_RISE = 0.3
+
 # The steps a small data set gets in each epoch, at least, unless the user sets batch_size.
 STEPS_PER_EPOCH = 20
 
@@ -187,6 +206,8 @@ def resolve(
         known |= {"optimizer": rule, "lr": RATES[rule], "weight_decay": 0.0}
     if settings.get("weights") is not None:
         known |= _fine_tuning(known, settings.get("freeze") == "backbone")
+    if settings.get("schedule") == "onecycle":
+        known["warmup"] = ONE_CYCLE_RISE
     if "batch_size" not in settings and "batch_size" in known:
         batch = min(known["batch_size"], max(4, images // STEPS_PER_EPOCH))
         if rule == "sgd":
@@ -223,8 +244,9 @@ def check(settings: Mapping[str, Any], where: str) -> None:
         if isinstance(value, str) and not _is_unicode(value):
             raise ConfigError(f"{where}: {name} is not valid UTF-8: {value!r}; rename the folder")
         if name in CHOICES and value not in CHOICES[name]:
+            why = f": {REFUSED[value]}" if value in REFUSED else ""
             raise ConfigError(
-                f"{where}: {name} must be one of {', '.join(CHOICES[name])}, got {value!r}"
+                f"{where}: {name} must be one of {', '.join(CHOICES[name])}, got {value!r}{why}"
             )
         if name in RANGES and value is not None and not RANGES[name][0](value):
             raise ConfigError(f"{where}: {name} must be {RANGES[name][1]}, got {value!r}")

@@ -20,7 +20,6 @@ from chainrule.training.assembly import (
     build_loss,
     build_model,
     build_optimizer,
-    build_schedule,
     build_transform,
     check_model,
 )
@@ -48,6 +47,7 @@ from chainrule.training.run import (
     check_out,
     create_run,
 )
+from chainrule.training.schedule import build_plateau, build_schedule
 from chainrule.training.stages import Frozen, frozen_names
 
 SAMPLE_IMAGES = 10
@@ -267,6 +267,7 @@ class _Job:
             schedule,
             config.grad_clip,
             val_loss=build_loss(config, training=False),
+            plateau=build_plateau(config, optimizer),
         )
 
     def load(self, saved: Checkpoint) -> None:

@@ -18,7 +18,7 @@ from chainrule.errors import DivergenceError
 from chainrule.nn.module import Module
 from chainrule.nn.utils import clip_grad_norm_
 from chainrule.optim import Optimizer
-from chainrule.optim.lr_scheduler import LRScheduler
+from chainrule.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from chainrule.random import default_generator
 from chainrule.tensor import Tensor
 from chainrule.training.divergence import ONLY_LOSS, first_nonfinite, first_nonfinite_gradient
@@ -97,6 +97,7 @@ class Trainer:
     """A model, its loss, its optimizer and schedule, and how far training has come.
 
     loss: (scores (N, C), labels (N,)) -> mean loss. schedule: stepped after every update.
+    plateau: told the validation loss after every epoch, beside a schedule that is chainable.
     grad_clip: largest joint norm of the gradients; 0: none. val_loss: for the validation,
     where that differs from the loss that is minimised.
     What stands in `resting` is left in evaluation mode while the other modules train.
@@ -111,11 +112,13 @@ class Trainer:
         grad_clip: float = 0.0,
         *,
         val_loss: Loss | None = None,
+        plateau: ReduceLROnPlateau | None = None,
     ) -> None:
         self.model, self.loss, self.optimizer = model, loss, optimizer
         self.val_loss = val_loss or loss
         self.schedule, self.grad_clip = schedule, grad_clip
         self.resting: Sequence[Module] = ()
+        self.plateau = plateau
         self.epoch = 0  # epochs that are over
         self.batch = 0  # batches of the present epoch that are over
         self.step = 0  # updates so far
@@ -228,6 +231,8 @@ class Trainer:
             seconds=round(tally.seconds, 3),
             images_per_second=round(tally.images / max(tally.seconds, 1e-9), 1),
         )
+        if self.plateau is not None:
+            self.plateau.step(val.loss)
         self.history.append(metrics)
         self.epoch, self.batch, self.tally = self.epoch + 1, 0, Tally()
         return metrics
@@ -243,6 +248,8 @@ class Trainer:
             "tally": asdict(self.tally),
             "history": [asdict(metrics) for metrics in self.history],
             "optimizer": self.optimizer.state_dict(),
+            "schedule": None if self.schedule is None else self.schedule.state_dict(),
+            "plateau": None if self.plateau is None else self.plateau.state_dict(),
             "random": default_generator.get_state(),
         }
 
@@ -252,8 +259,10 @@ class Trainer:
         self.tally = Tally(**state["tally"])
         self.history = [EpochMetrics(**metrics) for metrics in state["history"]]
         self.optimizer.load_state_dict(state["optimizer"])
-        if self.schedule is not None:
-            self.schedule.load_state_dict({"last_epoch": self.step})
+        if self.schedule is not None:  # runs of before had no "schedule"
+            self.schedule.load_state_dict(state.get("schedule") or {"last_epoch": self.step})
+        if self.plateau is not None:
+            self.plateau.load_state_dict(state["plateau"])
         default_generator.set_state(state["random"])
 
 
