@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 from safetensors.numpy import load_file
 
+import chainrule as cr
 from chainrule import data as datasets
 from chainrule.cli.main import run as command
 from chainrule.errors import CheckpointError, ConfigError
@@ -113,6 +114,42 @@ def test_options_of_the_architecture_come_from_the_weights(base, images, two):
     save_checkpoint("small.safetensors", checkpoint)
     run = train(two, weights="small.safetensors", out="one", epochs=1, **QUIET)
     assert run.checkpoint.model.config["hidden"] == [7]
+
+
+# -- files that hold weights only ------------------------------------------------------------------
+
+
+@pytest.fixture
+def bare(base):
+    """The weights alone, as `save` writes a state_dict."""
+    cr.save(base.checkpoint.model.state_dict(), "bare.safetensors")
+    return "bare.safetensors"
+
+
+def test_a_file_of_weights_alone_needs_the_name_of_its_model(base, two, bare, capsys):
+    run = train(two, weights=bare, model="resnet20", image_size=8, out="one", epochs=1, lr=1e-30)
+    model = load_checkpoint("one/last.safetensors").model
+    assert same(model.layer3[2].conv2.weight, base.checkpoint.model.layer3[2].conv2.weight)
+    assert run.checkpoint.mean == pytest.approx(
+        datasets.load(two, image_size=8).train.mean_std()[0]
+    )
+    assert "269,072 loaded; 130 new: fc, for 2 classes\n" in capsys.readouterr().out
+    with pytest.raises(ConfigError, match="holds weights only; name their architecture by --model"):
+        train(two, weights=bare, **QUIET)
+    with pytest.raises(CheckpointError, match="layer1"):
+        train(two, weights=bare, model="resnet32", **QUIET)
+    with pytest.raises(CheckpointError, match="holds weights only"):
+        predict(bare, two / "red" / "red0.png")
+
+
+def test_a_file_of_pytorch_is_begun_with_too(base, two):
+    torch = pytest.importorskip("torch")
+    state = base.checkpoint.model.state_dict()
+    torch.save({n: torch.tensor(t.array.copy()) for n, t in state.items()}, "bare.pth")
+    run = train(two, weights="bare.pth", model="resnet20", out="one", epochs=1, lr=1e-30, **QUIET)
+    assert run.checkpoint.image_size == (32, 32)
+    made = load_checkpoint("one/last.safetensors").model
+    assert same(made.conv1.weight, base.checkpoint.model.conv1.weight)
 
 
 # -- that it helps -----------------------------------------------------------------------------

@@ -90,7 +90,7 @@ def _model(name: str, shape: tuple[int, ...] | None) -> tuple[Module, tuple[int,
         return models.create(name, **sizes), None
     if not Path(name).exists():
         models.entry(name)  # complains, and knows the names that are near
-    from chainrule.training.evaluation import open_checkpoint
+    from chainrule.training.sources import open_checkpoint
 
     checkpoint = open_checkpoint(name)
     return checkpoint.model, (checkpoint.channels, *checkpoint.image_size)

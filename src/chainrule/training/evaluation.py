@@ -14,13 +14,12 @@ from chainrule.data.progress import Progress
 from chainrule.errors import DataError
 from chainrule.tensor import Tensor
 from chainrule.training.assembly import build_loss, build_transform
-from chainrule.training.checkpoint import Checkpoint, load_checkpoint
-from chainrule.training.config import from_dict
+from chainrule.training.checkpoint import Checkpoint
+from chainrule.training.config import TrainConfig, from_dict
 from chainrule.training.loop import evaluate_batches
-from chainrule.training.run import Run
+from chainrule.training.sources import Source, open_checkpoint
 
 Counts = NDArray[np.int64]
-Source = Checkpoint | Run | str | Path
 
 BATCH = 256
 
@@ -137,7 +136,9 @@ def evaluate(
         "strict": strict,
         "progress": progress,
     }
-    config = from_dict(checkpoint.config, str(checkpoint.path))
+    config = _settings(checkpoint)
+    if data is None and not config.data:
+        raise DataError("evaluate: the weights do not say what they were tested on; name the data")
     if data is None and checkpoint.held_out == "val":
         dataset = datasets.load(
             config.data, val_fraction=config.val_fraction, seed=config.seed, **options
@@ -150,18 +151,16 @@ def evaluate(
     return evaluate_dataset(checkpoint, dataset, data=str(name), split="test")
 
 
-def open_checkpoint(source: Source) -> Checkpoint:
-    """The checkpoint that a run, a path or a checkpoint itself stands for."""
-    if isinstance(source, Checkpoint):
-        return source
-    return load_checkpoint(source.path if isinstance(source, Run) else source)
+def _settings(checkpoint: Checkpoint) -> TrainConfig:
+    """Of the run; the defaults, and no data, where weights come without a run."""
+    return from_dict({"data": "", "model": ""} | checkpoint.config, str(checkpoint.path))
 
 
 def evaluate_dataset(
     checkpoint: Checkpoint, dataset: datasets.ImageDataset, *, data: str, split: str
 ) -> Report:
     """Evaluate a loaded checkpoint on a loaded set of images."""
-    config = from_dict(checkpoint.config)
+    config = _settings(checkpoint)
     transform = build_transform(
         config, checkpoint.image_size, checkpoint.mean, checkpoint.std, training=False
     )

@@ -18,10 +18,18 @@ import numpy as np
 from chainrule import models
 from chainrule.errors import ConfigError
 from chainrule.nn.module import Module
+from chainrule.saving import load
 from chainrule.tensor import Tensor
-from chainrule.training.checkpoint import Checkpoint, load_checkpoint
+from chainrule.training.assembly import check_model
+from chainrule.training.checkpoint import Checkpoint
 from chainrule.training.config import TrainConfig
+from chainrule.training.sources import is_bare, open_checkpoint
 from chainrule.training.stages import frozen_names
+
+# Mean and standard deviation that weights for ImageNet were trained with, nearly everywhere; a
+# file of weights does not say so.
+IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+LARGE = 100  # pixels: architectures made for larger images were made for ImageNet
 
 
 @dataclass(frozen=True)
@@ -50,11 +58,43 @@ def open_start(settings: Mapping[str, Any]) -> Start | None:
                 "--freeze: weights that nobody trained are not worth keeping; name --weights too"
             )
         return None
-    start = Start(source, load_checkpoint(source))
+    path = Path(source).expanduser()
+    start = Start(source, _bare(path, settings) if is_bare(path) else open_checkpoint(source))
+    check_model(start.model)
     _check_agreement(start, settings)
     if "freeze" in settings:  # shows what is wrong before the data are read
         frozen_names(start.checkpoint.model, settings["freeze"])
     return start
+
+
+def _bare(file: Path, settings: Mapping[str, Any]) -> Checkpoint:
+    """Weights of a file that does not say of what: of the model that the settings name."""
+    if "model" not in settings:
+        raise ConfigError(
+            f"--weights {file}: the file holds weights only; name their architecture by --model"
+        )
+    name, channels, size = (settings.get(key) for key in ("model", "channels", "image_size"))
+    known = models.entry(str(name))
+    model = models.create(known.name, None, channels, size)
+    _load_body(model, file)
+    side, channels = size or known.image_size, channels or known.in_channels
+    mean, std = IMAGENET if known.image_size > LARGE and channels == 3 else ((), ())
+    return Checkpoint(
+        model=model.eval(),
+        classes=(),
+        mean=mean,
+        std=std,
+        image_size=(side, side),
+        channels=channels,
+        path=file,
+    )
+
+
+def _load_body(model: Module, file: Path) -> None:
+    """All but the head, whose classes nobody knows."""
+    heads, own = models.heads(model), model.state_dict()
+    state = {n: t for n, t in load(file).items() if not _in_head(n, heads)}
+    model.load_state_dict(state | {n: t for n, t in own.items() if _in_head(n, heads)})
 
 
 def _check_agreement(start: Start, settings: Mapping[str, Any]) -> None:
@@ -127,7 +167,7 @@ def build_from(
         "loaded": sum(sizes.values()) - sum(new.values()),
         "new": sum(new.values()),
         "head": list(heads),
-        "classes_before": len(old.classes),
+        "classes_before": len(old.classes) or None,
         "image_size": list(old.image_size),
         "mean": list(old.mean),
         "std": list(old.std),
@@ -146,16 +186,16 @@ def in_words(facts: Mapping[str, Any], classes: int) -> list[str]:
     """What is loaded, new and frozen, and how images are prepared, in lines."""
     head = ", ".join(facts["head"])
     if facts["new"]:
-        what = (
-            f"{facts['loaded']:,} loaded; {facts['new']:,} new: {head}, for {classes} classes "
-            f"instead of {facts['classes_before']}"
-        )
+        what = f"{facts['loaded']:,} loaded; {facts['new']:,} new: {head}, for {classes} classes"
+        if facts["classes_before"]:
+            what += f" instead of {facts['classes_before']}"
     else:
         what = f"all {facts['loaded']:,} loaded; the classes are the same, {head} is kept"
     mean, std = (" ".join(f"{x:.3f}" for x in facts[name]) for name in ("mean", "std"))
+    normalised = f"as for these weights: mean {mean}, standard deviation {std}"
     lines = [
         f"weights  {facts['source']}: {what}",
-        f"input    normalised as for these weights: mean {mean}, standard deviation {std}",
+        f"input    normalised {normalised if mean else 'as in training from scratch'}",
     ]
     if "frozen" in facts:
         until = facts["unfreeze_after"]

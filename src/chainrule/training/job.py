@@ -212,6 +212,8 @@ def _first_model(config: TrainConfig, splits: datasets.Splits, start: Start | No
         model = build_model(config, len(splits.classes), (height, width))
         return _FirstModel(model, *splits.train.mean_std())
     model, facts = build_from(start, splits.classes, config)
+    if not start.checkpoint.mean:  # a file that holds weights only
+        return _FirstModel(model, *splits.train.mean_std(), facts)
     return _FirstModel(model, start.checkpoint.mean, start.checkpoint.std, facts)
 
 

@@ -17,7 +17,7 @@ from chainrule.creation import from_numpy
 from chainrule.data.layout import IMAGE_SUFFIXES
 from chainrule.errors import ConfigError, DataError
 from chainrule.training.checkpoint import Checkpoint
-from chainrule.training.evaluation import Source, open_checkpoint
+from chainrule.training.sources import Source, open_checkpoint
 
 BATCH = 64
 
