@@ -133,3 +133,13 @@ def test_what_contains_itself_is_refused():
     round_and_round["again"] = round_and_round
     with pytest.raises(DTypeError, match="save: a dict or list contains itself"):
         cr.save(round_and_round, io.BytesIO())
+
+
+@pytest.mark.parametrize("mark", [b"\x80", b"PK"])
+def test_a_safetensors_file_whose_length_looks_like_the_mark_of_a_pickle_or_zip(tmp_path, mark):
+    length = int.from_bytes(mark, "little") + 2**16
+    header = b'{"w":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}'.ljust(length)
+    whole = length.to_bytes(8, "little") + header + np.ones(1, "<f4").tobytes()
+    assert whole.startswith(mark)
+    (tmp_path / "w.safetensors").write_bytes(whole)
+    same({"w": cr.ones(1)}, cr.load(tmp_path / "w.safetensors"))

@@ -34,7 +34,13 @@ START = 262  # bytes that tell
 
 
 def is_pytorch_file(start: bytes) -> bool:
-    """Whether torch.save may have written a file that starts so (its first `START` bytes)."""
+    """Whether torch.save may have written a file that starts so (its first `START` bytes).
+
+    A safetensors file begins with the length of its header in eight bytes, least first, which may
+    look like any mark; then comes the header, a JSON object, and lengths are far below 2**48.
+    """
+    if start[6:9] == b"\0\0{":
+        return False
     return start[:2] == b"PK" or start[:1] == b"\x80" or start[_TAR] == b"ustar"
 
 
