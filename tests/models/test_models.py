@@ -5,7 +5,7 @@ import pytest
 
 import chainrule as cr
 import chainrule.nn.functional as F
-from chainrule import models, nn
+from chainrule import inspect, models, nn
 from chainrule.errors import ConfigError
 
 
@@ -69,19 +69,9 @@ def test_counting_draws_no_random_numbers():
     ],
 )
 def test_layers_counted_both_ways(name, layers, with_pooling):
-    model = models.create(name).train()
-    assert models.depth(model) == layers
-    assert models.depth(model, pooling=True) == with_pooling
-    assert model.training
-
-
-def test_depth_takes_the_longest_way_and_any_module():
-    assert models.depth(models.resnet20(shortcut="C")) == 20
-    net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(16, 2))
-    assert models.depth(net, (3, 6, 6)) == 2
-    assert models.depth(net.requires_grad_(False), (3, 6, 6), pooling=True) == 3
-    with pytest.raises(ConfigError, match=r"give the input_shape, as in depth\(model, \(3, 224"):
-        models.depth(net)
+    account = inspect.summary(models.create(name))
+    assert account.depth() == layers
+    assert account.depth(count_pooling=True) == with_pooling
 
 
 def test_example_net_has_the_maps_of_the_notes():

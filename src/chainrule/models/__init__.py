@@ -14,7 +14,6 @@ from chainrule.models.cifar_resnet import (
     resnet56,
     resnet110,
 )
-from chainrule.models.depth import depth
 from chainrule.models.example_net import ExampleNet, example_net
 from chainrule.models.fcn import FCN, fcn_resnet20
 from chainrule.models.lenet import LeNet5, lenet5
@@ -27,7 +26,7 @@ from chainrule.models.preact_resnet import (
     preact_resnet110,
     preact_resnet164,
 )
-from chainrule.models.registry import Entry, create, entry, heads, input_shape, register
+from chainrule.models.registry import Entry, create, entry, heads, register
 from chainrule.models.registry import names as list
 
 __all__ = [
@@ -40,12 +39,10 @@ __all__ = [
     "PreActResNet",
     "all_cnn_c",
     "create",
-    "depth",
     "entry",
     "example_net",
     "fcn_resnet20",
     "heads",
-    "input_shape",
     "lenet5",
     "list",
     "mlp",

@@ -10,8 +10,9 @@ looks at what is left:
     conv3    40 x 7 x 7     conv 5, stride 2            5·5·20·40 + 40 = 20,040
     fc       10             linear on 40·7·7 = 1,960    1,960·10 + 10 = 19,610      44,950 in all
 
-A side of n pixels becomes (n - k)//s + 1. relu follows each convolution. With `models.depth` it
-has 4 layers whichever way one counts, for it has no pooling; LeNet-5 has 5, or 7 with pooling.
+A side of n pixels becomes (n - k)//s + 1. relu follows each convolution. Layers can be counted
+with pooling and without, as the notes do (`inspect.summary(model).depth()`): here there are 4
+either way, for nothing is pooled; LeNet-5 has 5, or 7.
 
 Source: A. Ng, Convolutional Neural Networks (deeplearning.ai), week 1, A simple convolutional
 network example.

@@ -172,16 +172,6 @@ def heads(model: Module) -> tuple[str, ...]:
     return tuple(layers[-1:])
 
 
-def input_shape(model: Module) -> tuple[int, int, int] | None:
-    """(C, H, W) of the images a registered model was built for; None for any other model."""
-    config = getattr(model, "config", {})
-    known = _entries.get(config.get("name", ""))
-    if known is None:
-        return None
-    sides = height_width(known.name, config.get("image_size", known.image_size))
-    return (config.get("in_channels", known.in_channels), *sides)
-
-
 def names(pattern: str = "*") -> list[str]:
     """The names of the registered models, or of those that fit a pattern: ``"vgg*_bn"``."""
     return sorted(fnmatch.filter(_entries, pattern), key=_by_number)
