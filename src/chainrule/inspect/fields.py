@@ -16,7 +16,8 @@ resampling by its table. Where branches meet, the field is the smallest interval
 Positions before the first and behind the last are padding: they are followed as if the map went
 on there, as is usual, so that a field may be larger than the image. An operation that sees all
 positions of an axis (a global mean, a linear map of the flattened image, attention) makes the
-field one fixed interval for all; the same is taken where an axis is mixed into another.
+field one fixed interval for all. The same is taken where that is only an upper bound: where such
+a value meets one that sees less, behind a cumulative sum, and where axes of pixels are mixed.
 
 Batch norm counts as reading one position, as it does once it is trained; layer, group and
 instance norm read them all. What reads at places that depend on the data (deformable convolution,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
@@ -14,7 +15,8 @@ if TYPE_CHECKING:
     from chainrule.inspect.accounts import Row, Summary
 
 WIDE, WIDER = 100, 116
-"""From so many columns on there is room for the operation and padding, and for both gradients."""
+"""From so many columns on there is room for the padding, and for the gradients apart."""
+GAP = 2  # between columns
 
 NOTHING = "·"
 UNKNOWN = "?"
@@ -107,50 +109,65 @@ def _columns(summary: Summary, width: int) -> list[_Column]:
     return columns
 
 
-def _label(row: Row, classes: bool) -> str:
-    """The layer in one column: its path (or class) and the operation."""
-    name = f"{row.path} {row.module}" if classes and row.path else row.path
-    return " ".join(part for part in (name, row.op) if part) or row.module
+class _Label(NamedTuple):
+    """The name of a row: the path of the module (and its class), and the operation."""
+
+    path: str
+    op: str
+    is_plain: bool  # the module does nothing else, so that its path says enough
+
+    def within(self, room: int) -> str:
+        """The name in so many columns, as rich's markup: the operation is dropped first."""
+        from rich.markup import escape
+
+        path, op = self.path, self.op
+        if op and len(path) + 1 + len(op) > room and self.is_plain and path:
+            op = ""
+        if len(path) + 1 + len(op) > room:
+            left = max(room - len(op) - 2, 0)
+            path = "…" + path[len(path) - left :] if path else ""
+        op = f"[dim]{escape(op)}[/]" if op else ""
+        return " ".join(part for part in (escape(path), op) if part)
+
+
+def _labels(summary: Summary, classes: bool) -> list[_Label]:
+    """The names of all rows."""
+    several = {
+        a.path for a, b in pairwise(summary.rows) if a.path == b.path
+    } | {row.path.rpartition(".")[0] for row in summary.rows}  # fmt: skip
+    labels = []
+    for row in summary.rows:
+        path = row.path if row.path or row.op else row.module
+        name = f"{path} {row.module}" if classes and row.path else path
+        labels.append(_Label(name, row.op.removesuffix("_inference"), row.path not in several))
+    return labels
 
 
 def build(summary: Summary, width: int, classes: bool = False) -> Table:
     """The table for so many columns, of rich."""
     from rich import box
-    from rich.markup import escape
     from rich.table import Table
 
-    def cut(text: str, room: int) -> str:
-        return escape(text if len(text) <= room else "…" + text[-room + 1 :])
-
     columns = _columns(summary, width)
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_footer=True)
     cells = [[column.cell(row) for column in columns] for row in summary.rows]
     totals = [column.total(summary) for column in columns]
     sizes = [
-        max(len(c.heading), len(c.unit), len(t), *(len(row[i]) for row in cells), 0)
+        max(map(len, (c.heading, c.unit, t, *(row[i] for row in cells))))
         for i, (c, t) in enumerate(zip(columns, totals, strict=True))
     ]
-    room = width - sum(sizes) - len(sizes) - 2
-    apart = width >= WIDE and any(row.op for row in summary.rows)
-    ops = max((len(row.op) for row in summary.rows), default=0)
-    if apart:
-        room -= ops + 1
+    room = max(width - sum(sizes) - GAP * len(sizes), 8)
+    table = Table(
+        box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False, show_footer=True
+    )
     table.add_column("layer", "total", no_wrap=True, header_style="bold", footer_style="bold")
-    if apart:
-        table.add_column("operation", no_wrap=True, header_style="bold", max_width=max(ops, 9))
     for column, total in zip(columns, totals, strict=True):
         table.add_column(
             f"{column.heading}\n{column.unit}", total, justify="right", no_wrap=True,
             header_style="bold", footer_style="bold",
         )  # fmt: skip
-    for row, texts in zip(summary.rows, cells, strict=True):
-        if apart:
-            name = f"{row.path} {row.module}".strip() if classes else row.path
-            label = [cut(name or ("" if row.op else row.module), room), escape(row.op)]
-        else:
-            label = [cut(_label(row, classes), room)]
-        style = "" if row.kind or not row.op else "dim"
-        table.add_row(*label, *texts, style=style)
+    labels = _labels(summary, classes)
+    for row, label, texts in zip(summary.rows, labels, cells, strict=True):
+        table.add_row(label.within(room), *texts, style="" if row.kind or not row.op else "dim")
     return table
 
 
