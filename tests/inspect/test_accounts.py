@@ -380,6 +380,27 @@ def test_work_grows_with_the_batch_and_parameters_do_not() -> None:
     assert four.total_params == one.total_params
 
 
+@pytest.mark.parametrize("training", [False, True])
+def test_a_large_batch_follows_from_small_ones(training: bool) -> None:
+    net = models.resnet20()
+    large = inspect.summary(net, (3, 32, 32), batch_size=11, training=training)
+    ran = inspect.summary(net, cr.randn(11, 3, 32, 32), training=training)
+    assert large.operations == ran.operations
+    assert large.inputs == ran.inputs == ((11, 3, 32, 32),)
+    huge = inspect.summary(net, (3, 32, 32), batch_size=100_000)
+    assert huge.total_macs == 100_000 * 40_551_040
+
+
+def test_a_batch_whose_costs_grow_unevenly_is_run() -> None:
+    class Contrast(nn.Module):
+        def forward(self, x: Any) -> Any:
+            return x @ x.T  # every example with every other
+
+    s = inspect.summary(Contrast(), (3,), batch_size=12)
+    assert s.total_macs == 12 * 12 * 3
+    assert s.rows[-1].output == (12, 12)
+
+
 def test_inputs_have_the_dtype_of_the_model() -> None:
     s = inspect.summary(nn.Linear(3, 2).double(), (3,))
     assert s.rows[0].bytes == 2 * 8

@@ -4,28 +4,12 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from chainrule import models
-from chainrule.creation import from_numpy
 from chainrule.errors import ConfigError
-from chainrule.inspect.costs import Cost, cost_of
-from chainrule.inspect.fields import Field, fields_of
-from chainrule.inspect.recording import Call, Recording, Source, Value, record
-from chainrule.nn import Module
-from chainrule.tensor import Tensor
-
-POOLS = frozenset({"max_pool2d", "avg_pool2d", "adaptive_avg_pool2d"})
-WEIGHTED = frozenset(
-    {"linear", "matmul", "embedding", *(f"conv{t}{n}d" for t in ("", "_transpose") for n in "123")}
-)
-"""Operations that are a layer where one of their arguments consists of weights."""
 
 Shape = tuple[int, ...]
 
@@ -83,7 +67,8 @@ class Summary:
     model: its name. inputs: shapes, with the batch. batch: images in it (None: no such axis).
     operations: in the order they ran. modules: the same summed up, where `by_module` was asked.
     parameters: numbers in each parameter, by name; trainable: those of them that are trained;
-    unused: those that this pass did not use; aliases: names of shared ones.
+    unused: those that this pass did not use; aliases: names of shared ones. classes: of the
+    modules, by path.
     """
 
     model: str
@@ -95,6 +80,7 @@ class Summary:
     trainable: frozenset[str]
     unused: tuple[str, ...]
     aliases: dict[str, str]
+    classes: dict[str, str]
     weight_bytes: int
     modules: tuple[Row, ...] | None = None
 
@@ -189,7 +175,9 @@ class Summary:
             names = row.path.split(".") if row.path else []
             path = ".".join(names[:depth])
             within = len(names) >= depth if depth else True
-            new = replace(row, path=path, op=row.op if not within else "")
+            new = row
+            if within:
+                new = replace(row, path=path, op="", module=self.classes[path])
             if within and joined and (joined[-1].path, joined[-1].op) == (path, ""):
                 new = _join(joined.pop(), new)
             joined.append(new)
@@ -250,7 +238,6 @@ def _join(a: Row, b: Row) -> Row:
 
     return replace(
         b,
-        module=a.module,
         parameters=a.parameters + b.parameters,
         shared=a.shared or b.shared,
         macs=a.macs + b.macs,
@@ -260,255 +247,3 @@ def _join(a: Row, b: Row) -> Row:
         kept=a.kept + b.kept,
         kind=a.kind or b.kind,
     )
-
-
-# -- making it -----------------------------------------------------------------------------------
-
-Input = Sequence[int] | Tensor
-
-
-def summary(
-    model: Module,
-    input_shape: Input | Sequence[Input] | Mapping[str, Input] | None = None,
-    *,
-    batch_size: int | None = 1,
-    training: bool = False,
-    dtype: Any = None,
-) -> Summary:
-    """Count what a model computes, from the graph that one forward pass records.
-
-    input_shape: of one example, without the batch: (3, 224, 224); of several inputs a list of
-    shapes, or a dict by the names of forward's arguments. A Tensor in place of a shape is taken
-    as it is, with its batch: for integers, or where values matter. None: for a model of the
-    registry, the images it was made for.
-    batch_size: examples in the batch; None: the model takes one without a batch axis.
-    training: count a step of training mode (dropout, batch statistics, auxiliary heads);
-    otherwise the model predicts, and what is kept is what fine-tuning it in that mode would.
-    dtype: of the inputs; None: that of the model's first parameter of floats.
-
-    The model is not changed: neither its modes and buffers nor the random streams.
-    Raises ConfigError (no such input), and what the model itself raises.
-    """
-    if not isinstance(model, Module):
-        raise ConfigError(f"summary: takes a Module, got {type(model).__name__}")
-    if batch_size is not None and (not isinstance(batch_size, int) or batch_size < 1):
-        raise ConfigError(f"summary: batch_size must be a whole number of at least 1: {batch_size}")
-    args, kwargs = _examples(model, input_shape, batch_size, dtype)
-    recording = record(model, args, kwargs, training)
-    rows = _Bookkeeping(recording, 1 if batch_size is None else 2).rows()
-    name = getattr(model, "config", {}).get("name") or type(model).__name__
-    used = {name for call in recording.calls for name in call.parameters}
-    return Summary(
-        model=name,
-        inputs=tuple(v.shape for v in recording.inputs),
-        batch=batch_size,
-        training=training,
-        operations=rows,
-        parameters={name: v.size for name, v in recording.parameters.items()},
-        trainable=recording.trainable,
-        unused=tuple(name for name in recording.parameters if name not in used),
-        aliases=recording.aliases,
-        weight_bytes=sum(v.size * v.dtype.itemsize for v in recording.parameters.values()),
-    )
-
-
-def _examples(
-    model: Module, given: Any, batch_size: int | None, dtype: Any
-) -> tuple[list[Tensor], dict[str, Tensor]]:
-    """Inputs of these shapes."""
-    if given is None:
-        given = _own_shape(model)
-    if dtype is None:
-        floats = (p.dtype for p in model.parameters() if np.dtype(p.dtype).kind == "f")
-        dtype = next(floats, np.dtype(np.float32))
-    batch = () if batch_size is None else (batch_size,)
-
-    def example(shape: Any) -> Tensor:
-        if isinstance(shape, Tensor):
-            return shape
-        if not isinstance(shape, Sequence) or not all(
-            isinstance(n, int | np.integer) and n > 0 for n in shape
-        ):
-            raise ConfigError(
-                "summary: input_shape is a shape such as (3, 224, 224), without the batch, a list "
-                f"of shapes, or a dict of them by name; got {shape!r}"
-            )
-        draw = np.random.default_rng(0).standard_normal((*batch, *shape))
-        return from_numpy(np.asarray(draw, np.dtype(dtype)))
-
-    if isinstance(given, Mapping):
-        return [], {name: example(shape) for name, shape in given.items()}
-    if isinstance(given, Tensor) or not any(isinstance(g, Sequence | Tensor) for g in given):
-        return [example(given)], {}
-    return [example(shape) for shape in given], {}
-
-
-def _own_shape(model: Module) -> Shape:
-    """The images that a model of the registry was made for."""
-    config = getattr(model, "config", None) or {}
-    if config.get("name") not in models.list():
-        raise ConfigError(
-            "summary: input_shape is needed, such as (3, 224, 224): this is no model of the "
-            "registry, which would know"
-        )
-    entry = models.entry(config["name"])
-    size = config.get("image_size", entry.image_size)
-    height, width = (size, size) if isinstance(size, int) else size
-    return config.get("in_channels", entry.in_channels), height, width
-
-
-class _Bookkeeping:
-    """From a recording to rows."""
-
-    def __init__(self, recording: Recording, first_axis: int) -> None:
-        self.calls = recording.calls
-        self.inputs = recording.inputs
-        self.sizes = {name: v.size for name, v in recording.parameters.items()}
-        self.fields = fields_of(recording, first_axis)
-        self.first_axis = first_axis
-        self.depends = self._depending()
-        self.uses = self._uses()
-
-    def _depending(self) -> list[bool]:
-        """Of each call, whether its result depends on an input."""
-        found: list[bool] = []
-        for call in self.calls:
-            found.append(not call.traced or any(self._depends(v, found) for v in call.values))
-        return found
-
-    @staticmethod
-    def _depends(value: Value, found: Sequence[bool]) -> bool:
-        source = value.source
-        if source is None or source.kind not in ("call", "input"):
-            return False
-        return source.kind == "input" or found[source.key]
-
-    def _uses(self) -> Counter[Source]:
-        """How many gradients arrive for each value."""
-        return Counter(
-            v.source for call in self.calls for v in self._wanted(call) if v.source is not None
-        )
-
-    @staticmethod
-    def _wanted(call: Call) -> list[Value]:
-        """The arguments whose gradients are computed."""
-        if not call.traced:
-            return []
-        variadic = bool(call.args) and isinstance(call.args[0], list)
-        args = call.args[0] if variadic else call.args
-        return [args[i] for i in call.wanted]
-
-    def rows(self) -> tuple[Row, ...]:
-        """A row for each call."""
-        used: set[str] = set()
-        kept: set[int] = set()
-        depths: list[tuple[int, int]] = []
-        return tuple(self._row(i, call, used, kept, depths) for i, call in enumerate(self.calls))
-
-    def _row(
-        self, i: int, call: Call, used: set[str], kept: set[int], depths: list[tuple[int, int]]
-    ) -> Row:
-        cost = cost_of(call)
-        to_input, to_weight = self._backward(i, call, cost)
-        new = [name for name in call.parameters if name not in used]
-        used.update(new)
-        memory = {number: size for number, size in call.kept if number not in kept}
-        kept.update(memory)
-        kind = self._kind(call)
-        depths.append(self._depth(call, kind, depths))
-        field, jump, start, whole = self._seen(self.fields[i])
-        return Row(
-            path=call.path,
-            module=call.module,
-            op=call.op,
-            output=call.result.shape,
-            parameters=sum(self.sizes[name] for name in new),
-            shared=len(new) < len(call.parameters),
-            macs=cost.macs,
-            flops=cost.flops,
-            backward_input=to_input,
-            backward_weight=to_weight,
-            values=call.result.size,
-            bytes=call.result.size * call.result.dtype.itemsize,
-            kept=sum(memory.values()),
-            field=field,
-            jump=jump,
-            start=start,
-            whole=whole,
-            kind=kind,
-            depth=depths[-1][0],
-            depth_with_pooling=depths[-1][1],
-        )
-
-    def _backward(self, i: int, call: Call, cost: Cost) -> tuple[int | None, int | None]:
-        """FLOPs of the gradients of earlier results, and of weights."""
-        uses = self.uses[Source("call", i)]
-        to_input: int | None = max(uses - 1, 0) * call.result.size  # where branches meet again
-        to_weight: int | None = 0
-        if not call.traced:
-            return (None, None) if call.wanted and cost.each is None else (to_input, 0)
-        names = {id(v): name for name, v in call.settings.items()}
-        for v in self._wanted(call):
-            flops = cost.gradient(names.get(id(v), ""))
-            if self._depends(v, self.depends):
-                to_input = None if flops is None or to_input is None else to_input + flops
-            else:
-                to_weight = None if flops is None or to_weight is None else to_weight + flops
-        return to_input, to_weight
-
-    def _kind(self, call: Call) -> str:
-        """Whether it counts as a layer."""
-        if call.op in POOLS or (call.op == "gather" and "Pool" in call.module):
-            return "pooling"
-        weights = [v for v in call.values if v.source is not None and self._is_weight(v)]
-        if (
-            call.op in WEIGHTED
-            and weights
-            and any(self._depends(v, self.depends) for v in call.values)
-        ):
-            return "weights"
-        return ""
-
-    def _is_weight(self, v: Value) -> bool:
-        """Whether a value consists of weights, or is computed from them alone."""
-        source = v.source
-        if source is None or source.kind in ("input", "buffer"):
-            return False
-        return source.kind == "parameter" or not self.depends[source.key]
-
-    def _depth(self, call: Call, kind: str, depths: Sequence[tuple[int, int]]) -> tuple[int, int]:
-        before = [
-            depths[v.source.key]
-            for v in call.values
-            if v.source is not None and v.source.kind == "call"
-        ]
-        weighted = max((d for d, _ in before), default=0) + (kind == "weights")
-        return weighted, max((d for _, d in before), default=0) + bool(kind)
-
-    def _seen(
-        self, field: Field | None
-    ) -> tuple[Shape | None, tuple[Fraction | None, ...] | None, Shape | None, bool]:
-        """Size, jump and start along the axes of the first input that is seen; whether whole."""
-        if field is None:
-            return None, None, None, False
-        first = min((k for k, _ in field), default=None)
-        if first is None:
-            return (), (), (), False
-        axes = {a: along for (k, a), along in field.items() if k == first}
-        lengths = self.inputs[first].shape
-        whole = all(
-            along.axis is None and along.lo[0] <= 0 and along.hi[0] >= lengths[a] - 1
-            for a, along in axes.items()
-        )
-        along = [axes[a] for a in sorted(axes)]
-        sizes = tuple(
-            f.size if f.axis is not None else _overlap(f.lo[0], f.hi[0], lengths[a])
-            for a, f in sorted(axes.items())
-        )
-        starts = tuple(int(min(f.lo[0], 2**31)) for f in along)
-        return sizes, tuple(f.jump for f in along), starts, whole
-
-
-def _overlap(lo: float, hi: float, length: int) -> int:
-    """How many of ``length`` pixels lie between lo and hi."""
-    return int(max(min(hi, length - 1) - max(lo, 0) + 1, 0))

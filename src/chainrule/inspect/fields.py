@@ -438,6 +438,6 @@ RULES: dict[str, Rule] = {
     "permute": _permuted,
     "getitem": _indexed,
     "cat": _joined,
-    **dict.fromkeys(("take", "unfold", "fold", "sum_to", "mse_loss", "l1_loss"), _all),
-    "cross_entropy": _all,
+    **dict.fromkeys(("take", "unfold", "fold", "sum_to"), _all),
+    **dict.fromkeys(("cross_entropy", "mse_loss", "l1_loss"), _all),
 }

@@ -102,6 +102,8 @@ class Recording:
     trainable: frozenset[str]
     aliases: dict[str, str]
     """Other names of shared parameters, and the one that stands for them."""
+    classes: dict[str, str]
+    """Of the modules, by path."""
 
 
 def record(model: Module, args: Sequence[Any], kwargs: dict[str, Any], training: bool) -> Recording:
@@ -192,7 +194,8 @@ class _Recorder:
             if not isinstance(node.saved, list):  # checkpointed: it is computed again instead
                 call.kept = ()
         self._note_leaves()  # those that lazy modules have made
-        return Recording(self.calls, inputs, *self._parameters())
+        classes = {path: type(module).__name__ for path, module in self.model.named_modules()}
+        return Recording(self.calls, inputs, *self._parameters(), classes)
 
     def _parameters(self) -> tuple[dict[str, Value], frozenset[str], dict[str, str]]:
         named = dict(self.model.named_parameters())

@@ -214,6 +214,7 @@ def _exceptions(s: Summary) -> list[str]:
 def show(summary: Summary, console: Console, classes: bool = False) -> None:
     """Print the table and its notes."""
     console.print(build(summary, console.width, classes))
+    console.print()
     for line in notes(summary):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 
