@@ -93,6 +93,12 @@ NOTES: dict[str, dict[str, str]] = {
     "torch.func": {
         "vmap": "samples are computed one after the other: it saves writing, not time",
     },
+    "torch.optim.lr_scheduler": {
+        "ConstantLR": "a `factor` of 0 ends too; PyTorch then divides by it",
+        "CosineAnnealingLR": "`T_max` must be above 0; so must `StepLR`'s `step_size`",
+        "OneCycleLR": "`pct_start` may make a phase of no length; PyTorch then divides by it",
+        "SequentialLR": "refuses a state of another number of schedules, as `ChainedScheduler`",
+    },
     "torch.utils.data": {
         "DataLoader": "its workers are threads; an `IterableDataset` is read by the caller's",
         "get_worker_info": "None where an `IterableDataset` is read, which happens once",

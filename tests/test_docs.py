@@ -60,7 +60,7 @@ def test_every_page_is_found_from_the_readme() -> None:
     "room",
     ["", ".autograd", ".autograd.functional", ".data", ".export", ".func", ".linalg", ".models",
      ".nn", ".nn.filters", ".nn.functional", ".nn.init", ".nn.utils", ".nn.utils.parametrize",
-     ".optim", ".Tensor", ".utils.checkpoint"],
+     ".optim", ".optim.lr_scheduler", ".Tensor", ".utils.checkpoint"],
 )  # fmt: skip
 def test_every_public_name_is_documented(room: str) -> None:
     owner = import_module("chainrule")
@@ -79,6 +79,15 @@ def test_every_public_name_is_documented(room: str) -> None:
 def _own_docstring(x: object) -> str | None:
     """A class inherits its base's, which tells nothing of it."""
     return vars(x).get("__doc__") if inspect.isclass(x) else inspect.getdoc(x)
+
+
+def test_the_picture_of_schedules_shows_all_of_them() -> None:
+    from chainrule.optim import lr_scheduler
+
+    text = (ROOT / "docs" / "schedules.py").read_text(encoding="utf-8")
+    named = set(re.findall(r"\bs\.(\w+)\(", text))
+    bases = {"LRScheduler", "_LRScheduler"}
+    assert set(lr_scheduler.__all__) - bases <= named
 
 
 def test_ci_finds_both_setup_commands():
