@@ -1,6 +1,8 @@
 """Training that begins with weights: what is kept, what is new, what rests, what is refused."""
 
 import os
+import re
+import shlex
 import shutil
 import signal
 import sys
@@ -360,3 +362,28 @@ def test_wrong_use_is_one_line(arguments, message, capsys):
     error = capsys.readouterr().err
     assert message in error
     assert error.count("\n") == 1
+
+
+# -- the page ------------------------------------------------------------------------------------
+
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "finetuning.md"
+COMMANDS = [
+    line
+    for block in re.findall(r"^```sh\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.S | re.M)
+    for line in block.splitlines()
+]
+
+
+def test_the_commands_of_the_page_work(base, two, images, tmp_path, capsys):
+    shutil.copytree(base.path, "runs/before")
+    shutil.copytree(two, "photos")
+    shutil.copytree(images, "photos3")
+    shutil.copy(two / "red" / "red0.png", "photo.png")
+    cr.save(base.checkpoint.model.state_dict(), "resnet20.pth")
+    assert len(COMMANDS) > 8
+    for line in COMMANDS:
+        arguments = shlex.split(line)[1:]
+        if arguments[0] == "train":
+            arguments += ["--epochs", "3", "--quiet"]
+        assert command(arguments) == 0, f"{line}: {capsys.readouterr().err}"

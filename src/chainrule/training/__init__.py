@@ -20,12 +20,14 @@ from chainrule.training.job import train
 from chainrule.training.loop import Callback, EpochMetrics, Trainer
 from chainrule.training.prediction import Prediction, predict
 from chainrule.training.run import Run
+from chainrule.training.stages import Frozen, frozen_names, parameter_groups, stages
 
 __all__ = [
     "Callback",
     "Checkpoint",
     "Display",
     "EpochMetrics",
+    "Frozen",
     "Prediction",
     "Report",
     "Run",
@@ -34,9 +36,12 @@ __all__ = [
     "describe_environment",
     "evaluate",
     "evaluate_dataset",
+    "frozen_names",
     "load_checkpoint",
+    "parameter_groups",
     "predict",
     "read_settings",
     "save_checkpoint",
+    "stages",
     "train",
 ]
