@@ -122,32 +122,73 @@ struct Operand {
   std::ptrdiff_t row_step, col_step;
 };
 
-// A parameter's arrays have the same order in memory and do not overlap.
-struct SgdParameter {
+// A parameter in an optimizer's hands. Its arrays have the same order in memory and do not overlap.
+struct Optimized {
   float* weight;
   const float* grad;
-  float* buffer;  // null: no momentum
+  float* state[3];  // what the rule remembers, in the order of the contract; null: not this
   std::ptrdiff_t size;
 };
 
-struct Sgd {
-  float lr, momentum, gain, weight_decay;  // gain = 1 - dampening
-  bool nesterov, maximize;
+// Numbers of the rules, as reference/optimizer.py has them. Each begins with
+// g = -g if maximize; g = g + weight_decay w.
+struct Slope {
+  float weight_decay;
+  bool maximize;
 };
 
-struct AdamParameter {
-  float* weight;
-  const float* grad;
-  float* mean;
-  float* square;
-  float* peak;  // null: not amsgrad
-  std::ptrdiff_t size;
+struct Sgd {  // state: v, or nothing without momentum
+  Slope slope;
+  float lr, momentum, gain;  // gain = 1 - dampening
+  bool nesterov;
+};
+
+struct Momentum {  // state: v
+  Slope slope;
+  float lr, momentum;
+  bool nesterov;
 };
 
 // w = keep w - lr m/(sqrt(v) + eps): lr and eps contain the corrections for the start.
-struct Adam {
-  float lr, eps, beta1, one_minus_beta1, beta2, one_minus_beta2, decay_into_grad, keep;
-  bool maximize;
+struct Adam {  // state: m, v, and the peak of v if it is amsgrad
+  Slope slope;
+  float lr, eps, beta1, one_minus_beta1, beta2, one_minus_beta2, keep;
+};
+
+struct Moments {  // state: m, v
+  Slope slope;
+  float mean_rate, grad_rate, eps, beta1, one_minus_beta1, beta2, one_minus_beta2, keep;
+  bool adaptive;
+};
+
+struct Adamax {  // state: m, u
+  Slope slope;
+  float lr, beta1, one_minus_beta1, beta2, eps;
+};
+
+struct Adagrad {  // state: s
+  Slope slope;
+  float lr, eps;
+};
+
+struct RmsProp {  // state: v, m if centered, b if there is momentum
+  Slope slope;
+  float lr, alpha, one_minus_alpha, eps, momentum;
+};
+
+struct Adadelta {  // state: v, d
+  Slope slope;
+  float lr, rho, one_minus_rho, eps;
+};
+
+struct Asgd {  // state: a
+  Slope slope;
+  float lr, keep, share;
+};
+
+struct Rprop {  // state: the gradient before, step sizes
+  Slope slope;
+  float shrink, grow, smallest, largest;
 };
 
 struct Kernels {
@@ -305,9 +346,16 @@ struct Kernels {
                                    int threads);
   void (*sample_images_place_grad)(const Sampling&, const float* g, const float* x,
                                    const float* at, float* dat, int threads);
-  void (*sgd_step)(const SgdParameter* parameters, std::ptrdiff_t count, const Sgd&, int threads);
-  void (*adam_step)(const AdamParameter* parameters, std::ptrdiff_t count, const Adam&,
-                    int threads);
+  void (*sgd_step)(const Optimized*, std::ptrdiff_t count, const Sgd&, int threads);
+  void (*momentum_step)(const Optimized*, std::ptrdiff_t count, const Momentum&, int threads);
+  void (*adam_step)(const Optimized*, std::ptrdiff_t count, const Adam&, int threads);
+  void (*moments_step)(const Optimized*, std::ptrdiff_t count, const Moments&, int threads);
+  void (*adamax_step)(const Optimized*, std::ptrdiff_t count, const Adamax&, int threads);
+  void (*adagrad_step)(const Optimized*, std::ptrdiff_t count, const Adagrad&, int threads);
+  void (*rmsprop_step)(const Optimized*, std::ptrdiff_t count, const RmsProp&, int threads);
+  void (*adadelta_step)(const Optimized*, std::ptrdiff_t count, const Adadelta&, int threads);
+  void (*asgd_step)(const Optimized*, std::ptrdiff_t count, const Asgd&, int threads);
+  void (*rprop_step)(const Optimized*, std::ptrdiff_t count, const Rprop&, int threads);
   // No kernel, but their measure: `steps` rounds of independent multiply-adds in registers on
   // each thread. Returns how many floating-point operations were done.
   double (*multiply_adds)(std::ptrdiff_t steps, int threads);

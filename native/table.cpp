@@ -97,7 +97,15 @@ const Kernels kernels = {
     .sample_images_input_grad = sample_images_input_grad,
     .sample_images_place_grad = sample_images_place_grad,
     .sgd_step = sgd_step,
+    .momentum_step = momentum_step,
     .adam_step = adam_step,
+    .moments_step = moments_step,
+    .adamax_step = adamax_step,
+    .adagrad_step = adagrad_step,
+    .rmsprop_step = rmsprop_step,
+    .adadelta_step = adadelta_step,
+    .asgd_step = asgd_step,
+    .rprop_step = rprop_step,
     .multiply_adds = multiply_adds,
 };
 

@@ -594,12 +594,51 @@ ADAMS = [  # with peaks, step, lr, beta1, beta2, eps, weight_decay, decoupled, m
 ]
 
 
+# The other rules: kernel, kinds of state (g: like gradients, s: like squares, 0: none), settings.
+RULES = [
+    # lr, momentum, weight_decay, nesterov, maximize
+    ("momentum_step", "g", (0.1, 0.9, 0.0, False, False)),
+    ("momentum_step", "g", (0.1, 0.9, 0.3, True, True)),
+    # mean_rate, grad_rate, beta1, beta2, eps, weight_decay, keep, adaptive, maximize
+    ("moments_step", "gs", (0.1, 0.0, 0.9, 0.999, 1e-3, 0.0, 1.0, True, False)),
+    ("moments_step", "gs", (0.1, 0.2, 0.8, 0.9, 1e-3, 0.3, 1.0, True, True)),
+    ("moments_step", "gs", (0.1, 0.0, 0.8, 0.9, 1e-3, 0.0, 0.97, False, False)),
+    # lr, beta1, beta2, eps, weight_decay, maximize
+    ("adamax_step", "gs", (0.1, 0.9, 0.999, 1e-3, 0.0, False)),
+    ("adamax_step", "gs", (0.1, 0.8, 0.9, 1e-8, 0.3, True)),
+    # lr, eps, weight_decay, maximize
+    ("adagrad_step", "s", (0.1, 1e-3, 0.0, False)),
+    ("adagrad_step", "s", (0.1, 0.1, 0.3, True)),
+    # lr, alpha, eps, momentum, weight_decay, maximize
+    ("rmsprop_step", "s00", (0.1, 0.9, 1e-3, 0.0, 0.0, False)),
+    ("rmsprop_step", "sm0", (0.1, 0.9, 1e-2, 0.0, 0.3, True)),
+    ("rmsprop_step", "s0g", (0.1, 0.8, 1e-3, 0.7, 0.3, False)),
+    ("rmsprop_step", "smg", (0.1, 0.8, 1e-2, 0.7, 0.0, True)),
+    # lr, rho, eps, weight_decay, maximize
+    ("adadelta_step", "ss", (0.1, 0.9, 1e-3, 0.0, False)),
+    ("adadelta_step", "ss", (1.0, 0.7, 1e-2, 0.3, True)),
+    # lr, keep, share, weight_decay, maximize
+    ("asgd_step", "g", (0.1, 0.99, 1.0, 0.0, False)),
+    ("asgd_step", "g", (0.1, 0.9, 0.25, 0.3, True)),
+    # shrink, grow, smallest, largest, maximize
+    ("rprop_step", "gs", (0.5, 1.2, 1e-6, 50.0, False)),
+    ("rprop_step", "gs", (0.3, 1.5, 0.5, 1.0, True)),
+]  # fmt: skip
+
+
 def optimizer_cases() -> Iterator[Case]:
     def normal(rng: np.random.Generator) -> list[np.ndarray]:
         return [np.asarray(rng.normal(size=shape)) for shape in PARAMETERS]
 
     def square(rng: np.random.Generator) -> list[np.ndarray]:
         return [np.asarray(rng.uniform(0.1, 2, size=shape)) for shape in PARAMETERS]
+
+    def mean(rng: np.random.Generator) -> list[np.ndarray]:
+        """Of gradients whose squares are at least 0.1 in the mean."""
+        return [np.asarray(rng.uniform(-0.1, 0.1, size=shape)) for shape in PARAMETERS]
+
+    def nothing(rng: np.random.Generator) -> None:
+        return None
 
     for has_buffers, *rule in SGDS:
         yield Case("sgd_step", f"{rule}", lambda rng, r=rule, b=has_buffers: (
@@ -608,6 +647,10 @@ def optimizer_cases() -> Iterator[Case]:
         yield Case("adam_step", f"{rule} {has_peaks}", lambda rng, r=rule, p=has_peaks: (
             normal(rng), normal(rng), normal(rng), square(rng), square(rng) if p else None,
             *r))  # fmt: skip
+    kinds = {"g": normal, "s": square, "m": mean, "0": nothing}
+    for kernel, state, settings in RULES:
+        yield Case(kernel, f"{state} {settings}", lambda rng, s=state, r=settings: (
+            normal(rng), normal(rng), *(kinds[kind](rng) for kind in s), *r))  # fmt: skip
 
 
 def norm_cases(x: tuple[int, ...], affine: bool) -> Iterator[Case]:
@@ -722,6 +765,14 @@ CHANGED_IN_PLACE = {
     "clamp_in_place": (0,),
     "sgd_step": (0, 2),
     "adam_step": (0, 2, 3, 4),
+    "momentum_step": (0, 2),
+    "moments_step": (0, 2, 3),
+    "adamax_step": (0, 2, 3),
+    "adagrad_step": (0, 2),
+    "rmsprop_step": (0, 2, 3, 4),
+    "adadelta_step": (0, 2, 3),
+    "asgd_step": (0, 2),
+    "rprop_step": (0, 2, 3),
 }
 
 
@@ -916,7 +967,7 @@ def torch_answer(torch: Any, name: str, a: Arguments) -> Any:
         return torch_finish(torch, y, add, relu)
     if name == "linear":
         return torch_finish(torch, functional.linear(*a[:3]), None, a[3])
-    if name in ("sgd_step", "adam_step"):
+    if name.endswith("_step"):
         return torch_step(torch, name, a)
     if name == "resample":
         x, dim, starts, index, weight = a
@@ -1035,25 +1086,59 @@ def torch_finish(torch: Any, y: Any, add: Any, relu: bool) -> Any:
 
 def torch_step(torch: Any, name: str, a: Arguments) -> Any:
     """A step of PyTorch's optimizer that starts from the same state."""
+    rule, settings, state = torch_rule(torch, name, a)
     params = [torch.nn.Parameter(w) for w in a[0]]
-    if name == "sgd_step":
-        state = {"momentum_buffer": a[2]}
-        lr, momentum, dampening, decay, nesterov, maximize = a[3:]
-        optimizer = torch.optim.SGD(
-            params, lr, momentum, dampening, decay, nesterov, maximize=maximize
-        )
-    else:
-        step, lr, beta1, beta2, eps, decay, decoupled, maximize = a[5:]
-        steps = [torch.tensor(step - 1.0) for _ in params]
-        state = {"step": steps, "exp_avg": a[2], "exp_avg_sq": a[3], "max_exp_avg_sq": a[4]}
-        rule = torch.optim.AdamW if decoupled else torch.optim.Adam
-        amsgrad = a[4] is not None
-        optimizer = rule(params, lr, (beta1, beta2), eps, decay, amsgrad, maximize=maximize)
+    optimizer = rule(params, **settings, foreach=False)
     for i, (p, grad) in enumerate(zip(params, a[1], strict=True)):
         p.grad = grad
-        optimizer.state[p].update({k: None if v is None else v[i] for k, v in state.items()})
+        own = {k: v[i] if isinstance(v, list) else v for k, v in state.items()}
+        optimizer.state[p].clear()
+        for k, v in own.items():
+            # Scalars in float64: a step count too, which begins at the number before this one.
+            optimizer.state[p][k] = torch.tensor(v, dtype=torch.float64) if k in SCALARS else v
     optimizer.step()
-    return *params, *(t for k, v in state.items() if k != "step" for t in v or ())
+    return *params, *(t for v in state.values() if isinstance(v, list) for t in v)
+
+
+SCALARS = ("step", "eta", "mu")
+
+
+def torch_rule(torch: Any, name: str, a: Arguments) -> tuple[Any, dict[str, Any], dict[str, Any]]:
+    """PyTorch's optimizer, its settings, and its state for the arguments of a kernel."""
+    optim = torch.optim
+    if name == "sgd_step":
+        names = ("lr", "momentum", "dampening", "weight_decay", "nesterov", "maximize")
+        return optim.SGD, dict(zip(names, a[3:], strict=True)), {"momentum_buffer": a[2]}
+    if name == "adam_step":
+        step, lr, beta1, beta2, eps, decay, decoupled, maximize = a[5:]
+        rule = optim.AdamW if decoupled else optim.Adam
+        settings = {"betas": (beta1, beta2), "eps": eps, "amsgrad": a[4] is not None}
+        state = {"step": step - 1.0, "exp_avg": a[2], "exp_avg_sq": a[3], "max_exp_avg_sq": a[4]}
+        return rule, {"lr": lr, "weight_decay": decay, "maximize": maximize, **settings}, state
+    settings = {"maximize": a[-1]}
+    if name != "rprop_step":
+        settings["weight_decay"] = a[-2]
+    if name == "adamax_step":
+        lr, beta1, beta2, eps = a[4:8]
+        settings |= {"lr": lr * (1 - beta1), "betas": (beta1, beta2), "eps": eps}
+        return optim.Adamax, settings, {"step": 0.0, "exp_avg": a[2], "exp_inf": a[3]}
+    if name == "adagrad_step":
+        return optim.Adagrad, settings | {"lr": a[3], "eps": a[4]}, {"step": 0.0, "sum": a[2]}
+    if name == "rmsprop_step":
+        names = ("lr", "alpha", "eps", "momentum")
+        settings |= dict(zip(names, a[5:9], strict=True)) | {"centered": a[3] is not None}
+        state = {"square_avg": a[2], "grad_avg": a[3], "momentum_buffer": a[4], "step": 0.0}
+        return optim.RMSprop, settings, state
+    if name == "adadelta_step":
+        settings |= dict(zip(("lr", "rho", "eps"), a[4:7], strict=True))
+        return optim.Adadelta, settings, {"square_avg": a[2], "acc_delta": a[3], "step": 0.0}
+    if name == "asgd_step":
+        lr, keep, share = a[3:6]
+        state = {"ax": a[2], "eta": lr, "mu": share, "step": 0.0}
+        return optim.ASGD, settings | {"lambd": (1 - keep) / lr}, state
+    shrink, grow, smallest, largest = a[4:8]
+    settings |= {"etas": (shrink, grow), "step_sizes": (smallest, largest)}
+    return optim.Rprop, settings, {"prev": a[2], "step_size": a[3], "step": 0.0}
 
 
 def image_index(
@@ -1072,6 +1157,10 @@ def beyond_torch(case: Case) -> str | None:
     a = case.arguments("float64")
     if case.kernel in ("max_pool2d_gather", "dropout", "gather_frames", "add_frames"):
         return "has no such kernel"
+    if case.kernel == "momentum_step":
+        return "has another form of momentum; chainrule.optim's are compared in tests/optim"
+    if case.kernel == "moments_step":
+        return "computes these rates itself; NAdam and RAdam are compared in tests/optim"
     if case.kernel == "max_pool2d_backward" and not in_image(*a[1:]):
         return "takes no tap in the padding"
     if case.kernel.startswith("conv2d"):

@@ -18,6 +18,18 @@ def restore_threads():
     threads.set_num_threads(before)
 
 
+UPDATES = [  # kernel, arrays of a parameter, settings
+    ("momentum_step", 3, (0.1, 0.9, 0.1, True, False)),
+    ("moments_step", 4, (0.1, 0.2, 0.9, 0.99, 1e-8, 0.1, 0.9, True, False)),
+    ("adamax_step", 4, (0.1, 0.9, 0.99, 1e-8, 0.1, False)),
+    ("adagrad_step", 3, (0.1, 1e-8, 0.1, False)),
+    ("rmsprop_step", 5, (0.1, 0.9, 1e-8, 0.9, 0.1, False)),
+    ("adadelta_step", 4, (0.1, 0.9, 1e-6, 0.1, False)),
+    ("asgd_step", 3, (0.1, 0.9, 0.5, 0.1, False)),
+    ("rprop_step", 4, (0.5, 1.2, 1e-6, 50.0, False)),
+]
+
+
 def training_step() -> list[np.ndarray]:
     """Something of every kernel family, large enough to be cut into many tasks."""
     rng = np.random.default_rng(0)
@@ -71,6 +83,10 @@ def training_step() -> list[np.ndarray]:
     kernels.sgd_step(state[0:1], state[1:2], state[2:3], 0.1, 0.9, 0.0, 0.1, False, False)
     adam = (1, 0.1, 0.9, 0.99, 1e-8, 0.1, True, False)
     kernels.adam_step(state[3:4], state[4:5], state[5:6], state[6:7], state[7:8], *adam)
+    for name, arrays, settings in UPDATES:
+        lists = [[rng.random((300, 300), np.float32)] for _ in range(arrays)]
+        getattr(kernels, name)(*lists, *settings)
+        state += [array for (array,) in lists]
     means = kernels.avg_pool2d(y, (3, 3), (2, 2), (1, 1), False, True)
     spread = kernels.avg_pool2d_backward(means, y.shape, (3, 3), (2, 2), (1, 1), False, True)
     other = rng.normal(size=y.shape).astype(np.float32)

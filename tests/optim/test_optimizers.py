@@ -254,4 +254,4 @@ def test_what_is_not_a_list_of_tensors():
 
 def test_printed_form():
     text = repr(optim.SGD([nn.Parameter(cr.ones(2))], lr=0.5))
-    assert text.startswith("SGD (\nParameter Group 0\n    dampening: 0\n    lr: 0.5\n")
+    assert text.startswith("SGD (\nParameter Group 0\n    dampening: 0\n")

@@ -8,6 +8,7 @@ reading. The contracts, with shapes and sources, are the docstrings in reference
 import math
 from collections.abc import Callable, Iterator
 from itertools import product
+from typing import Any
 
 import numpy as np
 
@@ -785,8 +786,7 @@ def sgd_step(
 ) -> None:
     for i, (w, g) in enumerate(zip(weights, grads, strict=True)):
         for place in np.ndindex(w.shape):
-            slope = -float(g[place]) if maximize else float(g[place])
-            slope += weight_decay * float(w[place])
+            slope = _slope(w[place], g[place], weight_decay, maximize)
             if buffers:
                 v = momentum * float(buffers[i][place]) + (1 - dampening) * slope
                 buffers[i][place] = v
@@ -811,11 +811,9 @@ def adam_step(
 ) -> None:
     for i, (w, g, m, v) in enumerate(zip(weights, grads, means, squares, strict=True)):
         for place in np.ndindex(w.shape):
-            slope = -float(g[place]) if maximize else float(g[place])
+            slope = _slope(w[place], g[place], 0 if decoupled else weight_decay, maximize)
             if decoupled:
                 w[place] *= 1 - lr * weight_decay
-            else:
-                slope += weight_decay * float(w[place])
             m[place] = beta1 * m[place] + (1 - beta1) * slope
             v[place] = beta2 * v[place] + (1 - beta2) * slope**2
             largest = v[place]
@@ -823,6 +821,176 @@ def adam_step(
                 largest = peaks[i][place] = max(v[place], peaks[i][place])
             mean, square = m[place] / (1 - beta1**step), largest / (1 - beta2**step)
             w[place] -= lr * mean / (math.sqrt(square) + eps)
+
+
+def momentum_step(
+    weights: list[np.ndarray],
+    grads: list[np.ndarray],
+    velocities: list[np.ndarray],
+    lr: float,
+    momentum: float,
+    weight_decay: float,
+    nesterov: bool,
+    maximize: bool,
+) -> None:
+    for w, g, (v,), place in _elements(weights, grads, velocities):
+        before = float(v[place])
+        slope = _slope(w[place], g[place], weight_decay, maximize)
+        v[place] = now = momentum * before - lr * slope
+        w[place] += -momentum * before + (1 + momentum) * now if nesterov else now
+
+
+def moments_step(
+    weights: list[np.ndarray],
+    grads: list[np.ndarray],
+    means: list[np.ndarray],
+    squares: list[np.ndarray],
+    mean_rate: float,
+    grad_rate: float,
+    beta1: float,
+    beta2: float,
+    eps: float,
+    weight_decay: float,
+    keep: float,
+    adaptive: bool,
+    maximize: bool,
+) -> None:
+    for w, g, (m, v), place in _elements(weights, grads, means, squares):
+        slope = _slope(w[place], g[place], weight_decay, maximize)
+        m[place] = mean = beta1 * float(m[place]) + (1 - beta1) * slope
+        v[place] = square = beta2 * float(v[place]) + (1 - beta2) * slope**2
+        divisor = math.sqrt(square) + eps if adaptive else 1
+        step = (mean_rate * mean + grad_rate * slope) / divisor
+        w[place] = keep * float(w[place]) - step
+
+
+def adamax_step(
+    weights: list[np.ndarray],
+    grads: list[np.ndarray],
+    means: list[np.ndarray],
+    norms: list[np.ndarray],
+    lr: float,
+    beta1: float,
+    beta2: float,
+    eps: float,
+    weight_decay: float,
+    maximize: bool,
+) -> None:
+    for w, g, (m, u), place in _elements(weights, grads, means, norms):
+        slope = _slope(w[place], g[place], weight_decay, maximize)
+        m[place] = mean = beta1 * float(m[place]) + (1 - beta1) * slope
+        u[place] = norm = max(beta2 * float(u[place]), abs(slope) + eps)
+        w[place] -= lr * mean / norm
+
+
+def adagrad_step(
+    weights: list[np.ndarray],
+    grads: list[np.ndarray],
+    sums: list[np.ndarray],
+    lr: float,
+    eps: float,
+    weight_decay: float,
+    maximize: bool,
+) -> None:
+    for w, g, (s,), place in _elements(weights, grads, sums):
+        slope = _slope(w[place], g[place], weight_decay, maximize)
+        s[place] = total = float(s[place]) + slope**2
+        w[place] -= lr * slope / (math.sqrt(total) + eps)
+
+
+def rmsprop_step(
+    weights: list[np.ndarray],
+    grads: list[np.ndarray],
+    squares: list[np.ndarray],
+    means: list[np.ndarray] | None,
+    buffers: list[np.ndarray] | None,
+    lr: float,
+    alpha: float,
+    eps: float,
+    momentum: float,
+    weight_decay: float,
+    maximize: bool,
+) -> None:
+    for w, g, (v, m, b), place in _elements(weights, grads, squares, means, buffers):
+        slope = _slope(w[place], g[place], weight_decay, maximize)
+        v[place] = spread = alpha * float(v[place]) + (1 - alpha) * slope**2
+        if m is not None:
+            m[place] = mean = alpha * float(m[place]) + (1 - alpha) * slope
+            spread = max(spread - mean**2, 0.0)
+        step = slope / (math.sqrt(spread) + eps)
+        if b is not None:
+            b[place] = step = momentum * float(b[place]) + step
+        w[place] -= lr * step
+
+
+def adadelta_step(
+    weights: list[np.ndarray],
+    grads: list[np.ndarray],
+    squares: list[np.ndarray],
+    deltas: list[np.ndarray],
+    lr: float,
+    rho: float,
+    eps: float,
+    weight_decay: float,
+    maximize: bool,
+) -> None:
+    for w, g, (v, d), place in _elements(weights, grads, squares, deltas):
+        slope = _slope(w[place], g[place], weight_decay, maximize)
+        v[place] = square = rho * float(v[place]) + (1 - rho) * slope**2
+        step = math.sqrt(float(d[place]) + eps) / math.sqrt(square + eps) * slope
+        d[place] = rho * float(d[place]) + (1 - rho) * step**2
+        w[place] -= lr * step
+
+
+def asgd_step(
+    weights: list[np.ndarray],
+    grads: list[np.ndarray],
+    averages: list[np.ndarray],
+    lr: float,
+    keep: float,
+    share: float,
+    weight_decay: float,
+    maximize: bool,
+) -> None:
+    for w, g, (a,), place in _elements(weights, grads, averages):
+        slope = _slope(w[place], g[place], weight_decay, maximize)
+        w[place] = now = keep * float(w[place]) - lr * slope
+        a[place] = float(a[place]) + share * (now - float(a[place]))
+
+
+def rprop_step(
+    weights: list[np.ndarray],
+    grads: list[np.ndarray],
+    before: list[np.ndarray],
+    sizes: list[np.ndarray],
+    shrink: float,
+    grow: float,
+    smallest: float,
+    largest: float,
+    maximize: bool,
+) -> None:
+    for w, g, (old, size), place in _elements(weights, grads, before, sizes):
+        slope = _slope(w[place], g[place], 0, maximize)
+        agreement = slope * float(old[place])
+        factor = grow if agreement > 0 else shrink if agreement < 0 else 1
+        size[place] = step = min(max(float(size[place]) * factor, smallest), largest)
+        old[place] = kept = 0.0 if agreement < 0 else slope
+        w[place] -= step * ((kept > 0) - (kept < 0))
+
+
+def _slope(w: Any, g: Any, weight_decay: float, maximize: bool) -> float:
+    """The gradient that the rules begin with."""
+    return (-float(g) if maximize else float(g)) + weight_decay * float(w)
+
+
+def _elements(
+    weights: list[np.ndarray], grads: list[np.ndarray], *state: list[np.ndarray] | None
+) -> Iterator[tuple[np.ndarray, np.ndarray, list[Any], tuple[int, ...]]]:
+    """Each place of each parameter: its weight, gradient, state (None: no such list), place."""
+    for i, (w, g) in enumerate(zip(weights, grads, strict=True)):
+        own = [None if each is None else each[i] for each in state]
+        for place in np.ndindex(w.shape):
+            yield w, g, own, place
 
 
 def _each(function: Callable[..., float], *arrays: np.ndarray) -> np.ndarray:

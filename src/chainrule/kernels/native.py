@@ -14,7 +14,7 @@ larger rounding errors (docs/derivations/winograd.md); where sizes say that it i
 """
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import lru_cache, wraps
 from importlib import import_module
 from typing import Any, TypeVar
@@ -42,11 +42,15 @@ except ModuleNotFoundError as error:
 
 __all__ = [
     "accumulate",
+    "adadelta_step",
+    "adagrad_step",
     "adam_step",
+    "adamax_step",
     "adaptive_avg_pool2d",
     "adaptive_avg_pool2d_backward",
     "add",
     "add_frames",
+    "asgd_step",
     "avg_pool2d",
     "avg_pool2d_backward",
     "batch_norm_add_relu_backward",
@@ -92,6 +96,8 @@ __all__ = [
     "mish",
     "mish_backward",
     "moments",
+    "moments_step",
+    "momentum_step",
     "multi_margin_loss",
     "multi_margin_loss_backward",
     "normalise",
@@ -103,6 +109,8 @@ __all__ = [
     "resample",
     "rms_norm",
     "rms_norm_backward",
+    "rmsprop_step",
+    "rprop_step",
     "sample_images",
     "sample_images_input_grad",
     "sample_images_place_grad",
@@ -441,28 +449,28 @@ def _mean_pool_backward(
     return _native.mean_pool_backward(g, x_shape, *rows, *cols, get_num_threads())
 
 
-def sgd_step(
-    weights: Sequence[np.ndarray],
-    grads: Sequence[np.ndarray],
-    buffers: Sequence[np.ndarray] | None,
-    *settings: Any,
-) -> None:
-    lists = (weights, grads, buffers)
-    if left := _native.sgd_step(*lists, *settings, get_num_threads()):
-        reference.sgd_step(*_items(lists, left), *settings)
+def _in_one_pass(name: str, lists: int) -> Callable[..., None]:
+    """A step of an update rule: the kernel's first arguments are this many lists of arrays."""
+    native, rest = getattr(_native, name), getattr(reference, name)
+
+    @wraps(rest)
+    def step(*arguments: Any) -> None:
+        if left := native(*arguments, get_num_threads()):
+            rest(*_items(arguments[:lists], left), *arguments[lists:])
+
+    return step
 
 
-def adam_step(
-    weights: Sequence[np.ndarray],
-    grads: Sequence[np.ndarray],
-    means: Sequence[np.ndarray],
-    squares: Sequence[np.ndarray],
-    peaks: Sequence[np.ndarray] | None,
-    *settings: Any,
-) -> None:
-    lists = (weights, grads, means, squares, peaks)
-    if left := _native.adam_step(*lists, *settings, get_num_threads()):
-        reference.adam_step(*_items(lists, left), *settings)
+sgd_step = _in_one_pass("sgd_step", 3)
+momentum_step = _in_one_pass("momentum_step", 3)
+adam_step = _in_one_pass("adam_step", 5)
+moments_step = _in_one_pass("moments_step", 4)
+adamax_step = _in_one_pass("adamax_step", 4)
+adagrad_step = _in_one_pass("adagrad_step", 3)
+rmsprop_step = _in_one_pass("rmsprop_step", 5)
+adadelta_step = _in_one_pass("adadelta_step", 4)
+asgd_step = _in_one_pass("asgd_step", 3)
+rprop_step = _in_one_pass("rprop_step", 4)
 
 
 def _items(lists: tuple[Any, ...], places: list[int]) -> list[Any]:

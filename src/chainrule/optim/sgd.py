@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from chainrule import kernels
-from chainrule.optim.optimizer import Array, Group, Optimizer, Params, require
+from chainrule.optim.optimizer import Group, Params, Rate, require
+from chainrule.optim.rule import Rule
 from chainrule.tensor import Tensor
 
+BUFFER = "momentum_buffer"
 
-class SGD(Optimizer):
+
+class SGD(Rule):
     """Stochastic gradient descent, with momentum if wanted.
 
         g ← g + λw                      λ = weight_decay
@@ -17,21 +18,27 @@ class SGD(Optimizer):
         g ← g + μv if nesterov, else v  (without momentum: g)
         w ← w - ηg                      η = lr
 
-    maximize: climb instead, g ← -g at first.
+    maximize: climb instead, g ← -g at first. foreach, fused: one pass over memory does both.
+    The lectures' forms, where the velocity contains the rate, are `Momentum` and `Nesterov`.
     Raises ConfigError (negative settings; nesterov without momentum or with dampening).
     Source: Sutskever et al. 2013, On the importance of initialization and momentum.
     """
 
+    per_element = (BUFFER,)
+
     def __init__(
         self,
         params: Params,
-        lr: float = 1e-3,
+        lr: Rate = 1e-3,
         momentum: float = 0,
         dampening: float = 0,
-        weight_decay: float = 0,
+        weight_decay: Rate = 0,
         nesterov: bool = False,
         *,
         maximize: bool = False,
+        foreach: bool | None = None,
+        differentiable: bool = False,
+        fused: bool | None = None,
     ) -> None:
         defaults = {
             "lr": lr,
@@ -40,12 +47,15 @@ class SGD(Optimizer):
             "weight_decay": weight_decay,
             "nesterov": nesterov,
             "maximize": maximize,
+            "foreach": foreach,
+            "differentiable": differentiable,
+            "fused": fused,
         }
         super().__init__(params, defaults)
 
     def _check(self, group: Group) -> None:
-        for name in ("lr", "momentum", "weight_decay"):
-            require(group[name] >= 0, self, f"{name} must not be negative", group[name])
+        super()._check(group)
+        self._not_negative(group, "lr", "momentum", "weight_decay")
         if group["nesterov"]:
             both = {k: group[k] for k in ("momentum", "dampening")}
             fits = group["momentum"] > 0 and group["dampening"] == 0
@@ -53,24 +63,18 @@ class SGD(Optimizer):
 
     def _update(self, params: list[Tensor], group: Group) -> None:
         if not group["momentum"]:
-            self._descend(params, None, group)
+            self._descend(params, group)
             return
-        fresh = [p for p in params if self._buffer(p) is None]
+        fresh = [p for p in params if self.state[p].get(BUFFER) is None]
         for p in fresh:
-            self.state.setdefault(p, {})["momentum_buffer"] = Tensor(np.zeros_like(p.array))
+            self.state[p].pop(BUFFER, None)
         if fresh and group["dampening"]:  # v = g at first: there is nothing to dampen yet
-            self._descend(fresh, self._buffers(fresh), {**group, "dampening": 0})
+            self._descend(fresh, {**group, "dampening": 0})
             params = [p for p in params if p not in set(fresh)]
-        self._descend(params, self._buffers(params), group)
+        self._descend(params, group)
 
-    def _descend(self, params: list[Tensor], buffers: list[Array] | None, group: Group) -> None:
+    def _descend(self, params: list[Tensor], group: Group) -> None:
+        buffer = BUFFER if group["momentum"] else None
         settings = ("lr", "momentum", "dampening", "weight_decay", "nesterov", "maximize")
-        grads = [p.grad.array for p in params]
         rule = [group[name] for name in settings]
-        kernels.sgd_step([p.array for p in params], grads, buffers, *rule)
-
-    def _buffer(self, p: Tensor) -> Tensor | None:
-        return self.state.get(p, {}).get("momentum_buffer")
-
-    def _buffers(self, params: list[Tensor]) -> list[Array]:
-        return [self.state[p]["momentum_buffer"].array for p in params]
+        self._run(kernels.sgd_step, params, (buffer,), *rule)

@@ -80,7 +80,18 @@ from chainrule.kernels.reference.norm import (
     scale_and_shift,
     scale_shift,
 )
-from chainrule.kernels.reference.optimizer import adam_step, sgd_step
+from chainrule.kernels.reference.optimizer import (
+    adadelta_step,
+    adagrad_step,
+    adam_step,
+    adamax_step,
+    asgd_step,
+    moments_step,
+    momentum_step,
+    rmsprop_step,
+    rprop_step,
+    sgd_step,
+)
 from chainrule.kernels.reference.pool import (
     adaptive_avg_pool2d,
     adaptive_avg_pool2d_backward,
@@ -99,11 +110,15 @@ from chainrule.kernels.reference.sampling import (
 
 __all__ = [
     "accumulate",
+    "adadelta_step",
+    "adagrad_step",
     "adam_step",
+    "adamax_step",
     "adaptive_avg_pool2d",
     "adaptive_avg_pool2d_backward",
     "add",
     "add_frames",
+    "asgd_step",
     "avg_pool2d",
     "avg_pool2d_backward",
     "batch_norm_add_relu_backward",
@@ -150,6 +165,8 @@ __all__ = [
     "mish",
     "mish_backward",
     "moments",
+    "moments_step",
+    "momentum_step",
     "multi_margin_loss",
     "multi_margin_loss_backward",
     "normalise",
@@ -161,6 +178,8 @@ __all__ = [
     "resample",
     "rms_norm",
     "rms_norm_backward",
+    "rmsprop_step",
+    "rprop_step",
     "sample_images",
     "sample_images_input_grad",
     "sample_images_place_grad",
