@@ -1,5 +1,6 @@
 """Models by name: ``models.create("resnet20", num_classes=100)``, or ``models.resnet20(100)``."""
 
+from chainrule.models.alexnet import AlexNet, alexnet
 from chainrule.models.all_cnn import AllCNN, all_cnn_c
 from chainrule.models.cifar_resnet import (
     CifarResNet,
@@ -14,10 +15,13 @@ from chainrule.models.cifar_resnet import (
     resnet56,
     resnet110,
 )
+from chainrule.models.densenet import DenseNet, densenet121, densenet161, densenet169, densenet201
 from chainrule.models.example_net import ExampleNet, example_net
 from chainrule.models.fcn import FCN, fcn_resnet20
+from chainrule.models.googlenet import GoogLeNet, GoogLeNetOutputs, googlenet
 from chainrule.models.lenet import LeNet5, lenet5
 from chainrule.models.mlp import mlp, softmax, svm, two_layer_net
+from chainrule.models.mobilenetv2 import MobileNetV2, mobilenet_v2
 from chainrule.models.preact_resnet import (
     PreActResNet,
     preact_resnet18,
@@ -28,24 +32,66 @@ from chainrule.models.preact_resnet import (
 )
 from chainrule.models.registry import Entry, create, entry, heads, register
 from chainrule.models.registry import names as list
+from chainrule.models.resnet import (
+    ResNet,
+    resnet18,
+    resnet34,
+    resnet50,
+    resnet101,
+    resnet152,
+    resnext50_32x4d,
+    resnext101_32x8d,
+    resnext101_64x4d,
+    wide_resnet50_2,
+    wide_resnet101_2,
+)
+from chainrule.models.squeezenet import SqueezeNet, squeezenet1_0, squeezenet1_1
+from chainrule.models.vgg import (
+    VGG,
+    vgg11,
+    vgg11_bn,
+    vgg13,
+    vgg13_bn,
+    vgg16,
+    vgg16_bn,
+    vgg19,
+    vgg19_bn,
+)
+from chainrule.models.zfnet import ZFNet, zfnet
 
 __all__ = [
     "FCN",
+    "VGG",
+    "AlexNet",
     "AllCNN",
     "CifarResNet",
+    "DenseNet",
     "Entry",
     "ExampleNet",
+    "GoogLeNet",
+    "GoogLeNetOutputs",
     "LeNet5",
+    "MobileNetV2",
     "PreActResNet",
+    "ResNet",
+    "SqueezeNet",
+    "ZFNet",
+    "alexnet",
     "all_cnn_c",
     "create",
+    "densenet121",
+    "densenet161",
+    "densenet169",
+    "densenet201",
     "entry",
     "example_net",
     "fcn_resnet20",
+    "googlenet",
     "heads",
     "lenet5",
     "list",
     "mlp",
+    "mobilenet_v2",
     "plain20",
     "plain32",
     "plain44",
@@ -57,12 +103,33 @@ __all__ = [
     "preact_resnet110",
     "preact_resnet164",
     "register",
+    "resnet18",
     "resnet20",
     "resnet32",
+    "resnet34",
     "resnet44",
+    "resnet50",
     "resnet56",
+    "resnet101",
     "resnet110",
+    "resnet152",
+    "resnext50_32x4d",
+    "resnext101_32x8d",
+    "resnext101_64x4d",
     "softmax",
+    "squeezenet1_0",
+    "squeezenet1_1",
     "svm",
     "two_layer_net",
+    "vgg11",
+    "vgg11_bn",
+    "vgg13",
+    "vgg13_bn",
+    "vgg16",
+    "vgg16_bn",
+    "vgg19",
+    "vgg19_bn",
+    "wide_resnet50_2",
+    "wide_resnet101_2",
+    "zfnet",
 ]

@@ -80,6 +80,7 @@ def register(
     image_size: int | None = None,
     head: str | Sequence[str] = (),
     task: str = "classification",
+    options_of: Callable[..., Module] | None = None,
 ) -> Callable[..., Any]:
     """Register a function that builds a model, under its own name.
 
@@ -88,12 +89,17 @@ def register(
     head: the name of the layer that gives the scores ("fc", "classifier.6"), or several
     names; they are what changes when the model learns other classes. By default the last
     layer with weights. task: see `Entry`.
+    options_of: the class that gets the function's ``**options``, where it takes such.
+
+    Settings are plain values, as a checkpoint keeps them. A model that was given a class or a
+    function (``norm_layer=nn.GroupNorm``) has no config, and cannot be built from a checkpoint.
     """
 
     def decorate(build: Callable[..., Module]) -> Callable[..., Any]:
         name = build.__name__
         signature = inspect.signature(build)
-        defaults = {p.name: p.default for p in signature.parameters.values()}
+        defaults = _defaults(signature)
+        more = {} if options_of is None else _defaults(inspect.signature(options_of))
 
         @functools.wraps(build)
         def configured(*args: Any, **kwargs: Any) -> Module:
@@ -102,7 +108,10 @@ def register(
             given = bound.arguments
             check_count(name, num_classes=given["num_classes"], in_channels=given["in_channels"])
             model = build(*bound.args, **bound.kwargs)
-            model.config = {"name": name, **_plain(name, dict(bound.arguments))}
+            options = given.pop("options", {}) if options_of else {}
+            settings = {**given, **options}
+            if not any(callable(value) for value in settings.values()):
+                model.config = {"name": name, **_plain(name, settings)}
             return model
 
         _entries[name] = Entry(
@@ -113,12 +122,17 @@ def register(
             defaults["in_channels"],
             defaults["image_size"] if image_size is None else image_size,
             "image_size" in defaults,
-            tuple(p for p in defaults if p not in _SETTINGS),
+            tuple(p for p in defaults | more if p not in _SETTINGS),
             task,
         )
         return configured
 
     return decorate
+
+
+def _defaults(signature: inspect.Signature) -> dict[str, Any]:
+    """The arguments that have a default."""
+    return {p.name: p.default for p in signature.parameters.values() if p.default is not p.empty}
 
 
 def create(
@@ -167,7 +181,8 @@ def heads(model: Module) -> tuple[str, ...]:
     """
     name = getattr(model, "config", {}).get("name")
     if name in _entries and _entries[name].heads:
-        return _entries[name].heads
+        there = dict(model.named_modules())
+        return tuple(head for head in _entries[name].heads if head in there)
     layers = [path for path, m in model.named_modules() if m._parameters.get("weight") is not None]
     return tuple(layers[-1:])
 

@@ -1,0 +1,122 @@
+"""The models for large images beside PyTorch twins of the same source and the same weights."""
+
+from functools import partial
+
+import numpy as np
+import pytest
+
+import chainrule as cr
+from tests.models.torch_twins import source
+
+torch = pytest.importorskip(
+    "torch", reason="parity with PyTorch needs the extra: pip install 'chainrule[parity]'"
+)
+pytestmark = pytest.mark.parity
+
+
+def group_norm(module):
+    return partial(module.nn.GroupNorm, 4)
+
+
+# file: {label: (build from the file's module, sides of the image)}; the linear layers of 4,096
+# are made narrow
+MODELS = {
+    "alexnet": {"alexnet": (lambda m: m.alexnet(7), (64, 79))},
+    "zfnet": {"zfnet": (lambda m: m.zfnet(7, dropout=0.2), (63, 70))},
+    "vgg": {
+        "vgg11": (lambda m: m.vgg11(7), (32, 48)),
+        "vgg13_bn": (lambda m: m.vgg13_bn(5, dropout=0.1), (40, 33)),
+    },
+    "googlenet": {
+        "googlenet": (lambda m: m.googlenet(7), (32, 40)),
+        "plain": (lambda m: m.googlenet(6, 1, aux_logits=False, init_weights=False), (15, 16)),
+        "transformed": (lambda m: m.googlenet(5, transform_input=True, dropout_aux=0.3), (20, 20)),
+    },
+    "resnet": {
+        "resnet18": (lambda m: m.resnet18(7, zero_init_residual=True), (33, 40)),
+        "resnet50": (lambda m: m.resnet50(7), (40, 32)),
+        "dilated": (
+            lambda m: m.ResNet(
+                m.Bottleneck, [1, 2, 2, 2], 5, replace_stride_with_dilation=[False, True, True]
+            ),
+            (48, 33),
+        ),
+        "resnext": (
+            lambda m: m.ResNet(m.Bottleneck, [1, 1, 1, 1], 5, groups=32, width_per_group=4),
+            (32, 32),
+        ),
+        "group norm": (
+            lambda m: m.ResNet(m.BasicBlock, [1, 1, 1, 1], 5, norm_layer=group_norm(m)),
+            (33, 33),
+        ),
+    },
+    "squeezenet": {
+        "squeezenet1_0": (lambda m: m.squeezenet1_0(7), (40, 33)),
+        "squeezenet1_1": (lambda m: m.squeezenet1_1(7, 1, dropout=0.2), (33, 40)),
+    },
+    "densenet": {
+        "densenet121": (lambda m: m.densenet121(7), (32, 48)),
+        "memory efficient": (
+            lambda m: m.DenseNet(8, (2, 3, 2), 16, 2, 0.0, 5, memory_efficient=True),
+            (32, 33),
+        ),
+    },
+    "mobilenetv2": {
+        "mobilenet_v2": (lambda m: m.mobilenet_v2(7), (40, 33)),
+        "narrow": (lambda m: m.mobilenet_v2(5, 1, width_mult=0.35, round_nearest=4), (32, 32)),
+        "other rows": (
+            lambda m: m.mobilenet_v2(5, inverted_residual_setting=[[1, 16, 1, 2], [4, 24, 2, 2]]),
+            (20, 20),
+        ),
+    },
+}
+CASES = [pytest.param(f, *case, id=label) for f, of in MODELS.items() for label, case in of.items()]
+
+
+def outputs(scores):
+    return [scores] if hasattr(scores, "backward") else list(scores)
+
+
+@pytest.mark.parametrize(("file", "build", "sides"), CASES)
+def test_scores_gradients_and_statistics(file, build, sides):
+    torch.manual_seed(0)
+    theirs = build(source(file, "torch", 48)).double()
+    ours = build(source(file, "chainrule", 48)).double()
+    assert repr(ours) == repr(theirs)
+    state = theirs.state_dict()
+    assert [(k, tuple(v.shape)) for k, v in ours.state_dict().items()] == [
+        (k, tuple(v.shape)) for k, v in state.items()
+    ]
+    for model in (ours, theirs):
+        for module in model.modules():
+            if "Dropout" in type(module).__name__:
+                module.p = 0.0
+    with torch.no_grad():
+        for p in theirs.parameters():  # no weight zero, no batch norm neutral
+            p += 0.05 * p.std(correction=0) * torch.randn(p.shape) + 0.01
+    ours.load_state_dict({k: v.numpy() for k, v in state.items()})
+    channels = next(iter(state.values())).shape[1]
+    draws = np.random.default_rng(0)
+    x = draws.standard_normal((2, channels, *sides))
+
+    loss = loss_there = 0.0
+    for a, b in zip(outputs(ours(cr.tensor(x))), outputs(theirs(torch.tensor(x))), strict=True):
+        np.testing.assert_allclose(a.detach(), b.detach(), rtol=1e-7, atol=1e-9)
+        weights = draws.standard_normal(a.shape)
+        loss = loss + (a * cr.tensor(weights)).sum()
+        loss_there = loss_there + (b * torch.tensor(weights)).sum()
+    for name, buffer in ours.named_buffers():
+        there = state[name].numpy()
+        np.testing.assert_allclose(buffer, there, rtol=1e-9, atol=1e-12, err_msg=name)
+    loss.backward()
+    loss_there.backward()
+    gradients = dict(theirs.named_parameters())
+    largest = max(p.grad.abs().max().item() for p in gradients.values())
+    for name, p in ours.named_parameters():
+        there = gradients[name].grad.numpy()
+        np.testing.assert_allclose(p.grad, there, rtol=1e-6, atol=1e-9 * largest, err_msg=name)
+    # PyTorch's checkpoints have updated their batch norms twice
+    ours.load_state_dict({k: v.numpy() for k, v in state.items()})
+    with cr.no_grad(), torch.no_grad():
+        scores, scores_there = ours.eval()(cr.tensor(x)), theirs.eval()(torch.tensor(x))
+    np.testing.assert_allclose(scores, scores_there, rtol=1e-7, atol=1e-9)
