@@ -19,6 +19,7 @@ __all__ = [
     "DivergenceError",
     "ExportError",
     "GraphError",
+    "GroupsError",
     "LabelError",
     "MissingExtraError",
     "PlaceError",
@@ -71,6 +72,10 @@ class CheckpointError(ChainruleError, ValueError):
 
 class ConfigError(ChainruleError, ValueError):
     """A setting has an unknown name or an impossible value."""
+
+
+class GroupsError(ConfigError, RuntimeError):
+    """An optimizer has other groups of parameters than a schedule was made for."""
 
 
 class ResumeError(ConfigError, KeyError):

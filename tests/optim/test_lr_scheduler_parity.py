@@ -118,7 +118,7 @@ SCHEDULES = {
 # Those that may be told an epoch; PyTorch's formula for "at once" divides by 0.
 TOLD = [k for k in SCHEDULES if not re.search("sequence|chained|warm-up|linear, at once", k)]
 
-RULES = {"SGD": {"momentum": 0.9}, "Adam": {}}
+RULES = {"SGD": {"momentum": 0.9}, "Adam": {}, "SGD, rates in tensors": {"momentum": 0.9}}
 
 
 class Side:
@@ -126,15 +126,21 @@ class Side:
 
     def __init__(self, library, make, rule="SGD"):
         parameter = {optim: lambda: nn.Parameter(cr.ones(1)), torch.optim: torch_parameter}[library]
-        groups = [{"params": [parameter()], "lr": lr} for lr in (0.1, 0.7)]
-        self.opt = getattr(library, rule)(groups, **RULES[rule])
+        rates = (0.1, 0.7)
+        if "tensors" in rule:
+            tensor = {optim: double, torch.optim: torch.DoubleTensor}[library]
+            rates = [tensor([lr])[0] for lr in rates]
+        groups = [{"params": [parameter()], "lr": lr} for lr in rates]
+        self.opt = getattr(library, rule.partition(",")[0])(groups, **RULES[rule])
         self.scheduler = make(library.lr_scheduler, self.opt)
 
     def seen(self):
         """What a training loop could see: the rates, as written and as told, and momentum."""
         groups = self.opt.param_groups
         momenta = [g["momentum"] if "momentum" in g else g["betas"][0] for g in groups]
-        return [*(g["lr"] for g in groups), *self.scheduler.get_last_lr(), *momenta]
+        return [
+            float(v) for v in (*(g["lr"] for g in groups), *self.scheduler.get_last_lr(), *momenta)
+        ]
 
     def go_on(self, steps, *arguments):
         rows = []
@@ -145,6 +151,10 @@ class Side:
                 self.opt.step()
                 self.scheduler.step(*(a(i) for a in arguments))
         return [*rows, self.seen()]
+
+
+def double(values):
+    return cr.tensor(values, dtype=cr.float64)
 
 
 def torch_parameter():

@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING, NoReturn
 
 from chainrule.errors import absent_name
-from chainrule.optim.lr_scheduler.base import LRScheduler, _LRScheduler
+from chainrule.optim.lr_scheduler.base import EPOCH_DEPRECATION_WARNING, LRScheduler, _LRScheduler
 from chainrule.optim.lr_scheduler.combined import ChainedScheduler, SequentialLR
 from chainrule.optim.lr_scheduler.cosine import CosineAnnealingLR, CosineAnnealingWarmRestarts
 from chainrule.optim.lr_scheduler.cyclic import CyclicLR, OneCycleLR
@@ -23,6 +23,7 @@ from chainrule.optim.lr_scheduler.functions import LambdaLR, MultiplicativeLR
 from chainrule.optim.lr_scheduler.plateau import ReduceLROnPlateau
 
 __all__ = [
+    "EPOCH_DEPRECATION_WARNING",
     "ChainedScheduler",
     "ConstantLR",
     "CosineAnnealingLR",

@@ -15,6 +15,12 @@ from chainrule.tensor import Tensor
 
 ORDER = "see https://pytorch.org/docs/stable/optim.html#how-to-adjust-learning-rate"
 
+EPOCH_DEPRECATION_WARNING = (
+    "The epoch parameter in `scheduler.step()` was not necessary and is being deprecated where "
+    "possible; call `scheduler.step()` once for each epoch. With an epoch, the rates come from the "
+    "closed formula instead of the chainable one, where there is one."
+)
+
 
 class LRScheduler:
     """Base of schedules: a subclass defines `get_lr`, the rates at ``last_epoch``.
@@ -43,8 +49,9 @@ class LRScheduler:
                 group.setdefault("initial_lr", copied(group["lr"]))
             elif "initial_lr" not in group:
                 raise ResumeError(
-                    f"{type(self).__name__}: to go on at last_epoch {last_epoch}, "
-                    f"param_groups[{i}] needs 'initial_lr'; load the optimizer's state first"
+                    f"{type(self).__name__}: param 'initial_lr' is not specified in "
+                    f"param_groups[{i}] when resuming scheduler with last_epoch >= 0, here "
+                    f"{last_epoch}; load the optimizer's state first"
                 )
         self.base_lrs = values(optimizer, "initial_lr")
         self.last_epoch = last_epoch
@@ -242,10 +249,4 @@ def begin_momentum(
 
 def warn_of_epoch() -> None:
     """Warn that `step` was told an epoch."""
-    warnings.warn(
-        "The epoch parameter in `scheduler.step()` was not necessary and is being deprecated "
-        "where possible; call `scheduler.step()` once for each epoch. With an epoch, the rates "
-        "come from the closed formula instead of the chainable one, where there is one.",
-        UserWarning,
-        stacklevel=3,
-    )
+    warnings.warn(EPOCH_DEPRECATION_WARNING, UserWarning, stacklevel=3)

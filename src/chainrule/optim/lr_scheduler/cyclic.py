@@ -79,7 +79,8 @@ class CyclicLR(LRScheduler):
     def _init_scale_fn(self) -> None:
         if self._scale_fn_custom is None:
             scale, self.scale_mode = SCALES[self.mode]
-            self._scale_fn_ref = partial(scale, self.gamma)
+            own = self.mode == "exp_range"
+            self._scale_fn_ref = partial(scale, gamma=self.gamma) if own else scale
 
     def scale_fn(self, x: float) -> float:
         """The part of the full height that cycle, or update, x has."""
@@ -117,20 +118,20 @@ class CyclicLR(LRScheduler):
         self._init_scale_fn()
 
 
-def _full(gamma: float, cycle: float) -> float:
+def _full(cycle: float) -> float:
     return 1.0
 
 
-def _halved(gamma: float, cycle: float) -> float:
+def _halved(cycle: float) -> float:
     return 1 / 2.0 ** (cycle - 1)
 
 
-def _decayed(gamma: float, update: float) -> float:
+def _decayed(update: float, gamma: float) -> float:
     return gamma**update
 
 
 # By CyclicLR's mode: the scale, and what it is a function of.
-SCALES: dict[str, tuple[Callable[[float, float], float], str]] = {
+SCALES: dict[str, tuple[Callable[..., float], str]] = {
     "triangular": (_full, "cycle"),
     "triangular2": (_halved, "cycle"),
     "exp_range": (_decayed, "iterations"),

@@ -35,7 +35,7 @@ class LambdaLR(LRScheduler):
             )
         for f in self.lr_lambdas:
             if not callable(f):
-                raise DTypeError(f"{name}: lr_lambda must be a function, got {type(f).__name__}")
+                raise DTypeError(f"{name}: lr_lambda should be a function, got {type(f).__name__}")
         super().__init__(optimizer, last_epoch)
 
     def get_lr(self) -> list[Any]:

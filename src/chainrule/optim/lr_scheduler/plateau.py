@@ -6,8 +6,15 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, SupportsFloat
 
-from chainrule.errors import ConfigError
-from chainrule.optim.lr_scheduler.base import LRScheduler, assign, checked, values, warn_of_epoch
+from chainrule.errors import ConfigError, GroupsError
+from chainrule.optim.lr_scheduler.base import (
+    LRScheduler,
+    assign,
+    checked,
+    for_each_group,
+    values,
+    warn_of_epoch,
+)
 from chainrule.optim.optimizer import Optimizer
 
 
@@ -20,7 +27,8 @@ class ReduceLROnPlateau(LRScheduler):
     or one for each. A change of eps or less is not made.
 
     Call ``step(metric)`` after each validation.
-    Raises ConfigError (factor not below 1, unknown modes, min_lr for other groups).
+    Raises ConfigError (factor not below 1, unknown modes, min_lr for other groups),
+    GroupsError (a RuntimeError: a group was added, and min_lrs has nothing for it).
     """
 
     def __init__(
@@ -41,11 +49,10 @@ class ReduceLROnPlateau(LRScheduler):
         self.optimizer = checked(optimizer)
         self.default_min_lr: float | None
         if isinstance(min_lr, list | tuple):
-            self.default_min_lr, self.min_lrs = None, list(min_lr)
-            self._check_min_lrs()
+            self.default_min_lr = None
         else:
             self.default_min_lr = min_lr  # type: ignore[assignment]
-            self.min_lrs = [min_lr] * len(optimizer.param_groups)
+        self.min_lrs = for_each_group("min_lr", optimizer, min_lr)
         self.patience = patience
         self.cooldown = cooldown
         self.eps = eps
@@ -84,20 +91,17 @@ class ReduceLROnPlateau(LRScheduler):
         groups = self.optimizer.param_groups
         if len(groups) != len(self.min_lrs) and self.default_min_lr is not None:
             self.min_lrs = [self.default_min_lr] * len(groups)
-        self._check_min_lrs()
+        if len(groups) != len(self.min_lrs):
+            raise GroupsError(
+                "ReduceLROnPlateau: The number of param groups in the optimizer "
+                f"({len(groups)}) is not the number of min_lrs ({len(self.min_lrs)}); where a "
+                "group was added, append its least rate to min_lrs"
+            )
         for group, lowest in zip(groups, self.min_lrs, strict=True):
             old = float(group["lr"])
             new = max(old * self.factor, lowest)
             if old - new > self.eps:
                 assign(group, "lr", new)
-
-    def _check_min_lrs(self) -> None:
-        groups = len(self.optimizer.param_groups)
-        if len(self.min_lrs) != groups:
-            raise ConfigError(
-                f"ReduceLROnPlateau: {groups} groups need as many min_lr, got {len(self.min_lrs)}; "
-                "where a group was added, set min_lrs to match"
-            )
 
     @property
     def in_cooldown(self) -> bool:
