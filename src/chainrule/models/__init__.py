@@ -30,6 +30,7 @@ from chainrule.models.preact_resnet import (
     preact_resnet110,
     preact_resnet164,
 )
+from chainrule.models.pretrained import from_pretrained, save_pretrained
 from chainrule.models.registry import Entry, create, entry, heads, register
 from chainrule.models.registry import names as list
 from chainrule.models.resnet import (
@@ -57,6 +58,7 @@ from chainrule.models.vgg import (
     vgg19,
     vgg19_bn,
 )
+from chainrule.models.weights import load_weights, pretrained_tags
 from chainrule.models.zfnet import ZFNet, zfnet
 
 __all__ = [
@@ -86,10 +88,12 @@ __all__ = [
     "entry",
     "example_net",
     "fcn_resnet20",
+    "from_pretrained",
     "googlenet",
     "heads",
     "lenet5",
     "list",
+    "load_weights",
     "mlp",
     "mobilenet_v2",
     "plain20",
@@ -102,6 +106,7 @@ __all__ = [
     "preact_resnet56",
     "preact_resnet110",
     "preact_resnet164",
+    "pretrained_tags",
     "register",
     "resnet18",
     "resnet20",
@@ -116,6 +121,7 @@ __all__ = [
     "resnext50_32x4d",
     "resnext101_32x8d",
     "resnext101_64x4d",
+    "save_pretrained",
     "softmax",
     "squeezenet1_0",
     "squeezenet1_1",

@@ -140,14 +140,20 @@ def create(
     num_classes: int | None = None,
     in_channels: int | None = None,
     image_size: int | tuple[int, int] | None = None,
+    *,
+    weights: Any = None,
     **options: Any,
 ) -> Module:
-    """Build a registered model, freshly initialised.
+    """Build a registered model, freshly initialised or with weights.
 
     num_classes: how many scores; in_channels: 1 grey, 3 colour; image_size: pixels, the side
     or (height, width); None: the model's own. A model that takes images of any size ignores
     image_size.
-    Raises ConfigError (unknown name or option, impossible value).
+    weights: those inside the package by their tag ("cifar10"), a file (.safetensors, .pth), a
+    run, or a folder of `save_pretrained`; see `chainrule.models.weights`. What is left out is
+    then as the weights are; with another num_classes the last layer stays fresh.
+    Raises ConfigError (unknown name or option, impossible value), CheckpointError (weights that
+    are not there, or do not fit).
     """
     known = entry(name)
     unknown = [o for o in options if o not in known.options]
@@ -156,6 +162,11 @@ def create(
             f"model {name} has no option {unknown[0]!r}; "
             f"its options: {', '.join((*_SETTINGS, *known.options))}"
         )
+    if weights is not None:
+        from chainrule.models.weights import create_with
+
+        asked = {"num_classes": num_classes, "in_channels": in_channels, "image_size": image_size}
+        return create_with(weights, name, asked, options)
     settings: dict[str, Any] = {
         "num_classes": known.num_classes if num_classes is None else num_classes,
         "in_channels": known.in_channels if in_channels is None else in_channels,

@@ -19,6 +19,7 @@ from chainrule.training.evaluation import Report, evaluate, evaluate_dataset
 from chainrule.training.job import train
 from chainrule.training.loop import Callback, EpochMetrics, Trainer
 from chainrule.training.prediction import Prediction, predict
+from chainrule.training.publish import publish
 from chainrule.training.run import Run
 from chainrule.training.stages import Frozen, frozen_names, parameter_groups, stages
 
@@ -40,6 +41,7 @@ __all__ = [
     "load_checkpoint",
     "parameter_groups",
     "predict",
+    "publish",
     "read_settings",
     "save_checkpoint",
     "stages",

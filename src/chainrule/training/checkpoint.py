@@ -19,16 +19,15 @@ import numpy as np
 
 from chainrule import models
 from chainrule.errors import ChainruleError, CheckpointError
+from chainrule.models.pretrained import is_pretrained
+from chainrule.models.weights import BEST, FACTS, LAST, OPTIMIZER, read, tagged
 from chainrule.nn.module import Module
 from chainrule.saving import write_whole
 from chainrule.tensor import Tensor
 
 FORMAT = 1  # raise it when an older reader would misunderstand the file
-KEY = "chainrule"
-STATE = "optimizer/"  # prefix of tensors that are no weights
-
-BEST = "best.safetensors"
-LAST = "last.safetensors"
+KEY = FACTS
+STATE = OPTIMIZER
 
 
 @dataclass
@@ -138,9 +137,12 @@ def find_checkpoint(path: str | Path) -> Path:
 def load_checkpoint(path: str | Path) -> Checkpoint:
     """Read a run folder's best checkpoint, or a file; the model is rebuilt in eval mode.
 
+    path: or a folder of `models.save_pretrained`, or the tag of weights inside the package.
     Raises CheckpointError for a file that is missing, truncated, not safetensors, not
     chainrule's, or whose weights do not fit the model it names.
     """
+    if tagged(path) is not None or is_pretrained(Path(path)):
+        return _from_pretrained(path)
     file = find_checkpoint(path)
     arrays, facts = _read(file)
     weights = {name: a for name, a in arrays.items() if not name.startswith(STATE)}
@@ -178,6 +180,30 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
         ) from error
     _check_description(file, checkpoint)
     _check_weights(file, weights, model)
+    return checkpoint
+
+
+def _from_pretrained(source: str | Path) -> Checkpoint:
+    """What a folder in timm's layout, or a tag, holds. Classes without names get numbers."""
+    found = read(source)
+    model = found.build().eval()
+    settings = _construction(model)
+    if found.mean is None or found.std is None or found.image_size is None:
+        raise CheckpointError(
+            f"checkpoint: {source} does not say how images are prepared: "
+            "mean, std and input_size belong into the pretrained_cfg of its config.json"
+        )
+    checkpoint = Checkpoint(
+        model,
+        found.classes or tuple(map(str, range(settings["num_classes"]))),
+        found.mean,
+        found.std,
+        found.image_size,
+        settings["in_channels"],
+        config={"data": found.data or "", "model": settings["name"]},
+        path=Path(source),
+    )
+    _check_description(Path(source), checkpoint)
     return checkpoint
 
 
