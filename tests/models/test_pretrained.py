@@ -1,6 +1,7 @@
 """Folders in timm's and the hub's layout: config.json and model.safetensors."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -9,8 +10,9 @@ from safetensors.numpy import load_file, save_file
 
 import chainrule as cr
 from chainrule import models, nn
+from chainrule.cli.main import run as command
 from chainrule.errors import CheckpointError, ConfigError
-from chainrule.training import evaluate, load_checkpoint, predict
+from chainrule.training import evaluate, load_checkpoint, predict, train
 from tests.training.pictures import make_images
 
 FACTS = {"classes": ("cat", "dog", "cow"), "mean": (0.5, 0.4, 0.3), "std": (0.2, 0.2, 0.1)}
@@ -191,3 +193,20 @@ def test_evaluate_takes_a_folder(tmp_path):
         net, tmp_path / "net", classes="0123456789", mean=[0.3], std=[0.3], data="digits"
     )
     assert evaluate(folder).images == evaluate(folder, "digits").images > 100
+
+
+def test_training_begins_with_a_tag_from_any_folder(tmp_path, monkeypatch):
+    make_images(tmp_path / "images", ("red", "blue"), 8)
+    (tmp_path / "mnist").write_text("a file of that name is not meant")
+    monkeypatch.chdir(tmp_path)
+    run = train("images", weights="mnist", epochs=1, out="run", progress=False)
+    assert run.config.weights == "mnist" and run.config.model == "lenet5"
+    assert run.checkpoint.model.fc3.out_features == 2
+    assert run.checkpoint.mean == models.create("lenet5", weights="mnist").pretrained.mean
+
+
+def test_the_command_predicts_with_a_tag(tmp_path, capsys):
+    make_images(tmp_path / "images", ("red",), 1)
+    image = str(tmp_path / "images" / "red" / "red0.png")
+    assert command(["predict", "--weights", "mnist", image]) == 0
+    assert re.search(r"red0\.png +\d [\d.]+%", capsys.readouterr().out)

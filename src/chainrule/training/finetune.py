@@ -17,6 +17,7 @@ import numpy as np
 
 from chainrule import models
 from chainrule.errors import ConfigError
+from chainrule.models.weights import tagged
 from chainrule.nn.module import Module
 from chainrule.saving import load
 from chainrule.tensor import Tensor
@@ -59,7 +60,8 @@ def open_start(settings: Mapping[str, Any]) -> Start | None:
             )
         return None
     path = Path(source).expanduser()
-    start = Start(source, _bare(path, settings) if is_bare(path) else open_checkpoint(source))
+    bare = tagged(source) is None and is_bare(path)
+    start = Start(source, _bare(path, settings) if bare else open_checkpoint(source))
     check_model(start.model)
     _check_agreement(start, settings)
     if "freeze" in settings:  # shows what is wrong before the data are read
@@ -207,4 +209,6 @@ def in_words(facts: Mapping[str, Any], classes: int) -> list[str]:
 
 def lasting(source: str) -> str:
     """A path that holds from any working directory; a tag stays a tag."""
+    if tagged(source) is not None:
+        return source
     return str(Path(source).expanduser().resolve())
