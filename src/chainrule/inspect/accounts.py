@@ -174,11 +174,11 @@ class Summary:
         for row in self.operations:
             names = row.path.split(".") if row.path else []
             path = ".".join(names[:depth])
-            within = len(names) >= depth if depth else True
-            new = row
-            if within:
-                new = replace(row, path=path, op="", module=self.classes[path])
-            if within and joined and (joined[-1].path, joined[-1].op) == (path, ""):
+            if len(names) < depth:
+                joined.append(row)
+                continue
+            new = replace(row, path=path, module=self.classes[path])
+            if joined and joined[-1].path == path:
                 new = _join(joined.pop(), new)
             joined.append(new)
         return replace(self, modules=tuple(joined))
@@ -238,6 +238,7 @@ def _join(a: Row, b: Row) -> Row:
 
     return replace(
         b,
+        op="",
         parameters=a.parameters + b.parameters,
         shared=a.shared or b.shared,
         macs=a.macs + b.macs,

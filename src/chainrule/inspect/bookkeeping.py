@@ -120,7 +120,8 @@ class Bookkeeping:
     def _kind(self, call: Call) -> str:
         """Whether it counts as a layer."""
         if call.op in POOLS or (call.op == "gather" and "Pool" in call.module):
-            return "pooling"
+            kept = call.values[0].shape == call.result.shape and call.op.startswith("adaptive")
+            return "" if kept else "pooling"  # one cell for each pixel is no pooling
         weights = [v for v in call.values if v.source is not None and self._is_weight(v)]
         if (
             call.op in WEIGHTED

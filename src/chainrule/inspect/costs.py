@@ -172,6 +172,8 @@ def _avg_pool(call: Call) -> Cost:
 def _adaptive_avg_pool(call: Call) -> Cost:
     """Cells of all sizes: their pixels together, for each channel."""
     x, n = call.settings["x"], call.result.size
+    if x.shape == call.result.shape:  # one cell for each pixel
+        return FREE
     pixels = math.prod(x.shape[:2])
     for length, cells in zip(x.shape[2:], call.result.shape[2:], strict=True):
         pixels *= sum(-(-(i + 1) * length // cells) - i * length // cells for i in range(cells))

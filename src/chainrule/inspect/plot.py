@@ -80,7 +80,7 @@ def _draw(axes: Axes, values: Sequence[int], title: str, unit: str, colour: str)
 
 def bars_of(summary: Summary) -> list[Bar]:
     """A bar for each layer, with what runs behind it; of many layers one for each module."""
-    rows = [row for row in summary.rows]
+    rows = summary.operations
     bars = _layers(rows)
     deepest = max((row.path.count(".") + 1 for row in rows if row.path), default=1)
     while len(bars) > MOST_BARS and deepest > 1:
@@ -93,7 +93,7 @@ def _layers(rows: Sequence[Row]) -> list[Bar]:
     """Rows that are no layer are counted to the layer before them."""
     bars: list[Bar] = []
     for row in rows:
-        new = Bar(row.path or row.op or row.module, row.kept, row.parameters, row.flops or 0)
+        new = Bar(_name(row), row.kept, row.parameters, row.flops or 0)
         if row.kind or not bars:
             bars.append(new)
         else:
@@ -102,3 +102,11 @@ def _layers(rows: Sequence[Row]) -> list[Bar]:
                 last.name, last.kept + new.kept, last.params + new.params, last.flops + new.flops
             )
     return bars
+
+
+def _name(row: Row) -> str:
+    """The path; of a layer that has only a number, what it does, too."""
+    last = row.path.rpartition(".")[2]
+    return (
+        f"{row.path}  {row.op}" if last.isdigit() and row.op else row.path or row.op or row.module
+    )
