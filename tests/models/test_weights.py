@@ -82,6 +82,24 @@ def test_a_model_whose_own_names_begin_with_module(tmp_path):
     same(arrays(a), arrays(b))
 
 
+def test_weights_of_a_part_that_is_not_there_are_left_out(tmp_path):
+    class Net(nn.Module):
+        def __init__(self, with_aux, bias=True):
+            super().__init__()
+            self.fc = nn.Linear(2, 1, bias=bias)
+            self.aux = nn.Sequential(nn.Linear(2, 1)) if with_aux else None
+
+    whole, part = Net(True), Net(False)
+    cr.save(whole.state_dict(), tmp_path / "whole.pt")
+    load_weights(part, tmp_path / "whole.pt")
+    same(arrays(whole.fc), arrays(part.fc))
+    cr.save(part.state_dict(), tmp_path / "part.pt")
+    with pytest.raises(CheckpointError, match=r"missing 2: aux\.0\.weight, aux\.0\.bias$"):
+        load_weights(whole, tmp_path / "part.pt")
+    with pytest.raises(CheckpointError, match=r"unexpected 1: fc\.bias$"):
+        load_weights(Net(False, bias=False), tmp_path / "part.pt")
+
+
 def test_half_precision_is_widened(net, tmp_path):
     save_file({k: v.astype(np.float16) for k, v in arrays(net).items()}, tmp_path / "half")
     twin = fresh()

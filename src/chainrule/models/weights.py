@@ -103,13 +103,18 @@ def load_weights(model: Module, source: Source | Weights, *, new_head: bool = Fa
 
     new_head: the layers that give the scores (`models.heads`) are left as they are, for other
     classes. The prefix that DataParallel gives all names is taken off; of a whole checkpoint the
-    weights are taken ("state_dict", "model", ...); batch norms' counts may be missing.
+    weights are taken ("state_dict", "model", ...); batch norms' counts may be missing; those of a
+    part that the model is built without (``googlenet(aux_logits=False)``) are left out.
     Raises CheckpointError: not there, broken, or one list of all names that are missing,
     unexpected or of another shape. The model is then as it was.
     """
     found = read(source, getattr(model, "config", {}).get("name"))
     own = model.state_dict()
-    state = _unwrapped(found.state, own)
+    state = {
+        name: value
+        for name, value in _unwrapped(found.state, own).items()
+        if name in own or not _is_of_absent_part(model, name)
+    }
     head = tuple(f"{name}." for name in heads(model)) if new_head else ()
     fresh = tuple(name for name in own if head and name.startswith(head))
     if head:
@@ -129,9 +134,19 @@ def load_weights(model: Module, source: Source | Weights, *, new_head: bool = Fa
     return Loaded(found, loaded, fresh)
 
 
+def _is_of_absent_part(model: Module, name: str) -> bool:
+    """Whether a name lies below a module that is None."""
+    owner: Any = model
+    for part in name.split(".")[:-1]:
+        owner = getattr(owner, part, model)
+        if owner is None or owner is model:
+            return owner is None
+    return False
+
+
 def _advice(model: Module, state: Mapping[str, Any], own: Mapping[str, Any], new: bool) -> str:
     """What to do if the head alone is of other classes."""
-    wrong = {n for n in own if n not in state or np.shape(state[n]) != np.shape(own[n])}
+    wrong = [n for n in own if n in state and np.shape(state[n]) != np.shape(own[n])]
     head = tuple(f"{name}." for name in heads(model))
     if new or not wrong or not all(name.startswith(head) for name in wrong):
         return ""

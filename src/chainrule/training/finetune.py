@@ -17,9 +17,8 @@ import numpy as np
 
 from chainrule import models
 from chainrule.errors import ConfigError
-from chainrule.models.weights import tagged
+from chainrule.models.weights import load_weights, tagged
 from chainrule.nn.module import Module
-from chainrule.saving import load
 from chainrule.tensor import Tensor
 from chainrule.training.assembly import check_model
 from chainrule.training.checkpoint import Checkpoint
@@ -78,7 +77,7 @@ def _bare(file: Path, settings: Mapping[str, Any]) -> Checkpoint:
     name, channels, size = (settings.get(key) for key in ("model", "channels", "image_size"))
     known = models.entry(str(name))
     model = models.create(known.name, None, channels, size)
-    _load_body(model, file)
+    load_weights(model, file, new_head=True)  # nobody knows its classes
     side, channels = size or known.image_size, channels or known.in_channels
     mean, std = IMAGENET if known.image_size > LARGE and channels == 3 else ((), ())
     return Checkpoint(
@@ -90,13 +89,6 @@ def _bare(file: Path, settings: Mapping[str, Any]) -> Checkpoint:
         channels=channels,
         path=file,
     )
-
-
-def _load_body(model: Module, file: Path) -> None:
-    """All but the head, whose classes nobody knows."""
-    heads, own = models.heads(model), model.state_dict()
-    state = {n: t for n, t in load(file).items() if not _in_head(n, heads)}
-    model.load_state_dict(state | {n: t for n, t in own.items() if _in_head(n, heads)})
 
 
 def _check_agreement(start: Start, settings: Mapping[str, Any]) -> None:
