@@ -146,9 +146,12 @@ def _is_of_absent_part(model: Module, name: str) -> bool:
 
 def _advice(model: Module, state: Mapping[str, Any], own: Mapping[str, Any], new: bool) -> str:
     """What to do if the head alone is of other classes."""
-    wrong = [n for n in own if n in state and np.shape(state[n]) != np.shape(own[n])]
+    shared = [name for name in own if name in state]
+    wrong = [name for name in shared if np.shape(state[name]) != np.shape(own[name])]
+    absent = [n for n in own if n not in state and not n.endswith("num_batches_tracked")]
     head = tuple(f"{name}." for name in heads(model))
-    if new or not wrong or not all(name.startswith(head) for name in wrong):
+    others = len(shared) < len(state) or absent
+    if new or others or not wrong or not all(name.startswith(head) for name in wrong):
         return ""
     return "\n  for other classes, load all but the last layer: new_head=True"
 
