@@ -395,7 +395,7 @@ def test_bad_options(refused, images):
     assert "lr must be a finite number above 0, got -1.0" in refused("train", images, "--lr", "-1")
     assert "did you mean lenet5?" in refused("train", images, "--model", "lenet")
     assert "--epochs" in refused("train", images, "--epoch", "3")  # click's own words
-    assert "optimizer must be one of sgd, adam, adamw" in refused(
+    assert "optimizer must be one of sgd, momentum, nesterov, adagrad" in refused(
         "train", images, "--optimizer", "lion"
     )
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from chainrule.training import train
+from chainrule.training.config import RATES
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -15,6 +16,20 @@ def test_digits_reach_97_percent_by_default():
     run = train("digits", progress=False)
     assert run.config.model == "lenet5"
     assert run.test_accuracy >= 0.97
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rule", RATES)
+def test_every_rule_has_a_rate_that_works(rule):
+    run = train("digits", optimizer=rule, progress=False)
+    assert run.config.lr == RATES[rule] or rule == "adam"  # the recipe's own rule
+    assert run.test_accuracy >= 0.96
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("schedule", ["onecycle", "cosine-restarts", "plateau"])
+def test_other_kinds_of_schedules_work_by_default(schedule):
+    assert train("digits", schedule=schedule, progress=False).test_accuracy >= 0.96
 
 
 @pytest.mark.slow

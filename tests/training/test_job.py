@@ -32,6 +32,7 @@ from chainrule.training import (
     save_checkpoint,
     train,
 )
+from chainrule.training.config import RATES
 from chainrule.training.run import _new_folder, best_epoch
 from tests.training.pictures import environment, make_images
 
@@ -221,6 +222,17 @@ def test_a_resumed_schedule_knows_where_it_was(images, schedule):
         assert history(run) == history(whole)
     rates = [row["lr"] for row in history(whole)]
     assert min(rates) < max(rates) / 9  # it did fall
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="sends itself a signal (POSIX)")
+@pytest.mark.parametrize("rule", RATES)
+def test_a_resumed_rule_remembers_what_it_did(images, rule):
+    settings = {"model": "softmax", "optimizer": rule, "epochs": 3, "batch_size": 8}
+    whole = train(images, out="whole", progress=False, **settings)
+    with pytest.raises(KeyboardInterrupt):
+        train(images, out="cut", progress=StopAt(5), **settings)
+    run = train(resume="cut", progress=False)
+    assert bits(run.path / "last.safetensors") == bits(whole.path / "last.safetensors")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="sends itself a signal (POSIX)")

@@ -37,8 +37,13 @@ def _setting(name: str, type: type, text: str, metavar: str | None = None) -> An
 @_setting("epochs", int, "Passes over the training images.")
 @_setting("batch_size", int, "Images per update of the weights.")
 @_setting("lr", float, "Highest learning rate of the schedule.")
-@_setting("optimizer", str, "Update rule.", "[sgd|adam|adamw]")
-@_setting("momentum", float, "Of sgd.")
+@_setting(
+    "optimizer",
+    str,
+    "Update rule; momentum and nesterov are sgd in the lectures' form.",
+    "[sgd|momentum|nesterov|adagrad|rmsprop|adadelta|adam|adamw|nadam|radam|adamax]",
+)
+@_setting("momentum", float, "Of sgd, momentum and nesterov.")
 @click.option(
     "--nesterov/--no-nesterov", default=None, help="Whether the momentum of sgd looks ahead."
 )

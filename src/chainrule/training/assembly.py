@@ -20,8 +20,16 @@ from chainrule.training.stages import frozen_names, parameter_groups
 # lr and weight_decay.
 RULES: dict[str, tuple[Callable[..., optim.Optimizer], tuple[str, ...]]] = {
     "sgd": (optim.SGD, ("momentum", "nesterov")),
+    "momentum": (optim.Momentum, ("momentum",)),
+    "nesterov": (optim.Nesterov, ("momentum",)),
+    "adagrad": (optim.Adagrad, ()),
+    "rmsprop": (optim.RMSprop, ()),
+    "adadelta": (optim.Adadelta, ()),
     "adam": (optim.Adam, ()),
     "adamw": (optim.AdamW, ()),
+    "nadam": (optim.NAdam, ()),
+    "radam": (optim.RAdam, ()),
+    "adamax": (optim.Adamax, ()),
 }
 
 

@@ -32,7 +32,7 @@ class TrainConfig:
     batch_size: int = 64
     optimizer: str = "adamw"
     lr: float = 1e-3  # the highest learning rate of the schedule
-    momentum: float = 0.9  # for sgd
+    momentum: float = 0.9  # for sgd, momentum, nesterov
     nesterov: bool = True  # for sgd
     weight_decay: float = 0.0
     schedule: str = "cosine"
@@ -59,8 +59,25 @@ class TrainConfig:
         check(asdict(self), "TrainConfig")
 
 
+# The update rules, and their highest rates where a recipe was not made for them. "momentum" and
+# "nesterov" are sgd in the lectures' form.
+RATES = {
+    "sgd": 0.02,
+    "momentum": 0.02,
+    "nesterov": 0.02,
+    "adagrad": 0.01,
+    "rmsprop": 1e-3,
+    "adadelta": 1.0,
+    "adam": 1e-3,
+    "adamw": 1e-3,
+    "nadam": 1e-3,
+    "radam": 1e-3,
+    "adamax": 2e-3,
+}
+DESCENTS = ("sgd", "momentum", "nesterov")  # whose steps are as long as gradients are
+
 CHOICES: dict[str, tuple[str, ...]] = {
-    "optimizer": ("sgd", "adam", "adamw"),
+    "optimizer": tuple(RATES),
     "schedule": (
         "cosine",
         "step",
@@ -161,9 +178,6 @@ RECIPES: dict[tuple[str, str], dict[str, Any]] = {
     ("digits", "svm"): {"epochs": 50, "batch_size": 32, "threads": 1},
 }
 
-# Highest rates for an update rule that the recipe was not made for.
-RATES = {"sgd": 0.02, "adam": 1e-3, "adamw": 1e-3}
-
 # Of a recipe's rate and epochs, what weights that were trained before need: sgd's high rates
 # would undo them. A head alone, before a frozen backbone, can do with more.
 FINE_TUNING = {"sgd": (0.3, 0.5), "*": (1.0, 0.5)}
@@ -210,7 +224,7 @@ def resolve(
         known["warmup"] = ONE_CYCLE_RISE
     if "batch_size" not in settings and "batch_size" in known:
         batch = min(known["batch_size"], max(4, images // STEPS_PER_EPOCH))
-        if rule == "sgd":
+        if rule in DESCENTS:
             # The rate goes with the batch (Goyal et al. 2017, arXiv:1706.02677, §2.1).
             known["lr"] *= batch / known["batch_size"]
         known["batch_size"] = batch
@@ -225,7 +239,8 @@ def resolve(
 def _fine_tuning(known: Mapping[str, Any], head_only: bool) -> dict[str, Any]:
     """What a recipe says of rate and epochs, for weights that were trained before."""
     table = FINE_TUNING_HEAD if head_only else FINE_TUNING
-    rate, part = table.get(known.get("optimizer", TrainConfig.optimizer), table["*"])
+    descends = known.get("optimizer", TrainConfig.optimizer) in DESCENTS
+    rate, part = table["sgd" if descends else "*"]
     return {
         "lr": rate * known.get("lr", TrainConfig.lr),
         "epochs": max(1, round(part * known.get("epochs", TrainConfig.epochs))),
