@@ -128,7 +128,7 @@ def test_patterns_name_layers_or_parameters():
         ("conv1,", "no layer is called ''"),
         ("backbnoe", r"did you mean backbone\?"),
         ("*", "'?\\*'? is everything, nothing is left to learn"),
-        ("5", "5 stages cannot be frozen; before the head there are 4: conv1"),
+        ("5", "5 stages cannot be frozen; before the head there are 4: conv1.bn1, .*, layer3$"),
         ("0", "0 stages cannot be frozen"),
         (-1, "-1 stages cannot be frozen"),
     ],
@@ -139,8 +139,9 @@ def test_what_cannot_be_frozen(freeze, message):
 
 
 def test_a_model_that_is_all_head_has_nothing_to_freeze():
-    with pytest.raises(ConfigError, match="before the head there are no weights"):
-        frozen_names(models.softmax(), "backbone")
+    for freeze in ("backbone", 1, "*"):
+        with pytest.raises(ConfigError, match="all weights of this model are in its head"):
+            frozen_names(models.softmax(), freeze)
 
 
 def test_frozen_layers_keep_weights_and_statistics_and_pass_dropout():

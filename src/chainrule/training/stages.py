@@ -98,24 +98,25 @@ def frozen_names(model: Module, freeze: str | int) -> list[str]:
     Raises ConfigError where that is nothing, or everything.
     """
     number, text = _numbers(model), str(freeze).strip()
-    last = len(stages(model)) - 1
+    *backbone, _ = stages(model)
+    last = len(backbone)
+    if not last:
+        raise ConfigError(f"freeze: {text}: all weights of this model are in its head")
     if text == BACKBONE:
         found = [name for name, stage in number.items() if stage < last]
     elif text.lstrip("-").isdigit():
         if not 1 <= int(text) <= last:
             raise ConfigError(
                 f"freeze: {text} stages cannot be frozen; before the head there are {last}: "
-                f"{_listed(model)}"
+                f"{_listed(backbone)}"
             )
         found = [name for name, stage in number.items() if stage < int(text)]
     else:
         found = _matching(model, [pattern.strip() for pattern in text.split(",")])
-    if not found:
-        raise ConfigError(f"freeze: {text}: before the head there are no weights")
     if len(found) == len(number):
         raise ConfigError(
             f"freeze: {text} is everything, nothing is left to learn; the stages are "
-            f"{_listed(model)}"
+            f"{_listed(stages(model))}"
         )
     return found
 
@@ -131,14 +132,14 @@ def _matching(model: Module, patterns: Sequence[str]) -> list[str]:
             hint = f"did you mean {near[0]}? " if near else ""
             raise ConfigError(
                 f"freeze: no layer is called {pattern!r}; {hint}give {BACKBONE}, a number of "
-                f"stages, or names of layers; the stages are {_listed(model)}"
+                f"stages, or names of layers; the stages are {_listed(stages(model))}"
             )
         found |= names
     return [name for name in ancestry if name in found]
 
 
-def _listed(model: Module) -> str:
-    return ", ".join("+".join(stage) for stage in stages(model))
+def _listed(parts: Sequence[tuple[str, ...]]) -> str:
+    return ", ".join("+".join(stage) for stage in parts)
 
 
 class Frozen(Callback):
