@@ -118,6 +118,17 @@ def test_options_of_the_architecture_come_from_the_weights(base, images, two):
     assert run.checkpoint.model.config["hidden"] == [7]
 
 
+def test_heads_there_are_several_of_are_all_new(images, two):
+    settings = {"epochs": 1, "optimizer": "sgd", "lr": 1e-3, **QUIET}
+    train(images, model="googlenet", image_size=16, out="base", **settings)
+    train(two, weights="base", freeze="backbone", out="one", **settings)
+    before, after = weights("base/last.safetensors"), weights("one/last.safetensors")
+    heads = ("fc.", "aux1.fc2.", "aux2.fc2.")
+    changed = {name for name in after if after[name] != before[name]}
+    assert changed == {name for name in after if name.startswith(heads)}
+    assert load_checkpoint("one").model.aux2.fc2.weight.shape == (2, 1024)
+
+
 # -- files that hold weights only ------------------------------------------------------------------
 
 

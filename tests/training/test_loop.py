@@ -71,6 +71,30 @@ def test_the_schedule_advances_with_each_update():
     assert t.optimizer.param_groups[0]["lr"] == 1 / 7
 
 
+def test_losses_of_auxiliary_heads_count_a_part_and_their_scores_nothing():
+    class TwoHeads(Classifier):
+        def __init__(self):
+            super().__init__()
+            self.beside = nn.Linear(8, 2)
+
+        def forward(self, x):
+            h = F.relu(self.inner(x))
+            return (self.outer(h), None, self.beside(h)) if self.training else self.outer(h)
+
+    cr.manual_seed(0)
+    net = TwoHeads()
+    before = {name: p.array.copy() for name, p in net.named_parameters()}
+    x, y = next(iter(batches()))
+    main, _, beside = net(x)
+    (F.cross_entropy(main, y) + 0.3 * F.cross_entropy(beside, y)).backward()
+    gradients = {name: p.grad.array.copy() for name, p in net.named_parameters()}
+    t = Trainer(net, F.cross_entropy, optim.SGD(net.parameters(), lr=1.0))
+    t._train_step(x, y)
+    for name, p in net.named_parameters():
+        np.testing.assert_allclose(p.array, before[name] - gradients[name], rtol=1e-5, atol=1e-7)
+    assert t.tally.correct == int((main.array.argmax(1) == y.array).sum())
+
+
 def test_clipping_bounds_the_update():
     t = trainer(lr=1.0, grad_clip=1e-3)
     before = [p.array.copy() for p in t.model.parameters()]

@@ -26,6 +26,9 @@ from chainrule.training.interrupt import Interrupt, deferred_interrupt
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
+# What the loss of an auxiliary head counts (Szegedy et al. 2015, arXiv:1409.4842, §5).
+AUXILIARY = 0.3
+
 
 class Batches(Protocol):
     """What the loop needs of a loader: batches (images, labels), their number, the epoch."""
@@ -95,6 +98,9 @@ class Callback:
 
 class Trainer:
     """A model, its loss, its optimizer and schedule, and how far training has come.
+
+    A model may give, in training, a tuple: its scores, then those of auxiliary heads, whose
+    losses count 0.3.
 
     loss: (scores (N, C), labels (N,)) -> mean loss. schedule: stepped after every update.
     plateau: told the validation loss after every epoch, beside a schedule that is chainable.
@@ -173,8 +179,7 @@ class Trainer:
 
     def _train_step(self, images: Tensor, labels: Tensor) -> None:
         self.optimizer.zero_grad()
-        scores = self.model(images)
-        loss = self.loss(scores, labels)
+        scores, loss = self._scores_and_loss(images, labels)
         value = float(loss.item())
         if not math.isfinite(value):
             raise self._diverged(first_nonfinite(self.model, images))
@@ -188,6 +193,14 @@ class Trainer:
         self.step += 1
         self.batch += 1
         self.tally.add(value, scores, labels)
+
+    def _scores_and_loss(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        output = self.model(images)
+        if not isinstance(output, tuple):
+            return output, self.loss(output, labels)
+        scores, *auxiliary = output
+        losses = [self.loss(other, labels) for other in auxiliary if other is not None]
+        return scores, sum((AUXILIARY * loss for loss in losses), self.loss(scores, labels))
 
     def _check_gradients(self) -> None:
         grads = (p.grad.array for p in self.model.parameters() if p.grad is not None)
