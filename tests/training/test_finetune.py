@@ -14,6 +14,7 @@ from safetensors.numpy import load_file
 
 import chainrule as cr
 from chainrule import data as datasets
+from chainrule import models
 from chainrule.cli.main import run as command
 from chainrule.errors import CheckpointError, ConfigError
 from chainrule.training import (
@@ -109,8 +110,6 @@ def test_the_same_classes_in_another_order_keep_their_scores(base, images):
 
 
 def test_options_of_the_architecture_come_from_the_weights(base, images, two):
-    from chainrule import models
-
     checkpoint = train(images, model="mlp", out="mlp", image_size=4, epochs=1, **QUIET).checkpoint
     checkpoint.model = models.mlp(3, 3, 4, hidden=(7,)).eval()
     save_checkpoint("small.safetensors", checkpoint)
@@ -127,6 +126,27 @@ def test_heads_there_are_several_of_are_all_new(images, two):
     changed = {name for name in after if after[name] != before[name]}
     assert changed == {name for name in after if name.startswith(heads)}
     assert load_checkpoint("one").model.aux2.fc2.weight.shape == (2, 1024)
+
+
+def test_a_folder_of_save_pretrained_is_begun_with(base, two):
+    models.save_pretrained(base.path, "folder")
+    train(two, weights="folder", out="one", epochs=1, lr=1e-30, **QUIET)
+    made = load_checkpoint("one/last.safetensors")
+    assert same(made.model.conv1.weight, base.checkpoint.model.conv1.weight)
+    assert (made.mean, made.image_size) == (base.checkpoint.mean, (8, 8))
+
+
+def test_weights_in_the_package_are_begun_with_and_predict(tmp_path, capsys):
+    digit = datasets.load("digits").test[0][0]
+    Image.fromarray(digit[:, :, 0]).save("digit.png")
+    run = train("digits", weights="mnist", out="one", epochs=1, freeze="backbone", **QUIET)
+    assert run.config.weights == "mnist"
+    assert run.summary["weights"]["new"] == 0
+    assert run.test_accuracy > 0.8  # 0.57 before
+    with pytest.raises(ConfigError, match="weights mnist are those of a lenet5; leave --model"):
+        train("digits", weights="mnist", model="resnet20", **QUIET)
+    assert command(["predict", "--weights", "mnist", "digit.png"]) == 0
+    assert capsys.readouterr().out.startswith("digit.png   ")
 
 
 # -- files that hold weights only ------------------------------------------------------------------
@@ -149,6 +169,9 @@ def test_a_file_of_weights_alone_needs_the_name_of_its_model(base, two, bare, ca
     assert "269,072 loaded; 130 new: fc, for 2 classes\n" in capsys.readouterr().out
     with pytest.raises(ConfigError, match="holds weights only; name their architecture by --model"):
         train(two, weights=bare, **QUIET)
+    Path("text.safetensors").write_text("no weights")
+    with pytest.raises(CheckpointError, match=r"text\.safetensors is broken"):
+        train(two, weights="text.safetensors", **QUIET)
     with pytest.raises(CheckpointError, match="layer1"):
         train(two, weights=bare, model="resnet32", **QUIET)
     with pytest.raises(CheckpointError, match="holds weights only"):
@@ -361,7 +384,10 @@ def test_predict_and_evaluate_take_weights_in_place_of_a_run(base, images, capsy
     ("arguments", "message"),
     [
         (["predict", "run"], "Missing argument 'IMAGE...' after run"),
-        (["predict", "--weights", "nowhere", "a.png"], "there is no file or run folder nowhere"),
+        (
+            ["predict", "--weights", "nowhere", "a.png"],
+            "no file or run folder nowhere; the weights that come with chainrule are lenet5.mnist",
+        ),
         (["evaluate"], "Missing argument 'RUN', or --weights"),
         (["evaluate", "run", "data", "--weights", "x"], "--weights stands for RUN; leave run out"),
         (["train", "digits", "--freeze", "backbone"], "name --weights too"),
@@ -386,10 +412,11 @@ COMMANDS = [
 ]
 
 
-def test_the_commands_of_the_page_work(base, two, images, tmp_path, capsys):
+def test_the_commands_of_the_page_work(base, two, capsys):
     shutil.copytree(base.path, "runs/before")
     shutil.copytree(two, "photos")
-    shutil.copytree(images, "photos3")
+    digit = datasets.load("digits").test[0][0]
+    Image.fromarray(digit[:, :, 0]).save("digit.png")
     shutil.copy(two / "red" / "red0.png", "photo.png")
     cr.save(base.checkpoint.model.state_dict(), "resnet20.pth")
     assert len(COMMANDS) > 8

@@ -20,7 +20,7 @@ LARGEST_MATRIX = 15  # classes; beyond, only the most confused pairs are shown
 @click.command("evaluate")
 @click.argument("run", required=False)
 @click.argument("data", required=False)
-@click.option("--weights", metavar="RUN|FILE", help="What to evaluate, instead of RUN.")
+@click.option("--weights", metavar="RUN|FILE|TAG", help="What to evaluate, instead of RUN.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else.")
 @click.option("--data-dir", metavar="DIR", help="Where the official files of a data set lie.")
 @click.option("--strict", is_flag=True, help="Stop at the first unreadable image.")

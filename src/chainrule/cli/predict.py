@@ -9,7 +9,11 @@ import click
 
 @click.command("predict")
 @click.argument("paths", nargs=-1, required=True, metavar="[RUN] IMAGE...")
-@click.option("--weights", metavar="RUN|FILE", help="What to ask, instead of RUN.")
+@click.option(
+    "--weights",
+    metavar="RUN|FILE|TAG",
+    help="What to ask, instead of RUN: also weights that come with chainrule, as mnist.",
+)
 @click.option("--top", default=3, show_default=True, help="How many classes to name.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else.")
 @click.pass_context

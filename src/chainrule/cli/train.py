@@ -74,8 +74,9 @@ def _setting(name: str, type: type, text: str, metavar: str | None = None) -> An
 @_setting(
     "weights",
     str,
-    "Fine-tune: begin with the weights of a run, or in a file. The head is new for new classes.",
-    "RUN|FILE",
+    "Fine-tune: begin with the weights of a run, in a file, or that come with chainrule, as mnist. "
+    "For new classes the head is new.",
+    "RUN|FILE|TAG",
 )
 @_setting(
     "freeze",

@@ -124,7 +124,10 @@ def find_checkpoint(path: str | Path) -> Path:
     if path.is_file():
         return path
     if not path.exists():
-        raise CheckpointError(f"checkpoint: there is no file or run folder {path}")
+        raise CheckpointError(
+            f"checkpoint: there is no file or run folder {path}; the weights that come with "
+            f"chainrule are {', '.join(models.pretrained_tags())}"
+        )
     for name in (BEST, LAST):
         if (path / name).is_file():
             return path / name

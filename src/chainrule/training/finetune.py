@@ -17,7 +17,7 @@ import numpy as np
 
 from chainrule import models
 from chainrule.errors import ConfigError
-from chainrule.models.weights import load_weights, tagged
+from chainrule.models.weights import load_weights, read, tagged
 from chainrule.nn.module import Module
 from chainrule.tensor import Tensor
 from chainrule.training.assembly import check_model
@@ -70,6 +70,7 @@ def open_start(settings: Mapping[str, Any]) -> Start | None:
 
 def _bare(file: Path, settings: Mapping[str, Any]) -> Checkpoint:
     """Weights of a file that does not say of what: of the model that the settings name."""
+    found = read(file)
     if "model" not in settings:
         raise ConfigError(
             f"--weights {file}: the file holds weights only; name their architecture by --model"
@@ -77,7 +78,7 @@ def _bare(file: Path, settings: Mapping[str, Any]) -> Checkpoint:
     name, channels, size = (settings.get(key) for key in ("model", "channels", "image_size"))
     known = models.entry(str(name))
     model = models.create(known.name, None, channels, size)
-    load_weights(model, file, new_head=True)  # nobody knows its classes
+    load_weights(model, found, new_head=True)  # of the old classes nothing is known
     side, channels = size or known.image_size, channels or known.in_channels
     mean, std = IMAGENET if known.image_size > LARGE and channels == 3 else ((), ())
     return Checkpoint(
