@@ -58,7 +58,8 @@ def test_every_page_is_found_from_the_readme() -> None:
 
 @pytest.mark.parametrize(
     "room",
-    ["", ".autograd", ".autograd.functional", ".data", ".export", ".func", ".linalg", ".models",
+    ["", ".autograd", ".autograd.functional", ".data", ".export", ".func", ".inspect", ".linalg",
+     ".models",
      ".nn", ".nn.filters", ".nn.functional", ".nn.init", ".nn.utils", ".nn.utils.parametrize",
      ".optim", ".optim.lr_scheduler", ".Tensor", ".utils.checkpoint"],
 )  # fmt: skip

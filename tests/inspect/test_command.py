@@ -38,6 +38,12 @@ def test_the_table_of_lenet(capsys: Any) -> None:
     assert "5 layers deep, 7 with pooling" in text
 
 
+def test_the_page_shows_the_table_as_it_is() -> None:
+    page = Path(__file__).parents[2] / "docs" / "accounts.md"
+    table = inspect.summary(models.lenet5()).table(80).partition("\n\nlenet5")[0]
+    assert f"```\n{table}\n```" in page.read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize("width", [80, 100, 120])
 @pytest.mark.parametrize("name", ["resnet20", "fcn_resnet20", "lenet5"])
 def test_the_table_fits(name: str, width: int) -> None:
@@ -86,6 +92,14 @@ def test_a_file_says_what_its_images_are(capsys: Any, tmp_path: Path) -> None:
     facts = json.loads(capsys.readouterr().out)
     assert facts["inputs"] == [[1, 3, 20, 20]]
     assert facts["params"] == sum(p.numel() for p in model.parameters())
+
+
+def test_weights_in_the_package_and_in_a_folder(capsys: Any, tmp_path: Path) -> None:
+    assert run(["summary", "mnist", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["model"] == "lenet5"
+    models.save_pretrained(models.resnet20(num_classes=3), tmp_path, image_size=(24, 40))
+    assert run(["summary", str(tmp_path), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["inputs"] == [[1, 3, 24, 40]]
 
 
 def test_refusals(capsys: Any, tmp_path: Path) -> None:

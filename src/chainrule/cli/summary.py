@@ -50,7 +50,7 @@ def summary_command(
 ) -> None:
     """What MODEL costs, layer by layer: parameters, MACs, FLOPs, memory, receptive field.
 
-    MODEL is the name of a model (resnet20), a run folder, or a file of weights.
+    MODEL is the name of a model (resnet20), or of trained weights: a run, a folder, a file, a tag.
     """
     from rich.console import Console
 
@@ -79,6 +79,7 @@ def summary_command(
 def _model(name: str, shape: tuple[int, ...] | None) -> tuple[Module, tuple[int, ...] | None]:
     """The model, and the shape of its images if it says so."""
     from chainrule import models
+    from chainrule.models import weights
 
     if name in models.list():
         known = models.entry(name)
@@ -88,9 +89,10 @@ def _model(name: str, shape: tuple[int, ...] | None) -> tuple[Module, tuple[int,
         if known.fixed_size:
             return models.create(name, image_size=shape[1:], **sizes), None
         return models.create(name, **sizes), None
-    if not Path(name).exists():
+    if not Path(name).exists() and not weights.tagged(name):
         models.entry(name)  # complains, and knows the names that are near
-    from chainrule.training.sources import open_checkpoint
-
-    checkpoint = open_checkpoint(name)
-    return checkpoint.model, (checkpoint.channels, *checkpoint.image_size)
+    found = weights.read(name)
+    built = found.build()
+    if found.image_size is None:
+        return built, None
+    return built, (built.config["in_channels"], *found.image_size)

@@ -183,7 +183,7 @@ def notes(summary: Summary) -> list[str]:
     pools = f", {with_pools} with pooling" if with_pools != deep else ""
     layers = s.layer_values
     return [
-        f"{s.model}: input {shapes}, in {mode} mode; {deep} layers deep{pools}",
+        f"{s.model}: input {shapes}, in {mode} mode; {deep} {'layer' if deep == 1 else 'layers'} deep{pools}",
         f"params   {s.total_params:,} ({trained}), {short(s.weight_bytes, 'B')}",
         f"forward  {short(s.total_macs)} MACs; {short(s.total_flops)} FLOPs, two for each MAC and "
         "all others",
