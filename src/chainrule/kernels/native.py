@@ -451,11 +451,11 @@ def _mean_pool_backward(
 
 def _in_one_pass(name: str, lists: int) -> Callable[..., None]:
     """A step of an update rule: the kernel's first arguments are this many lists of arrays."""
-    native, rest = getattr(_native, name), getattr(reference, name)
+    rest = getattr(reference, name)
 
     @wraps(rest)
     def step(*arguments: Any) -> None:
-        if left := native(*arguments, get_num_threads()):
+        if left := getattr(_native, name)(*arguments, get_num_threads()):
             rest(*_items(arguments[:lists], left), *arguments[lists:])
 
     return step

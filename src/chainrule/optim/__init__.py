@@ -10,6 +10,7 @@ from chainrule.optim.adagrad import Adagrad
 from chainrule.optim.adam import Adam, AdamW
 from chainrule.optim.adamax import Adamax
 from chainrule.optim.asgd import ASGD
+from chainrule.optim.lbfgs import LBFGS
 from chainrule.optim.momentum import Momentum, Nesterov
 from chainrule.optim.nadam import NAdam
 from chainrule.optim.optimizer import Optimizer
@@ -20,6 +21,7 @@ from chainrule.optim.sgd import SGD
 
 __all__ = [
     "ASGD",
+    "LBFGS",
     "SGD",
     "Adadelta",
     "Adagrad",
