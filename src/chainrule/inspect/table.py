@@ -181,9 +181,10 @@ def notes(summary: Summary) -> list[str]:
     )  # fmt: skip
     deep, with_pools = s.depth(), s.depth(count_pooling=True)
     pools = f", {with_pools} with pooling" if with_pools != deep else ""
+    word = "layer" if deep == 1 else "layers"
     layers = s.layer_values
     return [
-        f"{s.model}: input {shapes}, in {mode} mode; {deep} {'layer' if deep == 1 else 'layers'} deep{pools}",
+        f"{s.model}: input {shapes}, in {mode} mode; {deep} {word} deep{pools}",
         f"params   {s.total_params:,} ({trained}), {short(s.weight_bytes, 'B')}",
         f"forward  {short(s.total_macs)} MACs; {short(s.total_flops)} FLOPs, two for each MAC and "
         "all others",
