@@ -59,6 +59,12 @@ def test_what_is_saved_comes_back(net, tmp_path):
     assert config_of(twice) == config_of(folder)
 
 
+def test_a_folder_of_data_goes_by_its_last_name(net, tmp_path):
+    folder = models.save_pretrained(net, tmp_path / "net", data=str(tmp_path / "photos"))
+    assert config_of(folder)["chainrule"]["data"] == "photos"
+    assert str(tmp_path) not in (folder / "config.json").read_text()
+
+
 def test_other_classes_get_a_new_head(net, tmp_path):
     folder = models.save_pretrained(net, tmp_path / "net", **FACTS)
     other = models.from_pretrained(folder, num_classes=5)

@@ -1,6 +1,7 @@
 """Files that PyTorch writes, in all its formats and protocols, give what PyTorch reads."""
 
 import io
+import re
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import pytest
 import chainrule as cr
 from chainrule import models
 from chainrule.errors import CheckpointError
+from tests.models.torch_twins import source
 
 torch = pytest.importorskip(
     "torch", reason="parity with PyTorch needs the extra: pip install 'chainrule[parity]'"
@@ -175,3 +177,39 @@ def test_weights_of_a_twin_give_its_outputs(form, tmp_path):
     x = np.random.default_rng(0).standard_normal((3, 1, 28, 28)).astype(np.float32)
     scores = ours(cr.tensor(x)).detach().array
     np.testing.assert_allclose(scores, twin(torch.tensor(x)).detach().numpy(), atol=1e-5)
+
+
+def old_names(state):
+    """As torchvision's first DenseNet files have them."""
+    return {
+        re.sub(r"(denselayer\d+\.(?:norm|conv))([12])", r"\1.\2", k): v for k, v in state.items()
+    }
+
+
+@pytest.mark.parametrize(
+    ("family", "name", "options", "rename", "form"),
+    [
+        ("resnet", "resnet18", {}, dict, ZIP),
+        ("densenet", "densenet121", {}, old_names, LEGACY),
+        ("googlenet", "googlenet", {"aux_logits": False, "transform_input": True}, dict, ZIP),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_files_of_torchvisions_models(family, name, options, rename, form, tmp_path):
+    """The twin, made by PyTorch, saves its weights; the model made with them gives its scores."""
+    torch.manual_seed(0)
+    shared = {key: value for key, value in options.items() if key != "aux_logits"}
+    twin = getattr(source(family, "torch"), name)(7, **shared)
+    for module in twin.modules():  # statistics as after training, not 0 and 1
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.running_mean.normal_(std=0.1)
+            module.running_var.uniform_(0.5, 1.5)
+    state = {f"module.{key}": value for key, value in rename(twin.state_dict()).items()}
+    torch.save({"state_dict": state, "epoch": 90}, tmp_path / "twin.pth", **form)
+    ours = models.create(name, weights=tmp_path / "twin.pth", **options).eval()
+    assert ours.config["num_classes"] == 7
+    x = np.random.default_rng(0).standard_normal((2, 3, 48, 64)).astype(np.float32)
+    with torch.no_grad(), cr.no_grad():
+        theirs = twin.eval()(torch.tensor(x)).numpy()
+        scores = ours(cr.tensor(x)).array
+    np.testing.assert_allclose(scores, theirs, atol=1e-4, rtol=1e-4)

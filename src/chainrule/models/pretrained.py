@@ -162,12 +162,13 @@ def _config(weights: Weights, model: Module) -> dict[str, Any]:
         "label_names": weights.classes,
         "classifier": classifier[0] if len(classifier) == 1 else list(classifier),
     }
+    data = None if weights.data is None else Path(weights.data).name  # no folders of this machine
     return {
         "architecture": settings["name"],
         "num_classes": count,
         **_features(model, classifier),
         "pretrained_cfg": {name: value for name, value in cfg.items() if value is not None},
-        "chainrule": {"model": settings, "data": weights.data},
+        "chainrule": {"model": settings, "data": data},
     }
 
 

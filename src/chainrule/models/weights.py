@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ import numpy as np
 from chainrule import saving
 from chainrule.errors import ChainruleError, CheckpointError, ConfigError
 from chainrule.models.registry import create, heads
+from chainrule.nn import init
 from chainrule.nn.module import Module
 from chainrule.tensor import Tensor
 
@@ -75,7 +77,9 @@ class Weights:
             )
         settings = dict(self.model)
         if num_classes is None or num_classes == settings["num_classes"]:
-            return self._into(create(**settings), new_head=False)
+            with init.skipped():  # every weight is loaded
+                model = create(**settings)
+            return self._into(model, new_head=False)
         return self._into(create(**{**settings, "num_classes": num_classes}), new_head=True)
 
     def _into(self, model: Module, new_head: bool) -> Module:
@@ -300,9 +304,11 @@ def create_with(
     if known and known.pop("name") != name:
         raise ConfigError(f"the weights {source} are those of a {found.model['name']}, no {name}")  # type: ignore[index]
     given = {key: value for key, value in asked.items() if value is not None}
-    classes = known.get("num_classes") or _classes_of(found, create(name, **given, **options))
+    with init.skipped():
+        classes = known.get("num_classes") or _classes_of(found, create(name, **given, **options))
     new_head = given.get("num_classes", classes) != classes
-    model = create(name, **{**known, "num_classes": classes, **given, **options})
+    with nullcontext() if new_head else init.skipped():
+        model = create(name, **{**known, "num_classes": classes, **given, **options})
     return found._into(model, new_head)
 
 
