@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+import gc
 import random
+import weakref
 from typing import Any
 
 import numpy as np
@@ -220,6 +222,54 @@ def test_frozen_layers_keep_nothing_and_have_no_backward_pass() -> None:
     assert s.rows[3].backward_input == 0
     assert s.trainable_params == 4 * 36 * 2 + 2
     assert "290 trained" in str(s)
+
+
+class Trained(nn.Module):
+    """A model, and behind it the gradients of its parameters, recorded like anything else."""
+
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, x: Any) -> Any:
+        parameters = tuple(self.net.parameters())
+        return cr.autograd.grad(self.net(x).sum(), parameters, create_graph=True)
+
+
+BACKWARDS = {
+    "a chain": nn.Sequential(
+        nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(), nn.AvgPool2d(2), nn.Conv2d(8, 12, 3, 2),
+        nn.Tanh(), nn.Conv2d(12, 12, 3, groups=4), nn.Flatten(), nn.Linear(12, 30), nn.ReLU(),
+        nn.Linear(30, 5),
+    ),
+    "residual": models.resnet20(),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BACKWARDS)
+def test_backward_flops_are_those_of_a_backward_pass(name: str) -> None:
+    net = BACKWARDS[name]
+    account = inspect.summary(net, (3, 16, 16))
+    both = inspect.summary(Trained(net), (3, 16, 16))
+    products = [r for r in account.rows if r.kind == "weights"]
+    expected = sum(r.macs for r in products[:1]) + 2 * sum(r.macs for r in products[1:])
+    assert both.total_macs - account.total_macs == expected
+    spent = both.total_flops - account.total_flops
+    assert account.total_backward_flops == pytest.approx(spent, rel=0.02)
+
+
+def test_nothing_is_left_in_memory() -> None:
+    net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU())
+    made: list[Any] = []
+    gc.collect()
+    gc.disable()
+    try:
+        net[1].register_forward_hook(lambda m, args, y: made.append(weakref.ref(y.array)))
+        inspect.summary(net, (3, 9, 9))
+        assert len(made) == 1
+        assert made[0]() is None
+    finally:
+        gc.enable()
 
 
 # -- what is not known ---------------------------------------------------------------------------

@@ -89,7 +89,8 @@ def _model(name: str, shape: tuple[int, ...] | None) -> tuple[Module, tuple[int,
         if known.fixed_size:
             return models.create(name, image_size=shape[1:], **sizes), None
         return models.create(name, **sizes), None
-    if not Path(name).exists() and not weights.tagged(name):
+    path = Path(name)
+    if not (path.exists() or weights.tagged(name) or path.suffix or path.parent.name):
         models.entry(name)  # complains, and knows the names that are near
     found = weights.read(name)
     built = found.build()

@@ -60,7 +60,7 @@ class Row:
         return None if None in parts else sum(parts)  # type: ignore[arg-type]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Summary:
     """What a model costs for inputs of given shapes; printed, it is a table.
 
@@ -219,7 +219,7 @@ class Summary:
 
         return render(self, width, classes)
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         return self.table()
 
     def plot(self, path: str | Path) -> None:

@@ -70,8 +70,8 @@ class Along:
     @property
     def size(self) -> int:
         """Pixels that a position sees; the most, where they differ."""
-        sizes = [h - l + 1 for l, h in zip(self.lo, self.hi, strict=True) if h >= l]  # noqa: E741
-        return int(max(sizes, default=0))
+        ends = zip(self.lo, self.hi, strict=True)
+        return int(max((last - first + 1 for first, last in ends if last >= first), default=0))
 
     def at(self, o: int) -> tuple[Bound, Bound]:
         """First and last pixel that position ``o`` sees."""

@@ -24,6 +24,7 @@ import numpy as np
 
 from chainrule.autograd import enable_grad, set_fusion_enabled
 from chainrule.autograd.graph import Node, Variable
+from chainrule.autograd.hooks import RemovableHandle
 from chainrule.errors import ChainruleError
 from chainrule.nn import Module
 from chainrule.nn.parameter import Parameter, is_lazy
@@ -175,27 +176,35 @@ class _Recorder:
     def run(self, args: Sequence[Any], kwargs: dict[str, Any]) -> Recording:
         """The recording of ``model(*args, **kwargs)``."""
         self._note_leaves()
-        for path, module in self.model.named_modules():
-            self._watch(path, module)
         inputs: list[Value] = []
         given = [self._given(a, inputs) for a in args]
         named = {name: self._given(a, inputs) for name, a in kwargs.items()}
-        apply = self._apply = Variable.__apply_op__
-        Variable.__apply_op__ = self._note  # type: ignore[method-assign, assignment]
-        try:
-            self.model(*given, **named)
-        except ChainruleError as error:
-            shapes = ", ".join(str(v.shape) for v in inputs)
-            where = self._stack[-1][0] or "its forward"
-            raise type(error)(f"summary: in {where}, given {shapes}: {error}") from error
-        finally:
-            Variable.__apply_op__ = apply  # type: ignore[method-assign]
+        with self._watching():
+            try:
+                self.model(*given, **named)
+            except ChainruleError as error:
+                shapes = ", ".join(str(v.shape) for v in inputs)
+                where = self._stack[-1][0] or "its forward"
+                raise type(error)(f"summary: in {where}, given {shapes}: {error}") from error
         for call, node in self._made:
             if not isinstance(node.saved, list):  # checkpointed: it is computed again instead
                 call.kept = ()
         self._note_leaves()  # those that lazy modules have made
         classes = {path: type(module).__name__ for path, module in self.model.named_modules()}
         return Recording(self.calls, inputs, *self._parameters(), classes)
+
+    @contextmanager
+    def _watching(self) -> Iterator[None]:
+        """Note calls of modules and operations; afterwards nothing refers to this any more."""
+        handles = [h for path, m in self.model.named_modules() for h in self._hooks(path, m)]
+        self._apply = Variable.__apply_op__
+        Variable.__apply_op__ = self._note  # type: ignore[method-assign, assignment]
+        try:
+            yield
+        finally:
+            Variable.__apply_op__ = self._apply  # type: ignore[method-assign]
+            for handle in handles:
+                handle.remove()
 
     def _parameters(self) -> tuple[dict[str, Value], frozenset[str], dict[str, str]]:
         named = dict(self.model.named_parameters())
@@ -235,7 +244,7 @@ class _Recorder:
         self._remember(given.array, source)
         return given
 
-    def _watch(self, path: str, module: Module) -> None:
+    def _hooks(self, path: str, module: Module) -> tuple[RemovableHandle, RemovableHandle]:
         def enter(*_: Any) -> None:
             self._stack.append((path, type(module).__name__))
 
@@ -244,8 +253,8 @@ class _Recorder:
                 self._value(t)
             self._stack.pop()
 
-        module.register_forward_pre_hook(enter, prepend=True)
-        module.register_forward_hook(leave)
+        before = module.register_forward_pre_hook(enter, prepend=True)
+        return before, module.register_forward_hook(leave)
 
     # -- noting ------------------------------------------------------------------------------
 
