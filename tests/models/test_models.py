@@ -39,6 +39,13 @@ def test_a_model_called_directly_has_its_config_too():
         ("preact_resnet164", 1_703_258),
         ("preact_resnet18", 11_172_170),
         ("fcn_resnet20", 270_222),
+        # Hu et al. 2018, table 2: 28.1, 49.3 and 66.8 million
+        ("se_resnet18", 11_778_592),
+        ("se_resnet34", 21_958_868),
+        ("se_resnet50", 28_088_024),
+        ("se_resnet101", 49_326_872),
+        ("se_resnet152", 66_821_848),
+        ("se_resnet20", 272_095),
     ],
 )
 def test_number_of_weights(name, weights):
@@ -112,6 +119,23 @@ def test_plain_nets_are_residual_nets_without_their_shortcuts():
     np.testing.assert_array_equal(
         there(x).array, F.relu(there._residual(x) + there._shortcut(x)).array
     )
+
+
+def test_squeeze_and_excitation_weighs_channels_by_their_means():
+    block = models.se_resnet20().layer2[0]
+    assert (block.se.fc1.out_channels, models.se_resnet50().layer4[0].se.fc1.out_channels) == (
+        2,
+        128,
+    )
+    x = cr.randn(2, 32, 5, 4)
+    weights = F.sigmoid(block.se.fc2(F.relu(block.se.fc1(x.mean((2, 3), keepdim=True)))))
+    assert weights.shape == (2, 32, 1, 1)
+    np.testing.assert_allclose(block.se(x).detach(), (x * weights).detach(), rtol=1e-5)
+    for net in (models.se_resnet18().layer3[0], models.se_resnet50().layer1[0]):
+        calls = []
+        net.se.register_forward_hook(lambda module, args, y, calls=calls: calls.append(y.shape))
+        net(cr.randn(1, net.conv1.in_channels, 4, 4))
+        assert len(calls) == 1
 
 
 def test_the_first_unit_of_a_stage_parts_after_its_activation():

@@ -7,7 +7,7 @@ from pathlib import Path
 from types import ModuleType
 
 from chainrule import models
-from chainrule.models.registry import check_count
+from chainrule.models.registry import check_count, height_width
 
 FOLDER = Path(models.__file__).parent
 IMPORTS = {
@@ -36,7 +36,7 @@ def source(file: str, library: str, width: int = 4096) -> ModuleType:
     package = f"models_in_{library}"
     registry = sys.modules.setdefault(f"{package}.registry", ModuleType("registry"))
     registry.register = lambda **_: lambda build: build
-    registry.check_count = check_count
+    registry.check_count, registry.height_width = check_count, height_width
     module = ModuleType(f"{package}.{file}")
     sys.modules.setdefault(package, ModuleType(package))
     sys.modules[module.__name__] = module

@@ -46,6 +46,14 @@ from chainrule.models.resnet import (
     wide_resnet50_2,
     wide_resnet101_2,
 )
+from chainrule.models.se_resnet import (
+    se_resnet18,
+    se_resnet20,
+    se_resnet34,
+    se_resnet50,
+    se_resnet101,
+    se_resnet152,
+)
 from chainrule.models.squeezenet import SqueezeNet, squeezenet1_0, squeezenet1_1
 from chainrule.models.vgg import (
     VGG,
@@ -122,6 +130,12 @@ __all__ = [
     "resnext101_32x8d",
     "resnext101_64x4d",
     "save_pretrained",
+    "se_resnet18",
+    "se_resnet20",
+    "se_resnet34",
+    "se_resnet50",
+    "se_resnet101",
+    "se_resnet152",
     "softmax",
     "squeezenet1_0",
     "squeezenet1_1",

@@ -19,12 +19,13 @@ convolutions of stride 2 do; what linear layers did, 1 x 1 convolutions and a me
 
 relu follows each convolution except the last: the paper's table has one there too, which lets
 no score fall below 0, and a class whose scores are all cut off would learn no more.
-Convolutions start as in He et al. 2015 (arXiv:1502.01852).
+The others start as in He et al. 2015 (arXiv:1502.01852).
 """
 
 from __future__ import annotations
 
 from chainrule import nn
+from chainrule.models.blocks import start_convolutions
 from chainrule.models.registry import register
 from chainrule.tensor import Tensor
 
@@ -50,11 +51,7 @@ class AllCNN(nn.Module):
         self.classifier = nn.Conv2d(192, num_classes, 1)
         self.avgpool = nn.AdaptiveAvgPool2d(1)
         self.flatten = nn.Flatten()
-        for parameter in self.features.parameters():
-            if parameter.ndim == 4:
-                nn.init.kaiming_normal_(parameter, nonlinearity="relu")
-            else:
-                nn.init.zeros_(parameter)
+        start_convolutions(self.features, "fan_in")
 
     def forward(self, x: Tensor) -> Tensor:
         """Images (N, in_channels, H, W), at least 9 x 9 pixels -> scores (N, num_classes)."""

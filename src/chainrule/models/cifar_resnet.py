@@ -38,6 +38,7 @@ from collections.abc import Callable
 import chainrule.nn.functional as F
 from chainrule import nn
 from chainrule.errors import ConfigError
+from chainrule.models.blocks import start_convolutions
 from chainrule.models.registry import check_count, register
 from chainrule.tensor import Tensor
 
@@ -156,13 +157,6 @@ def check_shortcut(model: str, shortcut: str | None) -> None:
     """Raise ConfigError unless it is one of the paper's, or None."""
     if shortcut is not None and shortcut not in SHORTCUTS:
         raise ConfigError(f"{model}: shortcut must be one of A, B and C, got {shortcut!r}")
-
-
-def start_convolutions(model: nn.Module) -> None:
-    """As in He et al. 2015: N(0, 2/fan_out)."""
-    for module in model.modules():
-        if isinstance(module, nn.Conv2d):
-            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
 
 def _stage(

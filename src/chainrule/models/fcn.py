@@ -24,7 +24,8 @@ from __future__ import annotations
 
 import chainrule.nn.functional as F
 from chainrule import nn
-from chainrule.models.cifar_resnet import CifarTrunk, start_convolutions
+from chainrule.models.blocks import start_convolutions
+from chainrule.models.cifar_resnet import CifarTrunk
 from chainrule.models.registry import register
 from chainrule.tensor import Tensor
 

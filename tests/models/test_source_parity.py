@@ -1,4 +1,4 @@
-"""The models for large images beside PyTorch twins of the same source and the same weights."""
+"""The models beside PyTorch twins of the same source and the same weights."""
 
 from functools import partial
 
@@ -61,6 +61,40 @@ MODELS = {
             (32, 33),
         ),
     },
+    "all_cnn": {"all_cnn_c": (lambda m: m.all_cnn_c(7), (20, 17))},
+    "cifar_resnet": {
+        "resnet20": (lambda m: m.resnet20(7), (17, 16)),
+        "shortcut B": (lambda m: m.CifarResNet(2, 7, 1, shortcut="B"), (16, 17)),
+        "shortcut C": (lambda m: m.CifarResNet(2, 5, shortcut="C"), (17, 17)),
+        "plain20": (lambda m: m.plain20(7), (16, 19)),
+    },
+    "example_net": {"example_net": (lambda m: m.example_net(7, 1, (39, 20)), (39, 20))},
+    "fcn": {"fcn_resnet20": (lambda m: m.fcn_resnet20(7), (17, 22))},
+    "lenet": {"lenet5": (lambda m: m.lenet5(7, image_size=(28, 33)), (28, 33))},
+    "mlp": {  # (classes, channels, sides)
+        "softmax": (lambda m: m.softmax(7, 3, 5), (5, 5)),
+        "svm": (lambda m: m.svm(7, 3, 5), (5, 5)),
+        "two_layer_net": (lambda m: m.two_layer_net(7, 1, (5, 4), hidden=9), (5, 4)),
+        "mlp": (lambda m: m.mlp(7, 2, 5, (9, 8, 7), "batchnorm", 0.5), (5, 5)),
+        "mlp layernorm": (lambda m: m.mlp(7, 2, 5, (9, 8), "layernorm"), (5, 5)),
+    },
+    "preact_resnet": {
+        "preact_resnet20": (lambda m: m.preact_resnet20(7), (17, 16)),
+        "four stages": (
+            lambda m: m.PreActResNet(m.PreActUnit, 1, (16, 24, 32, 40), 5, 1),
+            (17, 16),
+        ),
+        "bottleneck": (lambda m: m.PreActResNet(m.PreActBottleneck, 2), (9, 12)),
+        "unprojected": (
+            lambda m: m.PreActResNet(m.PreActBottleneck, 2, (8, 8), projects=False),
+            (9, 12),
+        ),
+    },
+    "se_resnet": {
+        "se_resnet20": (lambda m: m.se_resnet20(7), (17, 16)),
+        "basic": (lambda m: m.ResNet(m.SEBasicBlock, [1, 2, 1, 1], 5), (33, 32)),
+        "bottleneck": (lambda m: m.ResNet(m.SEBottleneck, [1, 1, 1, 1], 5), (33, 32)),
+    },
     "mobilenetv2": {
         "mobilenet_v2": (lambda m: m.mobilenet_v2(7), (40, 33)),
         "narrow": (lambda m: m.mobilenet_v2(5, 1, width_mult=0.35, round_nearest=4), (32, 32)),
@@ -95,7 +129,8 @@ def test_scores_gradients_and_statistics(file, build, sides):
         for p in theirs.parameters():  # no weight zero, no batch norm neutral
             p += 0.05 * p.std(correction=0) * torch.randn(p.shape) + 0.01
     ours.load_state_dict({k: v.numpy() for k, v in state.items()})
-    channels = next(iter(state.values())).shape[1]
+    first = next(iter(state.values()))
+    channels = first.shape[1] if first.ndim == 4 else first.shape[1] // (sides[0] * sides[1])
     draws = np.random.default_rng(0)
     x = draws.standard_normal((2, channels, *sides))
 
