@@ -35,6 +35,7 @@ ROOMS = {
     "torch.autograd.functional": "chainrule.autograd.functional",
     "torch.func": "chainrule.func",
     "torch.linalg": "chainrule.linalg",
+    "torch.optim": "chainrule.optim",
     "torch.special": "chainrule.special",
     "torch.testing": "chainrule.testing",
     "torch.utils.data": "chainrule.utils.data",
@@ -98,6 +99,9 @@ NOTES: dict[str, dict[str, str]] = {
         "CosineAnnealingLR": "`T_max` must be above 0; so must `StepLR`'s `step_size`",
         "OneCycleLR": "`pct_start` may make a phase of no length; PyTorch then divides by it",
         "SequentialLR": "refuses a state of another number of schedules, as `ChainedScheduler`",
+    },
+    "torch.optim": {
+        "RMSprop": "`centered`: no NaN where rounding makes the variance negative",
     },
     "torch.utils.data": {
         "DataLoader": "its workers are threads; an `IterableDataset` is read by the caller's",

@@ -388,6 +388,10 @@ USE_INSTEAD: dict[str, dict[str, str]] = {
         "linear_cross_entropy": "cross_entropy(linear(input, weight, bias), target)",
         "pdist": "pairwise_distance of x[i] and x[j], the rows of each pair",
     },
+    "chainrule.optim": {
+        "SparseAdam": "gradients are dense; use chainrule.optim.Adam",
+        "swap_in_optimizer_params_and_state": "load_state_dict of model and optimizer, and back",
+    },
     "chainrule.nn.utils": {
         "rnn": RECURRENT,
         "prune": "multiply the weight by a mask, with parametrize.register_parametrization",

@@ -71,6 +71,7 @@ def test_names_are_unique_and_cover_what_is_promised():
         assert f"memory/{model}" in names or not memory.RESET.exists()
         assert {f"inference/{model}-1", f"inference/{model}-128"} <= set(names)
         assert {f"kernels/sgd_step-{model}", f"kernels/adam_step-{model}"} <= set(names)
+    assert {"kernels/rmsprop_step-resnet20", "kernels/nadam_step-resnet20"} <= set(names)
     assert "kernels/conv2d_weight_grad-8x512x7x7-512-k3s1p1" in names
     assert "kernels/conv2d_input_grad-8x3x224x224-64-k7s2p3" not in names  # images need none
     assert len([n for n in names if n.startswith("kernels/conv2d-")]) == 27

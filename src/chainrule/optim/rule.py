@@ -93,10 +93,9 @@ class Rule(Optimizer):
 
     def _not_negative(self, group: Group, *names: str) -> None:
         for name in names:
+            size = group[name].numel() if isinstance(group[name], Tensor) else 1
+            require(size == 1, self, f"{name} must be one number", f"{size} of them")
             require(group[name] >= 0, self, f"{name} must not be negative", group[name])
-        rate = group["lr"]
-        if isinstance(rate, Tensor):
-            require(rate.numel() == 1, self, "lr must be one number", f"{rate.numel()} of them")
 
     def _betas(self, group: Group) -> None:
         betas = group["betas"]
