@@ -26,6 +26,7 @@ from chainrule.training import (
     save_checkpoint,
     train,
 )
+from chainrule.training.config import CHOICES
 from tests.training.pictures import make_images
 
 RESNET = {"model": "resnet20", "image_size": 8, "batch_size": 8}
@@ -184,6 +185,8 @@ def test_a_file_of_pytorch_is_begun_with_too(base, two):
     torch.save({n: torch.tensor(t.array.copy()) for n, t in state.items()}, "bare.pth")
     run = train(two, weights="bare.pth", model="resnet20", out="one", epochs=1, lr=1e-30, **QUIET)
     assert run.checkpoint.image_size == (32, 32)
+    with pytest.raises(CheckpointError, match=r"bare\.pth holds weights only; .* --model NAME"):
+        predict("bare.pth", two / "red" / "red0.png")
     made = load_checkpoint("one/last.safetensors").model
     assert same(made.conv1.weight, base.checkpoint.model.conv1.weight)
 
@@ -251,6 +254,24 @@ def test_only_what_learns_is_in_the_optimizer(base, two):
     assert Run("two").config.freeze == "conv1,layer1"
     train(two, out="three", freeze="backbone", unfreeze_after=1, **settings)
     assert [len(g["params"]) for g in look.groups] == [59]
+
+
+@pytest.mark.parametrize("schedule", CHOICES["schedule"])
+def test_every_schedule_keeps_the_rates_of_stages_in_proportion(two, schedule):
+    class Look(Display):
+        def __init__(self):
+            self.rates = []
+
+        def on_step(self, trainer):
+            self.rates.append([group["lr"] for group in trainer.optimizer.param_groups])
+
+    look = Look()
+    settings = {"weights": "mnist", "layer_decay": 0.5, "head_lr_factor": 3.0, "epochs": 3}
+    train(two, schedule=schedule, out="one", progress=look, **settings)
+    assert len(look.rates) > 9
+    assert sum(rates[1] > 0 for rates in look.rates) > 9
+    for head, *others in look.rates:
+        assert others == pytest.approx([head / 3 * 0.5**k for k in range(1, 5)], rel=1e-12)
 
 
 # -- repeating, stopping, going on -----------------------------------------------------------------
@@ -345,6 +366,14 @@ def test_weights_that_depend_on_the_size_keep_it(images, two):
     with pytest.raises(ConfigError, match=r"--image-size 6: the weights .* one is for 4 x 4;"):
         train(two, weights="one", image_size=6, **QUIET)
     assert train(two, weights="one", image_size=4, epochs=1, **QUIET).config.image_size == 4
+
+
+def test_what_a_run_begins_with_is_not_replaced_by_it(base, two, tmp_path):
+    shutil.copytree(base.path, "runs/before")
+    for source in ("runs/before", "runs/before/last.safetensors"):
+        with pytest.raises(ConfigError, match="--out runs/before: the weights to begin with lie"):
+            train(two, weights=source, out="runs/before", overwrite=True, **QUIET)
+    assert load_checkpoint("runs/before").classes == base.checkpoint.classes
 
 
 def test_freezing_needs_weights(two):

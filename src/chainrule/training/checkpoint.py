@@ -253,7 +253,12 @@ def _read(file: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """The arrays and chainrule's facts in a safetensors file."""
     from safetensors import SafetensorError, safe_open
 
+    from chainrule import pytorch_files
+
     try:
+        with file.open("rb") as head:
+            if pytorch_files.is_pytorch_file(head.read(pytorch_files.START)):
+                raise _weights_only(file)
         with safe_open(str(file), framework="numpy") as opened:
             facts = (opened.metadata() or {}).get(KEY)
             arrays = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
@@ -264,10 +269,7 @@ def _read(file: Path) -> tuple[dict[str, Any], dict[str, Any]]:
             f"checkpoint: {file} is truncated or no safetensors file: {error}"
         ) from error
     if facts is None:
-        raise CheckpointError(
-            f"checkpoint: {file} holds weights only; chainrule's checkpoints also say which "
-            "model they belong to. To use the weights alone: model.load_state_dict(...)"
-        )
+        raise _weights_only(file)
     try:
         read = json.loads(facts)
         version = read["format"]
@@ -279,6 +281,14 @@ def _read(file: Path) -> tuple[dict[str, Any], dict[str, Any]]:
             f"it was written by chainrule {read.get('version', 'of unknown version')}"
         )
     return arrays, read
+
+
+def _weights_only(file: Path) -> CheckpointError:
+    return CheckpointError(
+        f"checkpoint: {file} holds weights only; chainrule's checkpoints also say of which model, "
+        f'and which classes. To use the weights alone: models.create(NAME, weights="{file}"), or '
+        f"chainrule train DATA --model NAME --weights {file}"
+    )
 
 
 def _statement(error: Exception) -> str:

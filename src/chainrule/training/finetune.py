@@ -59,6 +59,7 @@ def open_start(settings: Mapping[str, Any]) -> Start | None:
             )
         return None
     path = Path(source).expanduser()
+    _refuse_own_folder(path, settings)
     bare = tagged(source) is None and is_bare(path)
     start = Start(source, _bare(path, settings) if bare else open_checkpoint(source))
     check_model(start.model)
@@ -66,6 +67,13 @@ def open_start(settings: Mapping[str, Any]) -> Start | None:
     if "freeze" in settings:  # shows what is wrong before the data are read
         frozen_names(start.checkpoint.model, settings["freeze"])
     return start
+
+
+def _refuse_own_folder(path: Path, settings: Mapping[str, Any]) -> None:
+    """A run that replaced what it begins with could not be repeated."""
+    out, path = settings.get("out"), path.resolve()
+    if out is not None and Path(out).resolve() in (path, path.parent) and path.exists():
+        raise ConfigError(f"--out {out}: the weights to begin with lie there; name another folder")
 
 
 def _bare(file: Path, settings: Mapping[str, Any]) -> Checkpoint:
