@@ -164,13 +164,16 @@ def test_models_are_listed(capsys):
 
     assert run(["models"]) == 0
     head, *lines = capsys.readouterr().out.splitlines()
-    assert head.split() == ["name", "weights", "input", "classes"]
+    assert head.split() == ["name", "weights", "input", "classes", "trained"]
     assert [line.split()[0] for line in lines] == models.list()
     assert run(["models", "resnet[2-4]?", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert [facts["name"] for facts in found] == models.list("resnet[2-4]?")
     assert found[0]["name"] == "resnet20" and found[0]["parameters"] == 269_722
     assert found[0]["input"] == [3, 32, 32] and found[0]["num_classes"] == 10
+    assert run(["models", "lenet5"]) == 0
+    _, line = capsys.readouterr().out.splitlines()
+    assert line.split()[:5] == ["lenet5", "61,706", "1x28x28", "10", "mnist"]
 
 
 def test_a_pattern_that_no_model_has(refused):

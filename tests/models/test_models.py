@@ -1,5 +1,8 @@
 """The models and their registry."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -50,6 +53,15 @@ def test_a_model_called_directly_has_its_config_too():
 )
 def test_number_of_weights(name, weights):
     assert models.entry(name).parameters() == weights
+
+
+def test_the_page_of_models_has_their_numbers_of_weights():
+    page = (Path(__file__).parents[2] / "docs" / "models.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (`.*?) \| ([\d,]+) \|", page, re.MULTILINE)
+    assert len(rows) > 20
+    for named, weights in rows:
+        for name in re.findall(r"`(\w+)`", named):
+            assert f"{models.entry(name).parameters():,}" == weights, name
 
 
 def test_counting_draws_no_random_numbers():

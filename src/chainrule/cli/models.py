@@ -14,7 +14,8 @@ def models_command(pattern: str, as_json: bool) -> None:
     """List the architectures, or those that PATTERN names: 'resnet*'.
 
     With the number of weights, the images (channels x height x width) and the classes each is
-    built for by default; any can be had for others.
+    built for by default; any can be had for others. "trained": weights inside the package, for
+    `chainrule train --weights`.
     """
     from chainrule import models
     from chainrule.errors import ConfigError
@@ -25,12 +26,13 @@ def models_command(pattern: str, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(found))
         return
-    rows = [("name", "weights", "input", "classes", "")]
+    rows = [("name", "weights", "input", "classes", "trained", "")]
     for facts in found:
         shape = "x".join(map(str, facts["input"]))
         weights, classes = f"{facts['parameters']:,}", str(facts["num_classes"])
-        rows.append((facts["name"], weights, shape, classes, facts["summary"]))
+        trained = ",".join(facts["weights"]) or "-"
+        rows.append((facts["name"], weights, shape, classes, trained, facts["summary"]))
     name, *others, _ = (max(map(len, column)) for column in zip(*rows, strict=True))
     for row in rows:
-        cells = [f"{cell:>{width}}" for cell, width in zip(row[1:4], others, strict=True)]
-        click.echo("  ".join([f"{row[0]:<{name}}", *cells, row[4]]).rstrip())
+        cells = [f"{cell:>{width}}" for cell, width in zip(row[1:5], others, strict=True)]
+        click.echo("  ".join([f"{row[0]:<{name}}", *cells, row[5]]).rstrip())

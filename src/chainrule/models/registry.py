@@ -58,7 +58,9 @@ class Entry:
             return sum(p.numel() for p in self.build().parameters())
 
     def as_dict(self) -> dict[str, Any]:
-        """What there is to know, as JSON takes it."""
+        """What there is to know, as JSON takes it; weights: the tags of those in the package."""
+        from chainrule.models.weights import pretrained_tags
+
         return {
             "name": self.name,
             "task": self.task,
@@ -67,6 +69,7 @@ class Entry:
             "num_classes": self.num_classes,
             "options": list(self.options),
             "heads": list(self.heads),
+            "weights": pretrained_tags(self.name),
             "summary": self.summary,
         }
 
