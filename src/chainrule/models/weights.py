@@ -15,6 +15,7 @@ import json
 from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -213,12 +214,18 @@ def read_state(path: Path) -> dict[str, Any]:
             break
         inside = next((inside[k] for k in _STATE_KEYS if isinstance(inside.get(k), Mapping)), None)
     if not isinstance(inside, Mapping) or not _is_state(inside):
-        what = f"a dict of {', '.join(map(str, held))}" if isinstance(held, Mapping) else "no dict"
+        what = f"a dict of {_listed(held)}" if isinstance(held, Mapping) else "no dict"
         raise CheckpointError(
             f"weights: {path} holds no weights by name, but {what}; "
             "pick them yourself: model.load_state_dict(chainrule.load(path)[...])"
         )
     return dict(inside)
+
+
+def _listed(names: Mapping[Any, Any], most: int = 8) -> str:
+    """The first of the keys, in one line."""
+    shown = ", ".join(map(str, islice(names, most)))
+    return shown + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def _is_state(held: Mapping[Any, Any]) -> bool:

@@ -15,7 +15,7 @@ import numpy as np
 
 from chainrule.pytorch_files.names import NAMES
 from chainrule.pytorch_files.opcodes import RefusedError, unpickle
-from chainrule.pytorch_files.storage import Input, Storage, StorageType, empty, widen
+from chainrule.pytorch_files.storage import Input, Storage, StorageType, check_whole, empty, widen
 
 MAGIC = 0x1950A86A20F9469CFC6C
 VERSION = 1001
@@ -29,7 +29,7 @@ def read(source: Input) -> Any:
         raise RefusedError("is a pickle, but none of torch.save: it lacks the number that marks it")
     version = unpickled(_nothing)
     if version != VERSION:
-        raise RefusedError(f"has the format {version!r} of torch.save; {VERSION} is known")
+        raise RefusedError(f"has another format of torch.save than {VERSION}, which is known")
     unpickled(_nothing)
     value = unpickled(storages.find)
     storages.fill(source, unpickled(_nothing))
@@ -84,8 +84,7 @@ class _Storages:
         return storage if part is None else self._part(storage, *part)
 
     def _part(self, storage: Storage, key: Any, offset: Any, count: Any) -> Storage:
-        if not (type(offset) is type(count) is int and 0 <= offset <= offset + count):
-            raise ValueError("a part of a storage makes no sense")
+        check_whole("a part of a storage", offset, count)
         if offset + count > len(storage):
             raise ValueError(f"a part reaches to element {offset + count} of {len(storage)}")
         part: Any = storage[offset : offset + count]
@@ -93,7 +92,8 @@ class _Storages:
 
     def fill(self, source: Input, keys: Any) -> None:
         """Read the elements of all storages."""
-        if not isinstance(keys, list) or sorted(map(str, keys)) != sorted(map(str, self.by_key)):
+        listed = isinstance(keys, list) and all(isinstance(key, str | int) for key in keys)
+        if not listed or len(keys) != len(self.by_key) or set(keys) != set(self.by_key):
             raise ValueError("its storages are others than its tensors need")
         for key in keys:
             kind, storage = self.by_key[key]

@@ -17,7 +17,14 @@ import numpy as np
 from chainrule.description import Size
 from chainrule.description import device as Device
 from chainrule.pytorch_files.opcodes import Constructor, RefusedError, Shell, checked_key
-from chainrule.pytorch_files.storage import STORAGE_TYPES, Storage, StorageType, view
+from chainrule.pytorch_files.storage import (
+    MOST_AXES,
+    STORAGE_TYPES,
+    Storage,
+    StorageType,
+    check_whole,
+    view,
+)
 from chainrule.tensor import Tensor
 
 # -- tensors ---------------------------------------------------------------------------------
@@ -77,7 +84,9 @@ def _ordered(pairs: Any = ()) -> OrderedDict[Any, Any]:
 
 def _counter(counts: Any = None) -> Counter[Any]:
     counted: Counter[Any] = Counter()
-    for key, value in ({} if counts is None else dict(counts)).items():
+    if not isinstance(counts, dict | None):
+        raise TypeError("counts are no dict")
+    for key, value in (counts or {}).items():
         counted[checked_key(key)] = value
     return counted
 
@@ -138,8 +147,9 @@ def _device(*where: Any) -> Device:
 
 def _dtype(code: Any, *flags: Any) -> Shell:
     """An element type; its byte order comes later."""
-    if not isinstance(code, str) or not re.fullmatch(r"[biufcSU]\d{1,9}", code):
-        raise RefusedError(f"is not read: it holds an array of the type {code!r}")
+    if not isinstance(code, str) or not re.fullmatch(r"[biufcSU][1-9]\d{0,8}", code):
+        shown = repr(code[:20]) if isinstance(code, str) else "that has no name"
+        raise RefusedError(f"is not read: it holds an array of the type {shown}")
 
     def complete(state: Any) -> np.dtype[Any]:
         order = state[1]
@@ -173,8 +183,9 @@ def _frombuffer(raw: Any, dtype: Any, shape: Any, order: Any) -> np.ndarray[Any,
 def _numbers(dtype: Any, raw: Any, shape: Any, order: Any = "C") -> np.ndarray[Any, Any]:
     if not isinstance(dtype, np.dtype) or not isinstance(raw, bytes | bytearray):
         raise TypeError("an array has no numbers")
-    if not isinstance(shape, tuple) or not all(type(n) is int and n >= 0 for n in shape):
+    if not isinstance(shape, tuple) or len(shape) > MOST_AXES:
         raise TypeError("an array has no shape")
+    check_whole("the shape of an array", *shape)
     if math.prod(shape) * dtype.itemsize != len(raw):
         raise ValueError(f"an array of shape {shape} has {len(raw)} bytes")
     if not raw:

@@ -7,7 +7,8 @@ library's pickletools takes the bytes apart), but
 - a name stands for what the caller's table says, and for nothing otherwise;
 - "reduce", "newobj", "inst" and "obj" call a `Constructor` of that table, nothing else;
 - "build" completes what a constructor left open (`Shell`), and never touches attributes;
-- keys of dicts are texts, numbers and short tuples of them: hashing must not take for ever;
+- keys of dicts are texts, numbers and short tuples of them: hashing must not take for ever, nor
+  showing a value in a message: a list may hold one list ten times, which holds one ten times, ...;
 - what constructors copy is bounded by the size of the file.
 """
 
@@ -17,7 +18,8 @@ import pickletools
 import sys
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -26,7 +28,8 @@ class RefusedError(Exception):
     """The file is not read; the text continues a sentence that begins with its name."""
 
 
-class Constructor(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Constructor:  # no tuple, which a pickle could take for arguments
     """What a name in a pickle stands for that may be called: a function of ours."""
 
     build: Callable[..., Any]
@@ -43,6 +46,8 @@ class Shell:
 Names = Mapping[tuple[str, str], Any]
 COPIES = 4
 """How often, at most, constructors may copy as many bytes as the file has."""
+MOST_IN_KEY = 32
+"""Parts of a tuple that is a key, and eights of bytes of a number."""
 
 _AS_THEY_ARE = {
     "INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "FLOAT", "BINFLOAT",
@@ -286,9 +291,11 @@ def _pairs(values: list[Any]) -> dict[Any, Any]:
 
 def checked_key(value: Any, depth: int = 2) -> Any:
     """``value``, if it may be a key of a dict, or be in a set."""
+    if isinstance(value, int) and value.bit_length() > 64 * MOST_IN_KEY:
+        raise RefusedError("is not read: a number of many digits is a key of a dict in it")
     if value is None or isinstance(value, str | bytes | int | float | complex | np.generic):
         return value
-    if isinstance(value, tuple) and depth:
+    if isinstance(value, tuple) and depth and len(value) <= MOST_IN_KEY:
         for part in value:
             checked_key(part, depth - 1)
         return value

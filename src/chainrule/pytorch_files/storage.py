@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, BinaryIO, NamedTuple
+from dataclasses import dataclass
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -38,7 +39,8 @@ class Input:
             raise EOFError("it ends too early")
 
 
-class StorageType(NamedTuple):
+@dataclass(frozen=True)
+class StorageType:
     """What the elements of a storage are in the file, and what they become here."""
 
     name: str
@@ -62,7 +64,7 @@ class StorageType(NamedTuple):
 
     def nbytes(self, count: Any, most: int) -> int:
         """Of ``count`` elements, of which the file can have no more than ``most`` bytes."""
-        _whole("the number of elements", count)
+        check_whole("the number of elements", count)
         size = count * self.known().itemsize
         if not 0 <= size <= most:
             raise ValueError(f"a storage of {count} elements is larger than the file")
@@ -113,12 +115,12 @@ def view(storage: Any, offset: Any, size: Any, stride: Any) -> Tensor:
     """
     if not isinstance(storage, Storage):
         raise TypeError("a tensor has no storage")
-    _whole("an offset", offset)
+    check_whole("an offset", offset)
     for name, values in (("a size", size), ("a stride", stride)):
         if not isinstance(values, tuple) or len(values) > MOST_AXES:
             raise ValueError(f"{name} makes no sense")
         for value in values:
-            _whole(name, value)
+            check_whole(name, value)
     if len(size) != len(stride):
         raise ValueError("a tensor has as many strides as axes")
     if 0 in size:
@@ -133,6 +135,8 @@ def view(storage: Any, offset: Any, size: Any, stride: Any) -> Tensor:
     return Tensor(np.lib.stride_tricks.as_strided(start, size, strides))
 
 
-def _whole(name: str, value: Any) -> None:
-    if type(value) is not int or value < 0:
-        raise ValueError(f"{name} makes no sense: {value!r}")
+def check_whole(name: str, *values: Any) -> None:
+    """Raise ValueError unless all are whole numbers that could count bytes."""
+    for value in values:
+        if type(value) is not int or not 0 <= value < 1 << 63:
+            raise ValueError(f"{name} makes no sense")

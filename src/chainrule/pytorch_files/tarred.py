@@ -18,7 +18,14 @@ from typing import Any
 from chainrule.pytorch_files.legacy import read_elements
 from chainrule.pytorch_files.names import NAMES
 from chainrule.pytorch_files.opcodes import RefusedError, unpickle
-from chainrule.pytorch_files.storage import MOST_AXES, Input, Storage, StorageType, view
+from chainrule.pytorch_files.storage import (
+    MOST_AXES,
+    Input,
+    Storage,
+    StorageType,
+    check_whole,
+    view,
+)
 from chainrule.tensor import Tensor
 
 
@@ -63,10 +70,12 @@ def _read_storages(source: Input, objects: dict[int, Any]) -> None:
         if not isinstance(kind, StorageType):
             raise ValueError("a storage has no type")
         objects[int(key)] = read_elements(source, kind)
-    for key, whole, offset, count in _unpickled(source):
-        if not 0 <= offset <= offset + count <= len(objects[whole]):
-            raise ValueError("a part of a storage makes no sense")
-        objects[int(key)] = objects[whole][offset : offset + count]
+    for key, of, offset, count in _unpickled(source):
+        whole = objects[int(of)]
+        check_whole("a part of a storage", offset, count)
+        if offset + count > len(whole):
+            raise ValueError(f"a part reaches to element {offset + count} of {len(whole)}")
+        objects[int(key)] = whole[offset : offset + count]
 
 
 def _read_tensors(source: Input, objects: dict[int, Any]) -> None:

@@ -17,7 +17,7 @@ import numpy as np
 
 from chainrule.pytorch_files.names import NAMES
 from chainrule.pytorch_files.opcodes import RefusedError, unpickle
-from chainrule.pytorch_files.storage import Input, Storage, StorageType
+from chainrule.pytorch_files.storage import Input, Storage, StorageType, check_whole
 
 _LOCAL = struct.Struct("<4s22xHH")  # signature ... lengths of name and extra field
 _ENCRYPTED = 1
@@ -92,6 +92,7 @@ class _Storages:
         tag, kind, key, _, count = saved_id
         if tag != "storage" or not isinstance(kind, StorageType) or not isinstance(key, str):
             raise ValueError("a storage has no type or no name")
+        check_whole("the number of elements", count)
         if (key, kind) not in self.found:
             self.found[key, kind] = self._read(kind, key)
         storage = self.found[key, kind]
