@@ -107,7 +107,7 @@ def model_card(runs: Sequence[Run], checkpoint: Checkpoint, tag: str, notes: str
         "",
         f"{_data_name(config)}: {summary['train_images']:,} images to train, "
         f"{summary['val_images']:,} held out of the training images to validate, "
-        f"{summary.get('test_images', 0):,} to test (the official split). Images are "
+        f"{summary.get('test_images', 0):,} to test. Images are "
         f"{_size(checkpoint)}, pixels from 0 to 1, less the mean {_numbers(checkpoint.mean)}, "
         f"divided by the standard deviation {_numbers(checkpoint.std)} of the training images.",
         "",
