@@ -11,7 +11,7 @@ import pytest
 
 import chainrule as cr
 import chainrule.nn.functional as F
-from chainrule import inspect, nn
+from chainrule import inspect, models, nn
 from chainrule.inspect.fields import Along, fields_of
 from chainrule.inspect.recording import record
 
@@ -172,6 +172,42 @@ def test_a_maximum_sees_its_whole_window() -> None:
             reached.append(bool(np.isnan(model(cr.tensor(x)).array[0, 0, i]).any()))
         touched = np.flatnonzero(reached)
         assert (touched[0], touched[-1]) == tuple(np.clip(rows.at(i), 0, 24))
+
+
+@pytest.mark.parametrize(
+    ("name", "layer"),
+    [
+        ("resnet18", "layer3.1"),
+        ("squeezenet1_0", "features.9"),
+        pytest.param("googlenet", "inception4a", marks=pytest.mark.slow),
+        pytest.param("densenet121", "features.transition2", marks=pytest.mark.slow),
+        pytest.param("mobilenet_v2", "features.10", marks=pytest.mark.slow),
+        pytest.param("preact_resnet20", "layer3", marks=pytest.mark.slow),
+    ],
+)
+def test_models_see_what_is_said_and_not_a_pixel_more(name: str, layer: str) -> None:
+    """NaN in the first or last row that is seen arrives; in the rows before and behind it, not.
+
+    (In float64, for Winograd's algorithm multiplies by zero what a pixel does not see.)
+    """
+    model = models.create(name).eval().double()
+    side, width = 301, 32
+    rows = inspect.summary(model, (3, side, width)).by_module(layer.count(".") + 1).rows
+    row = [r for r in rows if r.path == layer][-1]
+    (size, _), (jump, _), (start, _) = row.field, row.jump, row.start
+    o = row.output[2] // 2
+    first = int(o * jump) + start
+    outputs: list[Any] = []
+    model.get_submodule(layer).register_forward_hook(lambda m, x, y: outputs.append(y.array[0]))
+    edges = [first - 1, first, first + size - 1, first + size]
+    assert first > 0 and first + size < side
+    for edge in edges:
+        image = np.full((1, 3, side, width), 0.1)
+        image[:, :, edge] = np.nan
+        with cr.no_grad():
+            model(cr.tensor(image))
+    reached = [bool(np.isnan(y[:, o]).any()) for y in outputs]
+    assert reached == [False, True, True, False]
 
 
 def test_jump_of_less_than_a_pixel() -> None:
