@@ -207,7 +207,8 @@ def test_every_setting_has_an_option_and_every_option_a_setting():
     other = {"config", "resume", "overwrite", "quiet"}
     assert options.keys() - other == set(NAMES)
     for name, choices in CHOICES.items():
-        assert options[name].metavar == f"[{'|'.join(choices)}]"
+        in_brackets = options[name].metavar == f"[{'|'.join(choices)}]"
+        assert in_brackets or ", ".join(choices) in options[name].help
 
 
 def test_the_live_display_shows_a_bar_and_leaves_lines(divided_images):

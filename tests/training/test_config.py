@@ -53,6 +53,13 @@ def test_a_row_holds_for_all_models_its_pattern_fits():
     assert unused == []
 
 
+def test_a_network_without_batch_norm_gets_another_recipe_than_one_with_it():
+    assert recipe("*", "vgg16")["optimizer"] == "adam"
+    assert recipe("*", "vgg16_bn")["optimizer"] == "sgd"
+    without = [name for name in models.list() if not recipe("*", name)]
+    assert without == []
+
+
 @pytest.mark.parametrize("key", RECIPES)
 def test_every_recipe_is_a_valid_setting(key):
     check(RECIPES[key], str(key))

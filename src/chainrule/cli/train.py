@@ -40,8 +40,9 @@ def _setting(name: str, type: type, text: str, metavar: str | None = None) -> An
 @_setting(
     "optimizer",
     str,
-    "Update rule; momentum and nesterov are sgd in the lectures' form.",
-    "[sgd|momentum|nesterov|adagrad|rmsprop|adadelta|adam|adamw|nadam|radam|adamax]",
+    "Update rule: sgd, momentum, nesterov, adagrad, rmsprop, adadelta, adam, adamw, nadam, radam, "
+    "adamax; momentum and nesterov are sgd in the lectures' form.",
+    "RULE",
 )
 @_setting("momentum", float, "Of sgd, momentum and nesterov.")
 @click.option(
@@ -51,8 +52,9 @@ def _setting(name: str, type: type, text: str, metavar: str | None = None) -> An
 @_setting(
     "schedule",
     str,
-    "How the learning rate falls; plateau: when the validation loss does not.",
-    "[cosine|step|constant|linear|exponential|polynomial|onecycle|cosine-restarts|plateau]",
+    "How the learning rate falls: cosine, step, constant, linear, exponential, polynomial, "
+    "onecycle, cosine-restarts, plateau (when the validation loss does not fall).",
+    "NAME",
 )
 @_setting("warmup", float, "Part of training over which the learning rate rises, 0 to 1.")
 @_setting("loss", str, "What is minimised.", "[cross_entropy|multi_margin]")
