@@ -21,6 +21,7 @@ from chainrule import models
 from chainrule.errors import ChainruleError, CheckpointError
 from chainrule.models.pretrained import is_pretrained
 from chainrule.models.weights import BEST, FACTS, LAST, OPTIMIZER, read, tagged
+from chainrule.nn import init
 from chainrule.nn.module import Module
 from chainrule.saving import write_whole
 from chainrule.tensor import Tensor
@@ -151,7 +152,8 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
     weights = {name: a for name, a in arrays.items() if not name.startswith(STATE)}
     try:
         construction = dict(facts["model"])
-        model = models.create(construction.pop("name"), **construction)
+        with init.skipped():  # every weight is loaded
+            model = models.create(construction.pop("name"), **construction)
         state = facts.get("state")
         if state is not None:
             state = _join(state, {n.removeprefix(STATE): a for n, a in arrays.items()})

@@ -9,6 +9,7 @@ the classes are the same.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ import numpy as np
 from chainrule import models
 from chainrule.errors import ConfigError
 from chainrule.models.weights import load_weights, read, tagged
+from chainrule.nn import init
 from chainrule.nn.module import Module
 from chainrule.tensor import Tensor
 from chainrule.training.assembly import check_model
@@ -85,7 +87,8 @@ def _bare(file: Path, settings: Mapping[str, Any]) -> Checkpoint:
         )
     name, channels, size = (settings.get(key) for key in ("model", "channels", "image_size"))
     known = models.entry(str(name))
-    model = models.create(known.name, None, channels, size)
+    with init.skipped():  # all but the head is loaded, and that will be new
+        model = models.create(known.name, None, channels, size)
     load_weights(model, found, new_head=True)  # of the old classes nothing is known
     side, channels = size or known.image_size, channels or known.in_channels
     mean, std = IMAGENET if known.image_size > LARGE and channels == 3 else ((), ())
@@ -150,25 +153,16 @@ def build_from(
     The head is kept if the classes have the same names, in whatever order; else it is new.
     """
     old = start.checkpoint
-    model = models.create(**{**old.model.config, "num_classes": len(classes)})
-    heads = models.heads(model)
     kept = sorted(classes) == sorted(old.classes)
-    state = old.model.state_dict()
-    for name, value in model.state_dict().items():
-        if not _in_head(name, heads):
-            continue
-        if kept:
-            order = [old.classes.index(c) for c in classes]
-            state[name] = Tensor(state[name].array[np.array(order)])
-        else:
-            state[name] = value
-    model.load_state_dict(state)
-    sizes = {name: p.numel() for name, p in model.named_parameters()}
-    new = {} if kept else {n: k for n, k in sizes.items() if _in_head(n, heads)}
+    with init.skipped() if kept else nullcontext():
+        model = models.create(**{**old.model.config, "num_classes": len(classes)})
+    model.load_state_dict(_state(model, old, classes, kept))
+    heads, sizes = models.heads(model), {n: p.numel() for n, p in model.named_parameters()}
+    new = 0 if kept else sum(n for name, n in sizes.items() if _in_head(name, heads))
     facts = {
         "source": start.source,
-        "loaded": sum(sizes.values()) - sum(new.values()),
-        "new": sum(new.values()),
+        "loaded": sum(sizes.values()) - new,
+        "new": new,
         "head": list(heads),
         "classes_before": len(old.classes) or None,
         "image_size": list(old.image_size),
@@ -179,6 +173,16 @@ def build_from(
         facts["frozen"] = sum(sizes[name] for name in frozen_names(model, config.freeze))
         facts["unfreeze_after"] = config.unfreeze_after
     return model, facts
+
+
+def _state(model: Module, old: Checkpoint, classes: Sequence[str], kept: bool) -> dict[str, Tensor]:
+    """What the model is loaded with: its own head or, the rows in order, that of the weights."""
+    state, heads = dict(old.model.state_dict()), models.heads(model)
+    order = np.array([old.classes.index(name) for name in classes]) if kept else None
+    for name, value in model.state_dict().items():
+        if _in_head(name, heads):
+            state[name] = value if order is None else Tensor(state[name].array[order])
+    return state
 
 
 def _in_head(name: str, heads: Sequence[str]) -> bool:
