@@ -2,6 +2,7 @@
 
 import inspect
 import re
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 
@@ -67,6 +68,8 @@ def test_every_page_is_found_from_the_readme() -> None:
      ".optim", ".optim.lr_scheduler", ".Tensor", ".utils.checkpoint"],
 )  # fmt: skip
 def test_every_public_name_is_documented(room: str) -> None:
+    with suppress(ModuleNotFoundError):  # a class is no module, and not every module is loaded
+        import_module(f"chainrule{room}")
     owner = import_module("chainrule")
     for name in room.split(".")[1:]:
         owner = getattr(owner, name)
