@@ -36,6 +36,7 @@ ROOMS = {
     "torch.func": "chainrule.func",
     "torch.linalg": "chainrule.linalg",
     "torch.optim": "chainrule.optim",
+    "torch.optim.swa_utils": "chainrule.optim.swa_utils",
     "torch.special": "chainrule.special",
     "torch.testing": "chainrule.testing",
     "torch.utils.data": "chainrule.utils.data",

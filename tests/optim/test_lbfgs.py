@@ -165,10 +165,10 @@ def test_settings_that_are_refused():
 CHOICES = {
     "line_search_fn": [None, "strong_wolfe"],
     "lr": [1, 0.3],
-    "max_iter": [20, 4],
+    "max_iter": [8, 3],
     "history_size": [100, 3],
     "tolerance_change": [1e-9, 1e-4],
-    "max_eval": [None, 7],
+    "max_eval": [None, 5],
 }
 EVERY = [dict(zip(CHOICES, values, strict=True)) for values in product(*CHOICES.values())]
 
