@@ -181,3 +181,19 @@ def test_skipping_ends_with_an_error_too():
     with pytest.raises(RuntimeError, match="stop"), init.skipped():
         raise RuntimeError("stop")
     assert init.ones_(cr.zeros(1)).item() == 1
+
+
+@pytest.mark.parametrize("size", [0, 1, 2**15, 2**16 + 7])
+def test_many_draws_are_as_one(size):
+    for fill, draw in (
+        (init.normal_, lambda rng: rng.normal(1.0, 2.0, size)),
+        (init.uniform_, lambda rng: rng.uniform(1.0, 2.0, size)),
+    ):
+        cr.manual_seed(7)
+        drawn = fill(cr.zeros(size), 1.0, 2.0)
+        strided = cr.zeros(size, 2)[:, 1]
+        cr.manual_seed(7)
+        fill(strided, 1.0, 2.0)
+        wanted = draw(np.random.Generator(np.random.PCG64(7))).astype(np.float32)
+        np.testing.assert_array_equal(drawn, wanted)
+        np.testing.assert_array_equal(strided, wanted)
