@@ -389,6 +389,8 @@ USE_INSTEAD: dict[str, dict[str, str]] = {
         "pdist": "pairwise_distance of x[i] and x[j], the rows of each pair",
     },
     "chainrule.optim": {
+        "Adafactor": "chainrule.optim.AdamW, which keeps two numbers for each weight",
+        "Muon": "chainrule.optim.AdamW, or SGD with nesterov=True",
         "SparseAdam": "gradients are dense; use chainrule.optim.Adam",
         "swap_in_optimizer_params_and_state": "load_state_dict of model and optimizer, and back",
     },
