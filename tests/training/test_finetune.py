@@ -119,7 +119,7 @@ def test_options_of_the_architecture_come_from_the_weights(base, images, two):
 
 
 def test_heads_there_are_several_of_are_all_new(images, two):
-    settings = {"epochs": 1, "optimizer": "sgd", "lr": 1e-3, **QUIET}
+    settings = {"epochs": 1, "optimizer": "sgd", "lr": 1e-3, "batch_size": 7, **QUIET}
     train(images, model="googlenet", image_size=16, out="base", **settings)
     train(two, weights="base", freeze="backbone", out="one", **settings)
     before, after = weights("base/last.safetensors"), weights("one/last.safetensors")
