@@ -23,6 +23,7 @@ class Adadelta(Rule):
     """
 
     per_element = ("square_avg", "acc_delta")
+    not_negative = ("lr", "eps", "weight_decay")
 
     def __init__(
         self,
@@ -51,7 +52,6 @@ class Adadelta(Rule):
 
     def _check(self, group: Group) -> None:
         super()._check(group)
-        self._not_negative(group, "lr", "eps", "weight_decay")
         require(0 <= group["rho"] <= 1, self, "rho must be in [0, 1]", group["rho"])
 
     def _update(self, params: list[Tensor], group: Group) -> None:

@@ -22,6 +22,7 @@ class Adagrad(Rule):
     """
 
     per_element = ("sum",)
+    not_negative = ("lr", "lr_decay", "weight_decay", "initial_accumulator_value", "eps")
 
     def __init__(
         self,
@@ -51,12 +52,6 @@ class Adagrad(Rule):
         super().__init__(params, defaults)
         for p in self._params():  # parameters of groups to come get theirs with their first step
             self._begin(p)
-
-    def _check(self, group: Group) -> None:
-        super()._check(group)
-        self._not_negative(
-            group, "lr", "lr_decay", "weight_decay", "initial_accumulator_value", "eps"
-        )
 
     def _begin(self, p: Tensor) -> None:
         self.state[p].setdefault("step", 0)

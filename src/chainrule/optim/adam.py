@@ -28,6 +28,7 @@ class Adam(Rule):
     """
 
     per_element = (*MOMENTS, PEAK)
+    not_negative = ("lr", "eps", "weight_decay")
 
     def __init__(
         self,
@@ -59,11 +60,6 @@ class Adam(Rule):
             "decoupled_weight_decay": decoupled_weight_decay,
         }
         super().__init__(params, defaults)
-
-    def _check(self, group: Group) -> None:
-        super()._check(group)
-        self._not_negative(group, "lr", "eps", "weight_decay")
-        self._betas(group)
 
     def _update(self, params: list[Tensor], group: Group) -> None:
         beta1, beta2 = map(plain, group["betas"])

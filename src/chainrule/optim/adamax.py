@@ -23,6 +23,7 @@ class Adamax(Rule):
     """
 
     per_element = ("exp_avg", "exp_inf")
+    not_negative = ("lr", "eps", "weight_decay")
 
     def __init__(
         self,
@@ -48,11 +49,6 @@ class Adamax(Rule):
             "capturable": capturable,
         }
         super().__init__(params, defaults)
-
-    def _check(self, group: Group) -> None:
-        super()._check(group)
-        self._not_negative(group, "lr", "eps", "weight_decay")
-        self._betas(group)
 
     def _update(self, params: list[Tensor], group: Group) -> None:
         beta1, beta2 = map(plain, group["betas"])

@@ -26,6 +26,7 @@ class ASGD(Rule):
     """
 
     per_element = ("ax",)
+    not_negative = ("lr", "weight_decay")
 
     def __init__(
         self,
@@ -52,10 +53,6 @@ class ASGD(Rule):
             "capturable": capturable,
         }
         super().__init__(params, defaults)
-
-    def _check(self, group: Group) -> None:
-        super()._check(group)
-        self._not_negative(group, "lr", "weight_decay")
 
     def _update(self, params: list[Tensor], group: Group) -> None:
         kept = get_default_dtype().type

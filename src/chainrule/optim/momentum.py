@@ -26,6 +26,7 @@ class Momentum(Rule):
     """
 
     per_element = ("velocity",)
+    not_negative = ("lr", "momentum", "weight_decay")
     ahead: ClassVar[bool] = False
 
     def __init__(
@@ -44,10 +45,6 @@ class Momentum(Rule):
             "maximize": maximize,
         }
         super().__init__(params, defaults)
-
-    def _check(self, group: Group) -> None:
-        super()._check(group)
-        self._not_negative(group, "lr", "momentum", "weight_decay")
 
     def _update(self, params: list[Tensor], group: Group) -> None:
         lr, momentum, weight_decay = (group[k] for k in ("lr", "momentum", "weight_decay"))

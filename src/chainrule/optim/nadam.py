@@ -29,6 +29,7 @@ class NAdam(Rule):
     """
 
     per_element = MOMENTS
+    not_negative = ("lr", "eps", "weight_decay", "momentum_decay")
 
     def __init__(
         self,
@@ -58,11 +59,6 @@ class NAdam(Rule):
             "differentiable": differentiable,
         }
         super().__init__(params, defaults)
-
-    def _check(self, group: Group) -> None:
-        super()._check(group)
-        self._not_negative(group, "lr", "eps", "weight_decay", "momentum_decay")
-        self._betas(group)
 
     def _update(self, params: list[Tensor], group: Group) -> None:
         scalar = get_default_dtype().type

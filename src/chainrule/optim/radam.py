@@ -28,6 +28,7 @@ class RAdam(Rule):
     """
 
     per_element = MOMENTS
+    not_negative = ("lr", "eps", "weight_decay")
 
     def __init__(
         self,
@@ -55,11 +56,6 @@ class RAdam(Rule):
             "differentiable": differentiable,
         }
         super().__init__(params, defaults)
-
-    def _check(self, group: Group) -> None:
-        super()._check(group)
-        self._not_negative(group, "lr", "eps", "weight_decay")
-        self._betas(group)
 
     def _update(self, params: list[Tensor], group: Group) -> None:
         lr, decay = group["lr"], group["weight_decay"]

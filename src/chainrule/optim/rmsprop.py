@@ -25,6 +25,7 @@ class RMSprop(Rule):
     """
 
     per_element = ("square_avg", "grad_avg", "momentum_buffer")
+    not_negative = ("lr", "eps", "momentum", "weight_decay", "alpha")
 
     def __init__(
         self,
@@ -53,10 +54,6 @@ class RMSprop(Rule):
             "differentiable": differentiable,
         }
         super().__init__(params, defaults)
-
-    def _check(self, group: Group) -> None:
-        super()._check(group)
-        self._not_negative(group, "lr", "eps", "momentum", "weight_decay", "alpha")
 
     def _update(self, params: list[Tensor], group: Group) -> None:
         names = ("lr", "alpha", "eps", "momentum", "weight_decay", "maximize")

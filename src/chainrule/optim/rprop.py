@@ -24,6 +24,7 @@ class Rprop(Rule):
     """
 
     per_element = ("prev", "step_size")
+    not_negative = ("lr",)
 
     def __init__(
         self,
@@ -50,7 +51,6 @@ class Rprop(Rule):
 
     def _check(self, group: Group) -> None:
         super()._check(group)
-        self._not_negative(group, "lr")
         shrink, grow = group["etas"]
         require(0 < shrink < 1 < grow, self, "etas must be 0 < η₋ < 1 < η₊", group["etas"])
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -16,8 +16,10 @@ class Rule(Optimizer):
     """Base of update rules: the loop of a step, and the state that kernels work on.
 
     A rule defines `_update`, on the arrays of parameters, by a kernel that reads and writes all
-    of them once.
+    of them once. not_negative: its settings that are one number, 0 or more.
     """
+
+    not_negative: ClassVar[tuple[str, ...]] = ()
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Change every parameter that has a gradient.
@@ -91,13 +93,13 @@ class Rule(Optimizer):
         for p in params:
             self.state[p].update(numbers)
 
-    def _not_negative(self, group: Group, *names: str) -> None:
-        for name in names:
+    def _check(self, group: Group) -> None:
+        super()._check(group)
+        for name in self.not_negative:
             size = group[name].numel() if isinstance(group[name], Tensor) else 1
             require(size == 1, self, f"{name} must be one number", f"{size} of them")
             require(group[name] >= 0, self, f"{name} must not be negative", group[name])
-
-    def _betas(self, group: Group) -> None:
-        betas = group["betas"]
-        fits = len(betas) == 2 and all(0 <= b < 1 for b in betas)
-        require(fits, self, "betas must be two numbers in [0, 1)", betas)
+        if "betas" in group:
+            betas = group["betas"]
+            fits = len(betas) == 2 and all(0 <= b < 1 for b in betas)
+            require(fits, self, "betas must be two numbers in [0, 1)", betas)

@@ -25,6 +25,7 @@ class SGD(Rule):
     """
 
     per_element = (BUFFER,)
+    not_negative = ("lr", "momentum", "weight_decay")
 
     def __init__(
         self,
@@ -55,7 +56,6 @@ class SGD(Rule):
 
     def _check(self, group: Group) -> None:
         super()._check(group)
-        self._not_negative(group, "lr", "momentum", "weight_decay")
         if group["nesterov"]:
             both = {k: group[k] for k in ("momentum", "dampening")}
             fits = group["momentum"] > 0 and group["dampening"] == 0
