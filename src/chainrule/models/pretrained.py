@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.errors import ChainruleError, CheckpointError, ConfigError
-from chainrule.models.registry import entry, heads, names
+from chainrule.models.registry import construction, entry, heads, names
 from chainrule.models.weights import Source, Weights, read, read_state
 from chainrule.nn.module import Module
 from chainrule.saving import write_whole
@@ -62,7 +62,7 @@ def save_pretrained(
     weights = Weights(
         state={name: np.asarray(t.array, order="C") for name, t in model.state_dict().items()},
         source=str(folder),
-        model=_settings(model),
+        model=construction(model, "save_pretrained"),
         classes=known.classes if classes is None else tuple(classes),
         mean=known.mean if mean is None else tuple(map(float, mean)),
         std=known.std if std is None else tuple(map(float, std)),
@@ -121,16 +121,6 @@ def read_folder(folder: Path, source: str) -> Weights:
 
 
 # -- config.json ---------------------------------------------------------------------------------
-
-
-def _settings(model: Module) -> dict[str, Any]:
-    config = getattr(model, "config", None)
-    if not isinstance(config, dict):
-        raise ConfigError(
-            f"save_pretrained: {type(model).__name__} does not say how to build it again; make "
-            "it with models.create(name, ...), after models.register if it is your own"
-        )
-    return config
 
 
 def _config(weights: Weights, model: Module) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from chainrule.errors import ConfigError
+from chainrule.errors import ChainruleError, ConfigError
 from chainrule.nn import Module, init
 
 
@@ -186,6 +186,19 @@ def entry(name: str) -> Entry:
     near = difflib.get_close_matches(str(name).lower(), _entries, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]}? " if near else ""
     raise ConfigError(f"unknown model {name!r}; {hint}the models are {', '.join(names())}")
+
+
+def construction(
+    model: Module, caller: str, error: type[ChainruleError] = ConfigError
+) -> dict[str, Any]:
+    """The settings that build the model again; ``error`` of ``caller`` if it has none."""
+    config = getattr(model, "config", None)
+    if not isinstance(config, dict):
+        raise error(
+            f"{caller}: {type(model).__name__} does not say how to build it again; "
+            "make it with models.create(name, ...), after models.register if it is your own"
+        )
+    return config
 
 
 def heads(model: Module) -> tuple[str, ...]:

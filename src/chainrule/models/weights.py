@@ -236,7 +236,7 @@ def _is_state(held: Mapping[Any, Any]) -> bool:
 
 
 def _read_file(path: Path, source: str) -> Weights:
-    facts = _facts(path)
+    facts = facts_of(path)
     state = read_state(path)
     if facts is None:
         return Weights(state, source)
@@ -252,7 +252,7 @@ def _read_file(path: Path, source: str) -> Weights:
     )
 
 
-def _facts(path: Path) -> dict[str, Any] | None:
+def facts_of(path: Path) -> dict[str, Any] | None:
     """What a checkpoint of chainrule's says of itself; None of any other file."""
     from safetensors import SafetensorError, safe_open
 

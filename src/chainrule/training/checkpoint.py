@@ -20,6 +20,7 @@ import numpy as np
 from chainrule import models
 from chainrule.errors import ChainruleError, CheckpointError
 from chainrule.models.pretrained import is_pretrained
+from chainrule.models.registry import construction
 from chainrule.models.weights import BEST, FACTS, LAST, OPTIMIZER, read, tagged
 from chainrule.nn import init
 from chainrule.nn.module import Module
@@ -68,7 +69,7 @@ def save_checkpoint(path: str | Path, checkpoint: Checkpoint) -> None:
     facts: dict[str, Any] = {
         "format": FORMAT,
         "version": __version__,
-        "model": _construction(checkpoint.model),
+        "model": construction(checkpoint.model, "save_checkpoint", CheckpointError),
         "classes": list(checkpoint.classes),
         "mean": list(checkpoint.mean),
         "std": list(checkpoint.std),
@@ -84,16 +85,6 @@ def save_checkpoint(path: str | Path, checkpoint: Checkpoint) -> None:
     # asarray, not ascontiguousarray, which would turn a 0-d array into a 1-d one
     rows = {name: np.asarray(array, order="C") for name, array in weights.items()}
     write_atomically(Path(path), save(rows, {KEY: json.dumps(facts)}))
-
-
-def _construction(model: Module) -> dict[str, Any]:
-    config = getattr(model, "config", None)
-    if not isinstance(config, dict):
-        raise CheckpointError(
-            f"save_checkpoint: {type(model).__name__} does not say how to build it again; "
-            "make it with models.create(name, ...), after models.register if it is your own"
-        )
-    return config
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -192,7 +183,7 @@ def _from_pretrained(source: str | Path) -> Checkpoint:
     """What a folder in timm's layout, or a tag, holds. Classes without names get numbers."""
     found = read(source)
     model = found.build().eval()
-    settings = _construction(model)
+    settings = model.config
     if found.mean is None or found.std is None or found.image_size is None:
         raise CheckpointError(
             f"checkpoint: {source} does not say how images are prepared: "
@@ -215,7 +206,7 @@ def _from_pretrained(source: str | Path) -> Checkpoint:
 def _check_description(file: Path, checkpoint: Checkpoint) -> None:
     """Raise CheckpointError where a checkpoint's facts are not what their users count on."""
     classes, size, channels = checkpoint.classes, checkpoint.image_size, checkpoint.channels
-    outputs = _construction(checkpoint.model)["num_classes"]
+    outputs = checkpoint.model.config["num_classes"]
     per_channel = (*checkpoint.mean, *checkpoint.std)
     wrong = {
         "classes": not all(isinstance(name, str) for name in classes)

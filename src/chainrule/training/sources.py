@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
-from chainrule.training.checkpoint import KEY, Checkpoint, load_checkpoint
+from chainrule.models.weights import facts_of
+from chainrule.training.checkpoint import Checkpoint, load_checkpoint
 from chainrule.training.run import Run
 
 Source = Checkpoint | Run | str | Path
@@ -20,14 +20,4 @@ def open_checkpoint(source: Source) -> Checkpoint:
 
 def is_bare(path: Path) -> bool:
     """Whether a file holds weights and nothing on their model: not chainrule's, or PyTorch's."""
-    if not path.is_file():
-        return False
-    with path.open("rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-        if not 2 <= length < 1 << 27:  # as long as no header of safetensors is
-            return True
-        text = file.read(length)
-    try:
-        return KEY not in json.loads(text).get("__metadata__", {})
-    except (ValueError, AttributeError):
-        return True
+    return path.is_file() and facts_of(path) is None
