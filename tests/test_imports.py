@@ -14,7 +14,8 @@ import chainrule
 
 PACKAGE = Path(chainrule.__file__).parent
 
-# from the top of the house to the ground; rooms of one storey do not know each other
+# from the top of the house to the ground; rooms of one storey do not know each other, and
+# "tensor.forms" is a file of a room that has storeys of its own
 STOREYS = [
     {"__main__"},
     {"cli"},
@@ -32,15 +33,15 @@ STOREYS = [
     {"nn"},
     {"func", "special", "testing"},
     {"__init__"},  # the public names, which the rooms above may use: `import chainrule as cr`
-    {"functions"},  # and these are most of them
-    {"linalg"},
-    {"batched", "creation", "cuda", "fx", "saving", "typed"},
+    {"cuda", "fx", "linalg", "saving"},
     {"pytorch_files"},
-    {"tensor"},
-    {"description"},
-    {"vocabulary"},
-    {"forms"},
-    {"printing", "inplace"},
+    {"tensor.batched", "tensor.creation", "tensor.functions", "tensor.typed"},
+    {"tensor"},  # what the rooms above know of it: the class
+    {"tensor.tensor"},
+    {"tensor.description"},
+    {"tensor.vocabulary"},
+    {"tensor.forms"},
+    {"tensor.printing", "tensor.inplace"},
     {"autograd"},
     {"ops"},
     {"kernels"},
@@ -52,6 +53,7 @@ STOREYS = [
     {"backends"},
 ]
 HEIGHT = {room: -i for i, rooms in enumerate(STOREYS) for room in rooms}
+DIVIDED = {room.split(".")[0] for room in HEIGHT if "." in room}
 
 HEAVY = ["PIL", "rich", "click", "pooch", "requests", "safetensors", "matplotlib", "sklearn",
          "scipy", "torch"]  # fmt: skip
@@ -59,7 +61,8 @@ HEAVY = ["PIL", "rich", "click", "pooch", "requests", "safetensors", "matplotlib
 
 def room_of(path: Path) -> str:
     """The room (folder or file at the top of the package) that a source file lies in."""
-    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+    room, *inside = path.relative_to(PACKAGE).with_suffix("").parts
+    return f"{room}.{inside[0]}" if room in DIVIDED and inside != ["__init__"] else room
 
 
 def imported_rooms(source: str, path: Path) -> Iterator[tuple[int, str]]:
@@ -76,8 +79,8 @@ def imported_rooms(source: str, path: Path) -> Iterator[tuple[int, str]]:
             continue
         for parts in modules:
             if parts[0] == "chainrule":
-                known = len(parts) > 1 and parts[1] in HEIGHT
-                yield node.lineno, parts[1] if known else "__init__"
+                names = (".".join(parts[1:3]), *parts[1:2])
+                yield node.lineno, next((room for room in names if room in HEIGHT), "__init__")
 
 
 def upward_imports(source: str, path: Path) -> list[str]:
@@ -118,7 +121,9 @@ def test_imports_point_only_down() -> None:
         ("kernels/reference/conv.py", "from ...ops import add"),
         ("nn/module.py", "from chainrule.models import create"),
         ("errors.py", "from chainrule.random import Generator"),
-        ("tensor.py", "from .creation import zeros"),
+        ("tensor/tensor.py", "from .creation import zeros"),
+        ("tensor/printing.py", "from chainrule.tensor import Tensor"),
+        ("tensor/forms.py", "from chainrule.tensor.vocabulary import Vocabulary"),
         ("__init__.py", "from chainrule import nn"),
         ("training/fit.py", "if True:\n    from chainrule import cli"),
     ],
@@ -137,6 +142,7 @@ def test_the_checker_catches_an_upward_import(file: str, source: str) -> None:
         ("ops/pool.py", "from chainrule.errors import ShapeError"),
         ("kernels/reference/conv.py", "from ..geometry import taps\nfrom ...errors import E"),
         ("nn/module.py", "import chainrule as cr\nfrom chainrule import Tensor, ops"),
+        ("tensor/creation.py", "from chainrule.tensor import Tensor\nfrom .forms import sizes_of"),
         ("__init__.py", "from chainrule import autograd, ops"),
         ("cli/main.py", "from chainrule.training import fit"),
     ],

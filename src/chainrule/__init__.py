@@ -21,16 +21,13 @@ from chainrule import (
     amp,
     autograd,
     backends,
-    creation,
     cuda,
     errors,
-    functions,
     fx,
     kernels,
     linalg,
     ops,
     saving,
-    typed,
 )
 from chainrule.amp import autocast
 from chainrule.autograd import (
@@ -45,19 +42,6 @@ from chainrule.autograd import (
     set_grad_enabled,
 )
 from chainrule.backends import *
-from chainrule.batched import vmap
-from chainrule.creation import *
-from chainrule.description import (
-    Size,
-    device,
-    is_complex,
-    is_floating_point,
-    is_nonzero,
-    is_same_size,
-    is_signed,
-    numel,
-)
-from chainrule.functions import *
 from chainrule.fx import _assert as _assert
 from chainrule.ops.dtypes import (
     finfo,
@@ -66,7 +50,6 @@ from chainrule.ops.dtypes import (
     promote_types,
     set_default_dtype,
 )
-from chainrule.printing import set_printoptions
 from chainrule.random import (
     Generator,
     default_generator,
@@ -75,9 +58,21 @@ from chainrule.random import (
     seed,
 )
 from chainrule.saving import *
-from chainrule.tensor import Tensor, is_tensor
+from chainrule.tensor import Size, Tensor, creation, device, functions, is_tensor, typed
+from chainrule.tensor.batched import vmap
+from chainrule.tensor.creation import *
+from chainrule.tensor.description import (
+    is_complex,
+    is_floating_point,
+    is_nonzero,
+    is_same_size,
+    is_signed,
+    numel,
+)
+from chainrule.tensor.functions import *
+from chainrule.tensor.printing import set_printoptions
+from chainrule.tensor.typed import *
 from chainrule.threads import get_num_threads, set_num_threads
-from chainrule.typed import *
 
 inf, nan, pi, e, newaxis = _np.inf, _np.nan, _np.pi, _np.e, None
 

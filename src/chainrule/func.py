@@ -23,10 +23,10 @@ import numpy as np
 from chainrule import autograd
 from chainrule.autograd.functional import own_variable
 from chainrule.autograd.graph import Node, Variable
-from chainrule.batched import stack_module_state, vmap
 from chainrule.errors import ConfigError, GraphError, ShapeError, absent_name
 from chainrule.ops.joining import stack
 from chainrule.ops.shape import reshape
+from chainrule.tensor.batched import stack_module_state, vmap
 
 __all__ = [
     "functional_call",

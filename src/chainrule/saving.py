@@ -24,9 +24,9 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from chainrule.description import device as Device
 from chainrule.errors import CheckpointError, DTypeError
 from chainrule.tensor import Tensor
+from chainrule.tensor import device as Device
 
 __all__ = ["load", "save"]
 

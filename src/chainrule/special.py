@@ -9,9 +9,10 @@ import math
 import sys
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from chainrule import functions, ops
+from chainrule import ops
 from chainrule.errors import absent_name
-from chainrule.functions import (
+from chainrule.tensor import Tensor, functions
+from chainrule.tensor.functions import (
     erf,
     erfc,
     erfinv,
@@ -26,7 +27,6 @@ from chainrule.functions import (
     softmax,
     xlogy,
 )
-from chainrule.tensor import Tensor
 
 __all__ = [
     "erf",

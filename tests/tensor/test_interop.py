@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from typing import Any
 
 import numpy as np
@@ -133,3 +134,11 @@ def test_read_only_memory_is_copied_for_dlpack() -> None:
     a.flags.writeable = False
     exported = np.from_dlpack(cr.from_numpy(a))
     np.testing.assert_array_equal(exported, a)
+
+
+@pytest.mark.parametrize("home", [b"chainrule.tensor.tensor", b"chainrule.tensor"])
+def test_a_pickle_names_the_room_or_the_file_of_the_class(home: bytes) -> None:
+    kept = pickle.dumps(cr.tensor([1.0, 2.0], requires_grad=True), protocol=0)
+    assert kept.count(b"chainrule.tensor.tensor") == 2  # the class, and what makes one of it
+    again = pickle.loads(kept.replace(b"chainrule.tensor.tensor", home))
+    assert type(again) is cr.Tensor and again.requires_grad and again.tolist() == [1.0, 2.0]

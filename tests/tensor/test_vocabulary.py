@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 import chainrule as cr
-from chainrule import forms, ops
+from chainrule import ops
 from chainrule.errors import ConfigError, DTypeError, ShapeError
+from chainrule.tensor import forms
 
 X = np.random.default_rng(1).uniform(0.1, 0.9, (3, 4))
 

@@ -11,12 +11,12 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from chainrule.creation import from_numpy
 from chainrule.data.dataset import ImageDataset
 from chainrule.data.transforms import Transform
 from chainrule.errors import ConfigError, DataError
 from chainrule.random import Generator, default_generator
 from chainrule.tensor import Tensor, as_array
+from chainrule.tensor.creation import from_numpy
 from chainrule.threads import available_cpus
 
 

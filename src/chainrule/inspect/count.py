@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 
 from chainrule import models
-from chainrule.creation import from_numpy
 from chainrule.errors import ConfigError
 from chainrule.inspect.accounts import Row, Shape, Summary
 from chainrule.inspect.bookkeeping import Bookkeeping
 from chainrule.inspect.recording import record
 from chainrule.nn import Module
 from chainrule.tensor import Tensor
+from chainrule.tensor.creation import from_numpy
 
 DIRECTLY = 8
 FROM = (2, 3, 4)

@@ -18,10 +18,10 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.creation import tensor
 from chainrule.errors import ConfigError, ShapeError
 from chainrule.nn import functional as F
 from chainrule.tensor import Tensor
+from chainrule.tensor.creation import tensor
 
 __all__ = [
     "filter_channels",

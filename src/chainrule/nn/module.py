@@ -15,7 +15,6 @@ import numpy as np
 
 from chainrule.absent import use_instead
 from chainrule.autograd.hooks import HookTable, RemovableHandle, module_calls
-from chainrule.description import device as Device
 from chainrule.errors import ConfigError, DTypeError
 from chainrule.nn.hooks import (
     NONE,
@@ -26,6 +25,7 @@ from chainrule.nn.hooks import (
 from chainrule.nn.parameter import Buffer, Parameter
 from chainrule.nn.state import IncompatibleKeys, load_state
 from chainrule.tensor import Tensor
+from chainrule.tensor import device as Device
 
 
 class Module:

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 
 from chainrule.autograd.graph import Variable
-from chainrule.creation import empty
 from chainrule.errors import UninitializedError
 from chainrule.tensor import Tensor
+from chainrule.tensor.creation import empty
 
 if TYPE_CHECKING:
     _BesideTensor = Tensor

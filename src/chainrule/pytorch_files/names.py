@@ -14,8 +14,6 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.description import Size
-from chainrule.description import device as Device
 from chainrule.pytorch_files.opcodes import Constructor, RefusedError, Shell, checked_key
 from chainrule.pytorch_files.storage import (
     MOST_AXES,
@@ -25,7 +23,8 @@ from chainrule.pytorch_files.storage import (
     check_whole,
     view,
 )
-from chainrule.tensor import Tensor
+from chainrule.tensor import Size, Tensor
+from chainrule.tensor import device as Device
 
 # -- tensors ---------------------------------------------------------------------------------
 

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 import chainrule.nn.functional as F
 from chainrule import data as datasets
 from chainrule.autograd import no_grad
-from chainrule.creation import from_numpy
 from chainrule.data.layout import IMAGE_SUFFIXES
 from chainrule.errors import ConfigError, DataError
+from chainrule.tensor.creation import from_numpy
 from chainrule.training.checkpoint import Checkpoint
 from chainrule.training.sources import Source, open_checkpoint
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
-from chainrule.creation import empty
 from chainrule.errors import ShapeError
 from chainrule.nn import functional as F
 from chainrule.nn.module import Module
 from chainrule.nn.parameter import Parameter
 from chainrule.tensor import Tensor
+from chainrule.tensor.creation import empty
 
 __all__ = [
     "CELU",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from chainrule.creation import empty
 from chainrule.errors import ConfigError
 from chainrule.nn import functional as F
 from chainrule.nn import init
@@ -12,6 +11,7 @@ from chainrule.nn.layers.linear import Linear
 from chainrule.nn.module import Module
 from chainrule.nn.parameter import Parameter
 from chainrule.tensor import Tensor
+from chainrule.tensor.creation import empty
 
 __all__ = ["MultiheadAttention"]
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar, Literal
 
-from chainrule.creation import empty
 from chainrule.errors import ConfigError
 from chainrule.nn import functional as F
 from chainrule.nn import init
@@ -14,6 +13,7 @@ from chainrule.nn.module import Module
 from chainrule.nn.parameter import Parameter
 from chainrule.ops.conv import named_padding, per_axis
 from chainrule.tensor import Tensor
+from chainrule.tensor.creation import empty
 
 __all__ = [
     "Conv1d",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from chainrule.creation import empty
 from chainrule.errors import ConfigError
 from chainrule.nn import functional as F
 from chainrule.nn import init
@@ -18,6 +17,7 @@ from chainrule.nn.parameter import Parameter
 from chainrule.ops import mul, softmax, stack, sum
 from chainrule.ops.conv import pair
 from chainrule.tensor import Tensor
+from chainrule.tensor.creation import empty
 
 __all__ = ["DeformConv2d", "SelectiveKernel"]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from chainrule.creation import empty
 from chainrule.errors import ConfigError, ShapeError
 from chainrule.nn import functional as F
 from chainrule.nn import init
@@ -12,6 +11,7 @@ from chainrule.nn.module import Module
 from chainrule.nn.parameter import Parameter
 from chainrule.ops.embedding import padding_index
 from chainrule.tensor import Tensor
+from chainrule.tensor.creation import empty
 
 __all__ = ["Embedding", "EmbeddingBag"]
 

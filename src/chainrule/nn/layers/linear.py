@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from chainrule.creation import empty
 from chainrule.errors import ConfigError
 from chainrule.nn import functional as F
 from chainrule.nn import init
 from chainrule.nn.module import Module
 from chainrule.nn.parameter import Parameter
 from chainrule.tensor import Tensor
+from chainrule.tensor.creation import empty
 
 __all__ = ["Bilinear", "Identity", "Linear"]
 

@@ -8,13 +8,13 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from chainrule.creation import ones, zeros
 from chainrule.errors import ConfigError, ShapeError
 from chainrule.nn import functional as F
 from chainrule.nn import init
 from chainrule.nn.module import Module
 from chainrule.nn.parameter import Parameter
 from chainrule.tensor import Tensor
+from chainrule.tensor.creation import ones, zeros
 
 __all__ = [
     "BatchNorm1d",

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 from chainrule import ops
-from chainrule.creation import full
 from chainrule.errors import ConfigError, ShapeError
 from chainrule.nn import functional as F
 from chainrule.nn import init
@@ -19,6 +18,7 @@ from chainrule.nn.layers.linear import Linear
 from chainrule.nn.layers.norm import LayerNorm
 from chainrule.nn.module import Module
 from chainrule.tensor import Tensor
+from chainrule.tensor.creation import full
 
 __all__ = [
     "Transformer",

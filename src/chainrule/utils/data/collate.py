@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.creation import as_tensor, tensor
 from chainrule.errors import DTypeError, ShapeError
 from chainrule.ops import stack
 from chainrule.tensor import Tensor
+from chainrule.tensor.creation import as_tensor, tensor
 
 
 def default_convert(data: Any) -> Any:

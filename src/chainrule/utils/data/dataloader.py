@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from chainrule.creation import from_numpy
 from chainrule.data.loader import results_ahead
 from chainrule.errors import ConfigError
 from chainrule.random import Generator, default_generator
+from chainrule.tensor.creation import from_numpy
 from chainrule.utils.data.collate import default_collate, default_convert
 from chainrule.utils.data.dataset import IterableDataset
 from chainrule.utils.data.sampler import BatchSampler, RandomSampler, SequentialSampler

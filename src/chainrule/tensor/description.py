@@ -8,7 +8,7 @@ import numpy as np
 
 from chainrule.errors import ConfigError
 from chainrule.ops.axes import axis_of
-from chainrule.vocabulary import Vocabulary
+from chainrule.tensor.vocabulary import Vocabulary
 
 
 class Size(tuple[int, ...]):

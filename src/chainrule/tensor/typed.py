@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.description import Size
-from chainrule.tensor import Tensor
+from chainrule.tensor.description import Size
+from chainrule.tensor.tensor import Tensor
 
 __all__ = [
     "BoolTensor", "ByteTensor", "CharTensor", "DoubleTensor", "FloatTensor", "HalfTensor",

@@ -1,7 +1,7 @@
 """Functions that PyTorch's callers write in several forms: ``max(x)``, ``max(x, 1)``, ...
 
 No mathematics lives here: they arrange their arguments and call ops. They are functions of the
-package (`chainrule.functions`) and methods of tensors (`chainrule.vocabulary`).
+package (`chainrule.tensor.functions`) and methods of tensors (`chainrule.tensor.vocabulary`).
 """
 
 from __future__ import annotations

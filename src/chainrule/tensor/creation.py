@@ -13,16 +13,16 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.description import Size as Shape
-from chainrule.description import device as Device  # parameters are called device
 from chainrule.errors import ConfigError, DTypeError, ShapeError
-from chainrule.forms import sizes_of
 from chainrule.ops.dtypes import can_store, get_default_dtype
 from chainrule.ops.dtypes import result_type as _result_type
 from chainrule.ops.op import spelled
 from chainrule.ops.out import written
 from chainrule.random import Generator, default_generator, uniform
-from chainrule.tensor import Tensor, as_array, check_settings
+from chainrule.tensor.description import Size as Shape
+from chainrule.tensor.description import device as Device  # parameters are called device
+from chainrule.tensor.forms import sizes_of
+from chainrule.tensor.tensor import Tensor, as_array, check_settings
 
 __all__ = [
     "arange",

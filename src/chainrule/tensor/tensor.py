@@ -19,13 +19,13 @@ from chainrule.autograd import engine
 from chainrule.autograd.graph import Node, Variable, Version
 from chainrule.autograd.hooks import RemovableHandle, hooks_of
 from chainrule.autograd.pending import Late, before_change
-from chainrule.description import Described, Size, device
 from chainrule.errors import ConfigError, DTypeError, GraphError, ShapeError
-from chainrule.forms import sizes_of
 from chainrule.ops.axes import axis_of
 from chainrule.ops.dtypes import get_default_dtype
-from chainrule.printing import describe
 from chainrule.random import Generator
+from chainrule.tensor.description import Described, Size, device
+from chainrule.tensor.forms import sizes_of
+from chainrule.tensor.printing import describe
 
 
 def as_array(data: Any, dtype: Any = None) -> np.ndarray[Any, Any]:

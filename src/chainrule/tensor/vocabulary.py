@@ -14,7 +14,9 @@ import numpy as np
 from chainrule import ops
 from chainrule.autograd.graph import Variable
 from chainrule.errors import ShapeError
-from chainrule.forms import (
+from chainrule.ops.elementwise import sum_to
+from chainrule.ops.op import spelled
+from chainrule.tensor.forms import (
     bmm,
     cholesky,
     detach,
@@ -33,15 +35,13 @@ from chainrule.forms import (
     svd,
     t,
 )
-from chainrule.inplace import (
+from chainrule.tensor.inplace import (
     InPlace,
     as_index,
     has_numbers_beside_arrays,
     numbers_first,
     spelled_out,
 )
-from chainrule.ops.elementwise import sum_to
-from chainrule.ops.op import spelled
 
 
 class Vocabulary(InPlace):

@@ -1,17 +1,17 @@
 """PyTorch's functions of tensors, those it has at top level: ``chainrule.exp``, ``chainrule.cat``.
 
-Most are the ops themselves. `chainrule.forms` has those that PyTorch's callers write in
+Most are the ops themselves. `chainrule.tensor.forms` has those that PyTorch's callers write in
 several forms, and here are the names that stand for another.
 """
 
-from chainrule import forms
-from chainrule.linalg import inv as inverse
 from chainrule.ops import *
+from chainrule.ops import inv as inverse
 from chainrule.ops.op import spelled
+from chainrule.tensor import forms
 
 # isort: split
 # After the ops, since some have their names in other forms: div, where, softmax, qr, svd, ...
-from chainrule.forms import *  # type: ignore[assignment]
+from chainrule.tensor.forms import *  # type: ignore[assignment]
 
 __all__ = [
     "abs",
