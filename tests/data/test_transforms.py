@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from chainrule.data import Compose, Normalize, RandomCrop, RandomHorizontalFlip, from_config
+from chainrule.data import Compose, Cutout, Normalize, RandomCrop, RandomHorizontalFlip, from_config
 from chainrule.errors import ConfigError, ShapeError
 
 IMAGES = np.random.default_rng(0).integers(1, 256, (64, 6, 5, 3), np.uint8)
@@ -59,8 +59,24 @@ def test_flip_mirrors_about_half():
     np.testing.assert_array_equal(RandomHorizontalFlip(0)(IMAGES, rng()), IMAGES)
 
 
+def test_cutout_hides_one_square_of_each_image():
+    dark = np.zeros((400, 7, 9, 3), np.uint8)
+    out = Cutout(4)(dark, rng())
+    hidden = out[..., 0] != 0
+    assert np.unique(out).tolist() == [0, 128] and (out == out[..., :1]).all()
+    heights, widths = hidden.any(axis=2).sum(axis=1), hidden.any(axis=1).sum(axis=1)
+    np.testing.assert_array_equal(hidden.sum(axis=(1, 2)), heights * widths)  # a rectangle
+    # a square of 4 whose middle is anywhere from 0 to 6: 2, 3 rows at the edges, else 4
+    assert set(heights.tolist()) == set(widths.tolist()) == {2, 3, 4}
+    assert (heights == 4).mean() == pytest.approx(4 / 7, abs=0.1)
+    assert hidden.any(axis=0).all()  # any pixel may be hidden
+    np.testing.assert_array_equal(Cutout(0)(IMAGES, rng()), IMAGES)
+
+
 @pytest.mark.parametrize(
-    "transform", [RandomCrop(2), RandomHorizontalFlip(), Normalize([0.5] * 3, [0.5] * 3)], ids=repr
+    "transform",
+    [RandomCrop(2), RandomHorizontalFlip(), Cutout(3), Normalize([0.5] * 3, [0.5] * 3)],
+    ids=repr,
 )
 def test_the_input_is_left_alone_and_the_seed_decides(transform):
     before = IMAGES.copy()
@@ -80,7 +96,7 @@ def test_compose_applies_in_order():
 
 
 def test_config_round_trip():
-    chain = Compose([RandomCrop(2), RandomHorizontalFlip(0.3), Normalize([0.5], [0.25])])
+    chain = Compose([RandomCrop(2), RandomHorizontalFlip(0.3), Cutout(5), Normalize([0.5], [0.25])])
     again = from_config(json.loads(json.dumps(chain.to_config())))
     assert repr(again) == repr(chain) and "RandomCrop(padding=2)" in repr(chain)
 
@@ -98,7 +114,9 @@ def test_unknown_config(step, message):
         from_config([step])
 
 
-@pytest.mark.parametrize("make", [lambda: RandomCrop(-1), lambda: RandomHorizontalFlip(1.5)])
+@pytest.mark.parametrize(
+    "make", [lambda: RandomCrop(-1), lambda: RandomHorizontalFlip(1.5), lambda: Cutout(-1)]
+)
 def test_impossible_values(make):
     with pytest.raises(ConfigError):
         make()

@@ -51,5 +51,8 @@ def test_only_training_images_are_changed_at_random():
     assert np.allclose(transform(images, np.random.default_rng(0)), plain, atol=1e-5)
     transform = build_transform(settings, (16, 16), (0.5,), (0.25,), training=True)
     assert not np.allclose(transform(images, np.random.default_rng(0)), plain, atol=1e-5)
+    named = config(augment="crop+flip+cutout")
+    chain = build_transform(named, (16, 16), (0.5,), (0.25,), training=True)
+    assert "RandomCrop(padding=2), RandomHorizontalFlip(p=0.5), Cutout(size=8), N" in repr(chain)
     transform = build_transform(config(augment="none"), (16, 16), (0.5,), (0.25,), training=True)
     assert np.allclose(transform(images, np.random.default_rng(0)), plain, atol=1e-5)

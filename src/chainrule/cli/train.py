@@ -63,8 +63,9 @@ def _setting(name: str, type: type, text: str, metavar: str | None = None) -> An
 @_setting(
     "augment",
     str,
-    "Random changes to training images; auto: crop, and flip photographs.",
-    "[auto|none|crop|crop+flip]",
+    "Random changes to training images: none, crop, crop+flip, crop+cutout, crop+flip+cutout; "
+    "auto: crop, and flip photographs. Cutout hides a square of each image.",
+    "[auto|none|...]",
 )
 @_setting(
     "val_fraction",

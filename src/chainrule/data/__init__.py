@@ -15,6 +15,7 @@ from chainrule.data.named import DATASETS
 from chainrule.data.split import stratified_split
 from chainrule.data.transforms import (
     Compose,
+    Cutout,
     Normalize,
     RandomCrop,
     RandomHorizontalFlip,
@@ -24,6 +25,7 @@ from chainrule.data.transforms import (
 __all__ = [
     "DATASETS",
     "Compose",
+    "Cutout",
     "DataLoader",
     "ImageDataset",
     "Normalize",

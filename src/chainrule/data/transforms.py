@@ -17,6 +17,8 @@ from chainrule.errors import ConfigError, ShapeError
 Batch = NDArray[Any]
 Transform = Callable[[Batch, np.random.Generator], Batch]
 
+MIDDLE_GREY = 128  # of the bytes 0 to 255
+
 
 class Compose:
     """Several transforms, one after the other."""
@@ -128,10 +130,43 @@ class RandomHorizontalFlip:
         return f"RandomHorizontalFlip(p={self.p})"
 
 
+class Cutout:
+    """Paint a grey square of `size` pixels over each image, its middle anywhere on the image.
+
+    What lies outside the image is not painted, so the hidden part varies. A network that cannot
+    count on any one part of an object learns all of them.
+    Source: DeVries & Taylor 2017, arXiv:1708.04552, section 3 (size 16 for CIFAR-10, which is
+    half of its images' side; their fill, 0 after normalisation, is about the middle grey here).
+    """
+
+    def __init__(self, size: int = 16) -> None:
+        if size < 0:
+            raise ConfigError(f"Cutout: size must be at least 0 pixels, got {size}")
+        self.size = size
+
+    def __call__(self, images: Batch, rng: np.random.Generator) -> Batch:
+        count, height, width, _ = images.shape
+        out = images.copy()
+        tops = rng.integers(0, height, count) - self.size // 2
+        lefts = rng.integers(0, width, count) - self.size // 2
+        for image, top, left in zip(out, tops.tolist(), lefts.tolist(), strict=True):
+            rows = slice(max(top, 0), max(top + self.size, 0))
+            columns = slice(max(left, 0), max(left + self.size, 0))
+            image[rows, columns] = MIDDLE_GREY
+        return out
+
+    def to_config(self) -> dict[str, Any]:
+        return {"name": "cutout", "size": self.size}
+
+    def __repr__(self) -> str:
+        return f"Cutout(size={self.size})"
+
+
 _BY_NAME: dict[str, Callable[..., Transform]] = {
     "normalize": Normalize,
     "random_crop": RandomCrop,
     "random_horizontal_flip": RandomHorizontalFlip,
+    "cutout": Cutout,
 }
 
 

@@ -97,6 +97,8 @@ def build_transform(
         return normalize
     # 4 pixels for the 32 of CIFAR (He et al. 2016, §4.2), in proportion for other sizes
     steps: list[Transform] = [datasets.RandomCrop(padding=max(1, max(image_size) // 8))]
-    if config.augment == "crop+flip":
+    if "flip" in config.augment:
         steps.append(datasets.RandomHorizontalFlip())
+    if "cutout" in config.augment:  # half of the side (DeVries & Taylor 2017, §4.2)
+        steps.append(datasets.Cutout(max(image_size) // 2))
     return datasets.Compose([*steps, normalize])

@@ -90,7 +90,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
         "plateau",
     ),
     "loss": ("cross_entropy", "multi_margin"),
-    "augment": ("auto", "none", "crop", "crop+flip"),
+    "augment": ("auto", "none", "crop", "crop+flip", "crop+cutout", "crop+flip+cutout"),
 }
 
 # What one might ask for, and why there is none.
