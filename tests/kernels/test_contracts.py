@@ -511,6 +511,7 @@ def cases() -> Iterator[Case]:
         yield Case("dropout", f"{shape} p={p}", lambda rng, s=shape, p=p: (
             np.asarray(rng.normal(size=s)), p, 0x1234_5678_9ABC_DEF0))  # fmt: skip
 
+    yield from neighbour_cases()
     yield from sampling_cases()
     yield from optimizer_cases()
 
@@ -539,6 +540,32 @@ SAMPLED = [  # x, points of each image
     ((0, 2, 3, 3), 2),
     ((2, 2, 3, 3), 0),
 ]
+
+
+NEIGHBOURS = [  # queries, points, numbers in a row, k
+    (5, 40, 7, 3),
+    (1, 1, 1, 1),
+    (3, 9, 1, 9),
+    (17, 33, 20, 5),
+    (2, 70, 65, 1),
+    (0, 4, 3, 2),
+    (4, 3, 0, 2),
+    (3, 5, 4, 0),
+]
+
+
+def neighbour_cases() -> Iterator[Case]:
+    for (queries, points, width, k), metric in product(NEIGHBOURS, ("l2", "l1", "cosine")):
+
+        def rows(
+            rng: np.random.Generator, q: int = queries, n: int = points, w: int = width
+        ) -> Any:
+            return rng.normal(size=(q, w)), rng.normal(size=(n, w)) + 0.5
+
+        label = f"{queries} of {points} in {width} dimensions, {metric}"
+        yield Case("distances", label, lambda rng, r=rows, m=metric: (*r(rng), m))
+        yield Case("nearest", f"{label}, k = {k}",
+            lambda rng, r=rows, k=k, m=metric: (*r(rng), k, m))  # fmt: skip
 
 
 def sampling_cases() -> Iterator[Case]:
@@ -776,6 +803,10 @@ CHANGED_IN_PLACE = {
 }
 
 
+def result_dtype(case: Case, dtype: str) -> str:
+    return "float64" if case.kernel in ("distances", "nearest") else dtype
+
+
 def results_of(kernel: Callable[..., Any], arguments: Any) -> tuple[np.ndarray, ...]:
     results = kernel(*arguments)
     if results is None:
@@ -810,7 +841,7 @@ def test_matches_the_definition_in_float32(case: Case, layout: str, tier: str):
     before = [value.copy() for value in read_only(case, arguments)]
     results = results_of(getattr(kernels, case.kernel), arguments)
     assert_close(results, definition(case, "float32"), TOLERANCE["float32"])
-    assert all(r.dtype == np.float32 for r in results if r.dtype.kind == "f")
+    assert all(r.dtype == result_dtype(case, "float32") for r in results if r.dtype.kind == "f")
     after = read_only(case, arguments)
     assert all(np.array_equal(a, b) for a, b in zip(before, after, strict=True)), "input changed"
 
@@ -858,7 +889,7 @@ def read_only(case: Case, arguments: Arguments) -> list[np.ndarray]:
 def test_matches_the_definition_in_other_dtypes(case: Case, dtype: str, tier: str):
     results = results_of(getattr(kernels, case.kernel), case.arguments(dtype))
     assert_close(results, definition(case, dtype), TOLERANCE[dtype])
-    assert all(r.dtype == dtype for r in results if r.dtype.kind == "f")
+    assert all(r.dtype == result_dtype(case, dtype) for r in results if r.dtype.kind == "f")
 
 
 # PyTorch's answer for each kernel. `aten` has its backward kernels, which take what ours take.
@@ -886,6 +917,13 @@ def torch_answer(torch: Any, name: str, a: Arguments) -> Any:
         return aten.max_pool2d_with_indices_backward(
             g, g.new_empty(shape), kernel, stride, padding, dilation, ceil_mode, index
         )
+    if name in ("distances", "nearest"):
+        x, y, *k, metric = a
+        if metric == "cosine":
+            found = 1 - functional.cosine_similarity(x[:, None], y[None], dim=2)
+        else:
+            found = torch.cdist(x, y, int(metric[1]), "donot_use_mm_for_euclid_dist")
+        return found.topk(k[0], largest=False) if k else found
     if name in ("conv2d", "conv2d_moments"):
         y = functional.conv2d(*a[:7])
         if name == "conv2d_moments":
@@ -1157,6 +1195,10 @@ def beyond_torch(case: Case) -> str | None:
     a = case.arguments("float64")
     if case.kernel in ("max_pool2d_gather", "dropout", "gather_frames", "add_frames"):
         return "has no such kernel"
+    if case.kernel == "nearest" and a[-1] == "cosine" and a[0].shape[1] == 1:
+        return "has no order for points of the same direction"
+    if case.kernel == "nearest" and a[0].shape[1] == 0:
+        return "has no order for equal distances"
     if case.kernel == "momentum_step":
         return "has another form of momentum; chainrule.optim's are compared in tests/optim"
     if case.kernel == "moments_step":

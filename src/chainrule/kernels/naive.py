@@ -21,6 +21,7 @@ from chainrule.kernels.geometry import (
     window_counts,
 )
 from chainrule.kernels.reference import __all__ as __all__
+from chainrule.kernels.reference.neighbours import checked, require_finite
 
 Window = Iterator[tuple[int, int, int, int]]
 
@@ -742,6 +743,44 @@ def multi_margin_loss_backward(
             dscores[n, j] += slope
             dscores[n, target[n]] -= slope
     return dscores.astype(scores.dtype)
+
+
+def distances(queries: np.ndarray, points: np.ndarray, metric: str) -> np.ndarray:
+    queries, points = checked(queries, points, metric)
+    require_finite(queries)
+    require_finite(points)
+    found = np.zeros((len(queries), len(points)))
+    for i, j in np.ndindex(found.shape):
+        found[i, j] = DISTANCES[metric](queries[i].tolist(), points[j].tolist())
+    return found
+
+
+def _euclidean(x: list[float], y: list[float]) -> float:
+    return math.sqrt(math.fsum((a - b) ** 2 for a, b in zip(x, y, strict=True)))
+
+
+def _manhattan(x: list[float], y: list[float]) -> float:
+    return math.fsum(abs(a - b) for a, b in zip(x, y, strict=True))
+
+
+def _cosine(x: list[float], y: list[float]) -> float:
+    along = math.fsum(a * b for a, b in zip(x, y, strict=True))
+    lengths = math.hypot(*x) * math.hypot(*y)
+    return max(0.0, 1 - along / lengths) if lengths else 1.0
+
+
+DISTANCES = {"l2": _euclidean, "l1": _manhattan, "cosine": _cosine}
+
+
+def nearest(
+    queries: np.ndarray, points: np.ndarray, k: int, metric: str
+) -> tuple[np.ndarray, np.ndarray]:
+    queries, points = checked(queries, points, metric, k)
+    found, index = np.zeros((len(queries), k)), np.zeros((len(queries), k), np.int64)
+    for i, row in enumerate(distances(queries, points, metric)):
+        for place, j in enumerate(sorted(range(len(points)), key=lambda j: (row[j], j))[:k]):
+            found[i, place], index[i, place] = row[j], j
+    return found, index
 
 
 def dropout(x: np.ndarray, p: float, key: int) -> np.ndarray:

@@ -69,6 +69,7 @@ from chainrule.kernels.reference.loss import (
     softmax,
     softmax_backward,
 )
+from chainrule.kernels.reference.neighbours import distances, nearest
 from chainrule.kernels.reference.norm import (
     batch_norm_add_relu_backward,
     batch_norm_backward,
@@ -133,6 +134,7 @@ __all__ = [
     "conv2d_weight_grad",
     "cross_entropy",
     "cross_entropy_backward",
+    "distances",
     "dropout",
     "elu",
     "elu_backward",
@@ -169,6 +171,7 @@ __all__ = [
     "momentum_step",
     "multi_margin_loss",
     "multi_margin_loss_backward",
+    "nearest",
     "normalise",
     "prelu",
     "prelu_backward",
