@@ -147,12 +147,11 @@ class Cutout:
     def __call__(self, images: Batch, rng: np.random.Generator) -> Batch:
         count, height, width, _ = images.shape
         out = images.copy()
-        tops = rng.integers(0, height, count) - self.size // 2
-        lefts = rng.integers(0, width, count) - self.size // 2
-        for image, top, left in zip(out, tops.tolist(), lefts.tolist(), strict=True):
+        corners = rng.integers(0, (height, width), (count, 2)) - self.size // 2
+        for image, (top, left) in enumerate(corners.tolist()):
             rows = slice(max(top, 0), max(top + self.size, 0))
             columns = slice(max(left, 0), max(left + self.size, 0))
-            image[rows, columns] = MIDDLE_GREY
+            out[image, rows, columns] = MIDDLE_GREY
         return out
 
     def to_config(self) -> dict[str, Any]:
