@@ -15,8 +15,9 @@ from safetensors.numpy import load_file, save_file
 import chainrule as cr
 from chainrule import models
 from chainrule.errors import CheckpointError
+from chainrule.models.weights import FACTS
 from chainrule.training import Checkpoint, load_checkpoint, save_checkpoint
-from chainrule.training.checkpoint import KEY, find_checkpoint
+from chainrule.training.checkpoint import find_checkpoint
 from tests.training.pictures import environment
 
 
@@ -112,13 +113,16 @@ def test_other_files_are_refused(tmp_path):
     save_file({"w": np.zeros(3)}, file)
     with pytest.raises(CheckpointError, match="holds weights only"):
         load_checkpoint(file)
-    save_file({"w": np.zeros(3)}, file, {KEY: "{"})
+    file.write_bytes(b"\x80\x02}.")  # as PyTorch's older files begin
+    with pytest.raises(CheckpointError, match=r"^checkpoint: \S+ holds weights only"):
+        load_checkpoint(file)
+    save_file({"w": np.zeros(3)}, file, {FACTS: "{"})
     with pytest.raises(CheckpointError, match=r"description in .* is damaged"):
         load_checkpoint(file)
-    save_file({"w": np.zeros(3)}, file, {KEY: json.dumps({"format": 99, "version": "9.0"})})
+    save_file({"w": np.zeros(3)}, file, {FACTS: json.dumps({"format": 99, "version": "9.0"})})
     with pytest.raises(CheckpointError, match=r"has format 99, .* written by chainrule 9\.0"):
         load_checkpoint(file)
-    save_file({"w": np.zeros(3)}, file, {KEY: json.dumps({"format": 1})})
+    save_file({"w": np.zeros(3)}, file, {FACTS: json.dumps({"format": 1})})
     with pytest.raises(CheckpointError, match="'model' is missing"):
         load_checkpoint(file)
 
@@ -128,10 +132,10 @@ def rewrite(file, change):
     from safetensors import safe_open
 
     with safe_open(str(file), framework="numpy") as opened:
-        facts = json.loads(opened.metadata()[KEY])
+        facts = json.loads(opened.metadata()[FACTS])
     tensors = load_file(file)
     change(tensors, facts)
-    save_file(tensors, file, {KEY: json.dumps(facts)})
+    save_file(tensors, file, {FACTS: json.dumps(facts)})
 
 
 def test_weights_of_another_model_are_summarised(checkpoint, tmp_path):

@@ -28,8 +28,6 @@ from chainrule.saving import write_whole
 from chainrule.tensor import Tensor
 
 FORMAT = 1  # raise it when an older reader would misunderstand the file
-KEY = FACTS
-STATE = OPTIMIZER
 
 
 @dataclass
@@ -81,10 +79,10 @@ def save_checkpoint(path: str | Path, checkpoint: Checkpoint) -> None:
     }
     if checkpoint.state is not None:
         facts["state"], tensors = _split(checkpoint.state)
-        weights |= {STATE + name: array for name, array in tensors.items()}
+        weights |= {OPTIMIZER + name: array for name, array in tensors.items()}
     # asarray, not ascontiguousarray, which would turn a 0-d array into a 1-d one
     rows = {name: np.asarray(array, order="C") for name, array in weights.items()}
-    write_atomically(Path(path), save(rows, {KEY: json.dumps(facts)}))
+    write_atomically(Path(path), save(rows, {FACTS: json.dumps(facts)}))
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -140,14 +138,14 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
         return _from_pretrained(path)
     file = find_checkpoint(path)
     arrays, facts = _read(file)
-    weights = {name: a for name, a in arrays.items() if not name.startswith(STATE)}
+    weights = {name: a for name, a in arrays.items() if not name.startswith(OPTIMIZER)}
     try:
-        construction = dict(facts["model"])
+        settings = dict(facts["model"])
         with init.skipped():  # every weight is loaded
-            model = models.create(construction.pop("name"), **construction)
+            model = models.create(settings.pop("name"), **settings)
         state = facts.get("state")
         if state is not None:
-            state = _join(state, {n.removeprefix(STATE): a for n, a in arrays.items()})
+            state = _join(state, {n.removeprefix(OPTIMIZER): a for n, a in arrays.items()})
         checkpoint = Checkpoint(
             model=model.eval(),
             classes=tuple(facts["classes"]),
@@ -248,13 +246,14 @@ def _read(file: Path) -> tuple[dict[str, Any], dict[str, Any]]:
 
     from chainrule import pytorch_files
 
+    facts, arrays = None, {}
     try:
         with file.open("rb") as head:
-            if pytorch_files.is_pytorch_file(head.read(pytorch_files.START)):
-                raise _weights_only(file)
-        with safe_open(str(file), framework="numpy") as opened:
-            facts = (opened.metadata() or {}).get(KEY)
-            arrays = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+            is_pytorchs = pytorch_files.is_pytorch_file(head.read(pytorch_files.START))
+        if not is_pytorchs:
+            with safe_open(str(file), framework="numpy") as opened:
+                facts = (opened.metadata() or {}).get(FACTS)
+                arrays = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
     except OSError as error:
         raise CheckpointError(f"checkpoint: cannot read {file}: {error}") from error
     except (SafetensorError, ValueError, TypeError) as error:
