@@ -131,6 +131,7 @@ def test_older_folders_hold_a_file_of_pytorch(net, tmp_path):
         ({"model_args": {"drop_path": 0.1}}, r"resnet20 has no option 'drop_path'"),
         ({"pretrained_cfg": {"input_size": 3}}, r"config\.json is damaged"),
         ({"pretrained_cfg": [1]}, r"config\.json is damaged"),
+        ({"chainrule": {"model": {"num_classes": 3}}}, r"config\.json is damaged: 'name'"),
     ],
     ids=lambda value: str(value)[:30],
 )

@@ -168,6 +168,33 @@ def test_sources_that_are_none(tmp_path, net):
         load_weights(net, tmp_path / "list.pt")
 
 
+FACTS = {
+    "model": {"name": "resnet20", "num_classes": 4}, "classes": [*"abcd"], "mean": [0.5] * 3,
+    "std": [0.25] * 3, "image_size": [32, 32],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("facts", "message"),
+    [
+        ({}, "the description in .* is damaged"),
+        ([], "the description in .* is damaged"),
+        ({**FACTS, "model": {"num_classes": 4}}, "the description in .* is damaged"),
+        ({**FACTS, "classes": 3}, "the description in .* is damaged"),
+        ({**FACTS, "config": []}, "the description in .* is damaged"),
+        ({**FACTS, "model": {"name": "resnet21"}}, "describes cannot be built: unknown model"),
+        ({**FACTS, "model": {"name": "mlp", "hidden": 5}}, "describes cannot be built: 'int' obj"),
+        ({**FACTS, "model": {"name": "mlp", "width": 5}}, "cannot be built: .* no option 'width'"),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_a_description_that_makes_no_sense_is_refused(facts, message, net, tmp_path):
+    file = tmp_path / "net.safetensors"
+    save_file(arrays(net), file, {"chainrule": json.dumps(facts)})
+    with pytest.raises(CheckpointError, match=message):
+        weights.read(file).build()
+
+
 # -- create ------------------------------------------------------------------------------------
 
 

@@ -23,7 +23,7 @@ import numpy as np
 
 from chainrule.errors import ChainruleError, CheckpointError, ConfigError
 from chainrule.models.registry import construction, entry, heads, names
-from chainrule.models.weights import Source, Weights, read, read_state
+from chainrule.models.weights import Source, Weights, read, read_state, settings_in
 from chainrule.nn.module import Module
 from chainrule.saving import write_whole
 
@@ -178,7 +178,7 @@ def _facts(config: Mapping[str, Any], path: str) -> dict[str, Any]:
     classes = cfg.get("label_names", config.get("label_names"))
     own = config.get("chainrule") or {}
     return {
-        "model": dict(own["model"]) if "model" in own else _model_of(config, size, path),
+        "model": settings_in(own) if "model" in own else _model_of(config, size, path),
         "classes": None if classes is None else tuple(map(str, classes)),
         "mean": _numbers(cfg.get("mean")),
         "std": _numbers(cfg.get("std")),

@@ -76,12 +76,19 @@ class Weights:
                 f"weights: {self.source} does not say which model it is of; "
                 f'models.create(NAME, weights="{self.source}") does'
             )
-        settings = dict(self.model)
-        if num_classes is None or num_classes == settings["num_classes"]:
+        if num_classes is None or num_classes == self.model.get("num_classes"):
             with init.skipped():  # every weight is loaded
-                model = create(**settings)
+                model = self._built(self.model)
             return self._into(model, new_head=False)
-        return self._into(create(**{**settings, "num_classes": num_classes}), new_head=True)
+        return self._into(self._built({**self.model, "num_classes": num_classes}), new_head=True)
+
+    def _built(self, settings: Mapping[str, Any]) -> Module:
+        try:
+            return create(**settings)
+        except (TypeError, ValueError) as error:  # a file may say anything
+            raise CheckpointError(
+                f"weights: the model that {self.source} describes cannot be built: {error}"
+            ) from None
 
     def _into(self, model: Module, new_head: bool) -> Module:
         load_weights(model, self, new_head=new_head)
@@ -240,16 +247,27 @@ def _read_file(path: Path, source: str) -> Weights:
     state = read_state(path)
     if facts is None:
         return Weights(state, source)
-    return Weights(
-        {name: value for name, value in state.items() if not name.startswith(OPTIMIZER)},
-        source,
-        dict(facts["model"]),
-        tuple(facts["classes"]),
-        tuple(facts["mean"]),
-        tuple(facts["std"]),
-        tuple(facts["image_size"]),
-        facts.get("config", {}).get("data"),
-    )
+    try:
+        return Weights(
+            {name: value for name, value in state.items() if not name.startswith(OPTIMIZER)},
+            source,
+            settings_in(facts),
+            tuple(facts["classes"]),
+            tuple(facts["mean"]),
+            tuple(facts["std"]),
+            tuple(facts["image_size"]),
+            facts.get("config", {}).get("data"),
+        )
+    except (KeyError, TypeError, ValueError, AttributeError):
+        raise CheckpointError(
+            f"weights: the description in {path} is damaged or from another version of chainrule"
+        ) from None
+
+
+def settings_in(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """What a file says of its model, at least its name: the arguments of `create`."""
+    settings = dict(facts["model"])
+    return {"name": settings["name"], **settings}
 
 
 def facts_of(path: Path) -> dict[str, Any] | None:
