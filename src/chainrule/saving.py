@@ -138,7 +138,9 @@ def _from_safetensors(data: bytes, name: str) -> Any:
         plan = header.get("__metadata__", {}).get(KEY)
         return _tensors(arrays) if plan is None else _put_together(json.loads(plan), arrays)
     except (SafetensorError, ValueError, KeyError, TypeError) as e:
-        raise CheckpointError(f"load: {name} is broken or no safetensors file ({e})") from None
+        raise CheckpointError(
+            f"load: {name} is broken, or no safetensors file and none of PyTorch's ({e})"
+        ) from None
 
 
 def _tensors(arrays: dict[str, Any]) -> dict[str, Tensor]:

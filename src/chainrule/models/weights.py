@@ -221,9 +221,10 @@ def read_state(path: Path) -> dict[str, Any]:
             break
         inside = next((inside[k] for k in _STATE_KEYS if isinstance(inside.get(k), Mapping)), None)
     if not isinstance(inside, Mapping) or not _is_state(inside):
-        what = f"a dict of {_listed(held)}" if isinstance(held, Mapping) else "no dict"
+        named = isinstance(held, Mapping)
+        what = f"dict of {_listed(held)}" if named else f"value of type {type(held).__name__}"
         raise CheckpointError(
-            f"weights: {path} holds no weights by name, but {what}; "
+            f"weights: {path} holds no weights by name, but a {what}; "
             "pick them yourself: model.load_state_dict(chainrule.load(path)[...])"
         )
     return dict(inside)
