@@ -127,6 +127,7 @@ def test_patterns_name_layers_or_parameters():
         ("zzz", r"no layer is called 'zzz'; give .* stages are conv1\+bn1, layer1, layer2, lay"),
         ("conv1,", "no layer is called ''"),
         ("backbnoe", r"did you mean backbone\?"),
+        ("fc,backbone", r"backbone stands alone; fc, backbone names more"),
         ("*", "'?\\*'? is everything, nothing is left to learn"),
         ("5", "5 stages cannot be frozen; before the head there are 4: conv1.bn1, .*, layer3$"),
         ("0", "0 stages cannot be frozen"),

@@ -125,6 +125,8 @@ def _matching(model: Module, patterns: Sequence[str]) -> list[str]:
     ancestry = {name: _ancestry(name) for name, _ in model.named_parameters()}
     found: set[str] = set()
     for pattern in patterns:
+        if pattern == BACKBONE:
+            raise ConfigError(f"freeze: {BACKBONE} stands alone; {', '.join(patterns)} names more")
         names = {n for n, layers in ancestry.items() if fnmatch.filter(layers, pattern)}
         if not names:
             layers = list(dict.fromkeys(layer for a in ancestry.values() for layer in a))
