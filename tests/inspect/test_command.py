@@ -103,10 +103,12 @@ def test_weights_in_the_package_and_in_a_folder(capsys: Any, tmp_path: Path) -> 
 
 
 def test_refusals(capsys: Any, tmp_path: Path) -> None:
+    models.save_pretrained(models.resnet20(), tmp_path / "rgb")
     assert "did you mean lenet5?" in refused(capsys, "lenet")
     assert "absent.pth is no file" in refused(capsys, "absent.pth")
-    assert "'3y32' is no shape" in refused(capsys, "resnet20", "--input", "3y32")
-    assert "given (1, 3, 32)" in refused(capsys, "resnet20", "--input", "3x32")
+    assert "'3y32' is no shape of an image" in refused(capsys, "resnet20", "--input", "3y32")
+    assert "'32x32' is no shape of an image" in refused(capsys, "lenet5", "--input", "32x32")
+    assert "given (1, 1, 32, 32)" in refused(capsys, tmp_path / "rgb", "--input", "1x32x32")
     assert "0 is not in the range x>=1" in refused(capsys, "resnet20", "--batch", 0)
     assert "holds neither" in refused(capsys, tmp_path)
 

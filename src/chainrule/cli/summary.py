@@ -19,10 +19,12 @@ class _Shape(click.ParamType):
     name = "shape"
 
     def convert(self, value: str, param: object, context: object) -> tuple[int, ...]:
-        """224, 3x224 or 3x224x224 -> numbers."""
+        """3x224x224 -> numbers."""
         numbers = re.split(r"[x,]", value.strip())
-        if not all(re.fullmatch(r"[1-9]\d*", n) for n in numbers):
-            self.fail(f"{value!r} is no shape; write CHANNELSxHEIGHTxWIDTH, such as 3x224x224")
+        if len(numbers) != 3 or not all(re.fullmatch(r"[1-9]\d*", n) for n in numbers):
+            self.fail(
+                f"{value!r} is no shape of an image; write CHANNELSxHEIGHTxWIDTH, such as 3x224x224"
+            )
         return tuple(map(int, numbers))
 
 
@@ -83,7 +85,7 @@ def _model(name: str, shape: tuple[int, ...] | None) -> tuple[Module, tuple[int,
 
     if name in models.list():
         known = models.entry(name)
-        if shape is None or len(shape) != 3:
+        if shape is None:
             return models.create(name), None
         sizes = {"in_channels": shape[0]}
         if known.fixed_size:
