@@ -184,8 +184,9 @@ def entry(name: str) -> Entry:
     if name in _entries:
         return _entries[name]
     near = difflib.get_close_matches(str(name).lower(), _entries, n=1, cutoff=0.5)
-    hint = f"did you mean {near[0]}? " if near else ""
-    raise ConfigError(f"unknown model {name!r}; {hint}the models are {', '.join(names())}")
+    if near:
+        raise ConfigError(f"unknown model {name!r}; did you mean {near[0]}? models.list() has all")
+    raise ConfigError(f"unknown model {name!r}; the models are {', '.join(names())}")
 
 
 def construction(
