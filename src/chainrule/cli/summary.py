@@ -84,13 +84,10 @@ def _model(name: str, shape: tuple[int, ...] | None) -> tuple[Module, tuple[int,
     from chainrule.models import weights
 
     if name in models.list():
-        known = models.entry(name)
         if shape is None:
             return models.create(name), None
-        sizes = {"in_channels": shape[0]}
-        if known.fixed_size:
-            return models.create(name, image_size=shape[1:], **sizes), None
-        return models.create(name, **sizes), None
+        channels, height, width = shape
+        return models.create(name, None, channels, (height, width)), None
     path = Path(name)
     if not (path.exists() or weights.tagged(name) or path.suffix or path.parent.name):
         models.entry(name)  # complains, and knows the names that are near
