@@ -147,8 +147,8 @@ class Cutout:
     def __call__(self, images: Batch, rng: np.random.Generator) -> Batch:
         count, height, width, _ = images.shape
         out = images.copy()
-        corners = rng.integers(0, (height, width), (count, 2)) - self.size // 2
-        for image, (top, left) in enumerate(corners.tolist()):
+        middles = [rng.integers(0, side, count) for side in (height, width)]
+        for image, (top, left) in enumerate((np.transpose(middles) - self.size // 2).tolist()):
             rows = slice(max(top, 0), max(top + self.size, 0))
             columns = slice(max(left, 0), max(left + self.size, 0))
             out[image, rows, columns] = MIDDLE_GREY
