@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -30,9 +31,9 @@ class PCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     noise, from being blown up. For bytes 0 to 255 rather 10 than 10⁻⁵.
 
     components_ (K, D): Uᵀ, each row's largest entry positive; mean_ (D,); explained_variance_,
-    explained_variance_ratio_ (K,). X̃ exists only in blocks; what float32 and bytes are multiplied
-    in is float32, what is summed float64. Where n < D the decomposition is that of X̃ itself
-    (X̃ = V diag(s) Uᵀ, λ = s²/(n - 1)), and costs n²D instead of D³.
+    explained_variance_ratio_ (K,). They are computed in float64, whatever X is, and X̃ exists only
+    in blocks; X of float32 or bytes is transformed in float32. Where n < D the decomposition is
+    that of X̃ itself (X̃ = V diag(s) Uᵀ, λ = s²/(n - 1)), and costs n²D instead of D³.
     Derived in docs/derivations/features.md. Raises ConfigError.
     Source: CS231n notes, Neural networks 2; ZCA: Bell & Sejnowski 1997, Vision Research 37.
     """
@@ -74,7 +75,7 @@ class PCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         if self.whiten == "zca":
             turned = turned @ self.components_.astype(turned.dtype, copy=False)
         result = np.empty((len(X), turned.shape[1]), turned.dtype)
-        for rows, centred in self._centred(X):
+        for rows, centred in self._centred(X, turned.dtype):
             np.matmul(centred, turned, out=result[rows])
         return result
 
@@ -122,14 +123,14 @@ class PCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
             _, lengths, axes = np.linalg.svd(centred, full_matrices=False)
             return lengths**2 / max(n - 1, 1), axes
         scatter = np.zeros((width, width))
-        for _, centred in self._centred(X):
+        for _, centred in self._centred(X, np.dtype(np.float64)):
             scatter += centred.T @ centred
         variances, axes = np.linalg.eigh(scatter / max(n - 1, 1))
         return np.maximum(variances[::-1], 0), axes.T[::-1]
 
-    def _centred(self, X: Array) -> Any:
+    def _centred(self, X: Array, dtype: np.dtype[Any]) -> Iterator[tuple[slice, Array]]:
         """X less its mean, by blocks of rows."""
-        mean = self.mean_.astype(computing_type(X))
+        mean = self.mean_.astype(dtype)
         step = max(1, BLOCK_VALUES // X.shape[1])
         for start in range(0, len(X), step):
             rows = slice(start, min(start + step, len(X)))
