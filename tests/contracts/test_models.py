@@ -28,9 +28,14 @@ def weights(name):
     return models.entry(name).parameters()
 
 
+LEARNERS = [n for n in NAMES if not models.entry(n).memorizes]  # by gradients
 every_model = pytest.mark.parametrize("name", NAMES)
 every_model_at_work = pytest.mark.parametrize(
     "name", [pytest.param(n, marks=pytest.mark.slow) if weights(n) > HUGE else n for n in NAMES]
+)
+every_learner_at_work = pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=pytest.mark.slow) if weights(n) > HUGE else n for n in LEARNERS],
 )
 
 
@@ -125,7 +130,7 @@ def test_channels_classes_and_sizes(name):
     assert np.isfinite(scores.array).all()
 
 
-@every_model_at_work
+@every_learner_at_work
 def test_a_step_down_the_gradient_lowers_the_loss_as_much_as_it_says(name):
     entry = models.entry(name)
     model = without_dropout(build(name)).train()

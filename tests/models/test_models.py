@@ -25,6 +25,7 @@ def test_a_model_called_directly_has_its_config_too():
         ("softmax", 7_850),
         ("svm", 7_850),
         ("two_layer_net", 79_510),
+        ("knn", 0),
         ("mlp", 235_146),
         ("example_net", 44_950),
         # Springenberg et al. 2015, table 4: 1.3 million

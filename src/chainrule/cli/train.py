@@ -13,6 +13,7 @@ Examples:
   chainrule train path/to/images                  a folder with one folder for each class
   chainrule train images.zip --model resnet20 --epochs 20
   chainrule train mnist --data-dir path/to/files  official files, no network
+  chainrule train cifar10 --model knn --k 10      the nearest images vote; see chainrule cv
   chainrule train photos/ --weights runs/RUN      begin with the weights of another run
   chainrule train --config runs/RUN/config.toml   repeat a run
   chainrule train --resume runs/RUN               go on with a run that was stopped
@@ -91,6 +92,9 @@ def _setting(name: str, type: type, text: str, metavar: str | None = None) -> An
 @_setting("unfreeze_after", int, "Learn what is frozen too, once so many epochs are over.")
 @_setting("layer_decay", float, "Rate of each stage, relative to that of the stage after it.")
 @_setting("head_lr_factor", float, "Rate of the head, relative to --lr.")
+@_setting("k", int, "Of knn: how many neighbours vote.")
+@_setting("metric", str, "Of knn: the distance of two images.", "[l2|l1|cosine]")
+@_setting("votes", str, "Of knn: one vote each, or 1 / distance.", "[uniform|distance]")
 @_setting("seed", int, "The same seed gives the same weights, bit for bit.")
 @_setting("threads", int, "0: all that this process may use.")
 @click.option(

@@ -19,6 +19,7 @@ from chainrule.models.densenet import DenseNet, densenet121, densenet161, densen
 from chainrule.models.example_net import ExampleNet, example_net
 from chainrule.models.fcn import FCN, fcn_resnet20
 from chainrule.models.googlenet import GoogLeNet, GoogLeNetOutputs, googlenet
+from chainrule.models.knn import NearestNeighbors, knn
 from chainrule.models.lenet import LeNet5, lenet5
 from chainrule.models.mlp import mlp, softmax, svm, two_layer_net
 from chainrule.models.mobilenetv2 import MobileNetV2, mobilenet_v2
@@ -82,6 +83,7 @@ __all__ = [
     "GoogLeNetOutputs",
     "LeNet5",
     "MobileNetV2",
+    "NearestNeighbors",
     "PreActResNet",
     "ResNet",
     "SqueezeNet",
@@ -99,6 +101,7 @@ __all__ = [
     "from_pretrained",
     "googlenet",
     "heads",
+    "knn",
     "lenet5",
     "list",
     "load_weights",

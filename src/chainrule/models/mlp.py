@@ -49,7 +49,7 @@ def svm(
     return _fully_connected("svm", num_classes, in_channels, image_size, ())
 
 
-@register()
+@register(aliases=("two-layer",))
 def two_layer_net(
     num_classes: int = 10,
     in_channels: int = 1,

@@ -31,6 +31,7 @@ class Entry:
     heads: the layers, by name, that give the scores; empty: the last layer with weights.
     task: "classification", scores (N, num_classes), or "segmentation", scores for every pixel
     (N, num_classes, H, W).
+    memorizes: it has no weights; it is trained by one call of its method memorize.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Entry:
     options: tuple[str, ...]
     """What else can be chosen."""
     task: str = "classification"
+    memorizes: bool = False
 
     @property
     def summary(self) -> str:
@@ -75,6 +77,7 @@ class Entry:
 
 
 _entries: dict[str, Entry] = {}
+_aliases: dict[str, str] = {}
 _SETTINGS = ("num_classes", "in_channels", "image_size")
 
 
@@ -83,6 +86,8 @@ def register(
     image_size: int | None = None,
     head: str | Sequence[str] = (),
     task: str = "classification",
+    memorizes: bool = False,
+    aliases: Sequence[str] = (),
     options_of: Callable[..., Module] | None = None,
 ) -> Callable[..., Any]:
     """Register a function that builds a model, under its own name.
@@ -91,7 +96,7 @@ def register(
     depend on that; otherwise the size it was designed for is given here.
     head: the name of the layer that gives the scores ("fc", "classifier.6"), or several
     names; they are what changes when the model learns other classes. By default the last
-    layer with weights. task: see `Entry`.
+    layer with weights. task, memorizes: see `Entry`. aliases: other names it is found by.
     options_of: the class that gets the function's ``**options``, where it takes such.
 
     Settings are plain values, as a checkpoint keeps them. A model that was given a class or a
@@ -127,7 +132,9 @@ def register(
             "image_size" in defaults,
             tuple(p for p in defaults | more if p not in _SETTINGS),
             task,
+            memorizes,
         )
+        _aliases.update(dict.fromkeys(aliases, name))
         return configured
 
     return decorate
@@ -169,7 +176,7 @@ def create(
         from chainrule.models.weights import create_with
 
         asked = {"num_classes": num_classes, "in_channels": in_channels, "image_size": image_size}
-        return create_with(weights, name, asked, options)
+        return create_with(weights, known.name, asked, options)
     settings: dict[str, Any] = {
         "num_classes": known.num_classes if num_classes is None else num_classes,
         "in_channels": known.in_channels if in_channels is None else in_channels,
@@ -181,6 +188,7 @@ def create(
 
 def entry(name: str) -> Entry:
     """What is known of a registered model. Raises ConfigError for an unknown name."""
+    name = _aliases.get(name, name)
     if name in _entries:
         return _entries[name]
     near = difflib.get_close_matches(str(name).lower(), _entries, n=1, cutoff=0.5)

@@ -12,7 +12,7 @@ from chainrule import models, optim
 from chainrule.data.transforms import Transform
 from chainrule.errors import ConfigError
 from chainrule.nn.module import Module
-from chainrule.training.config import TrainConfig
+from chainrule.training.config import OF_MODELS, TrainConfig
 from chainrule.training.loop import Loss
 from chainrule.training.stages import frozen_names, parameter_groups
 
@@ -46,7 +46,9 @@ def build_model(config: TrainConfig, classes: int, image_size: tuple[int, int]) 
     """The model that the settings name, freshly initialised."""
     height, width = image_size
     size = height if height == width else image_size
-    return models.create(config.model, classes, config.channels, size)
+    options = {name: getattr(config, name) for name in OF_MODELS}
+    given = {name: value for name, value in options.items() if value is not None}
+    return models.create(config.model, classes, config.channels, size, **given)
 
 
 def build_loss(config: TrainConfig, training: bool) -> Loss:

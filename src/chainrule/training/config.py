@@ -19,7 +19,9 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
+from chainrule import models
 from chainrule.errors import ConfigError
+from chainrule.models.knn import METRICS, VOTES
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,9 @@ class TrainConfig:
     unfreeze_after: int | None = None  # epochs; None: never
     layer_decay: float = 1.0  # the rate of a stage, relative to the stage after it
     head_lr_factor: float = 1.0  # the rate of the head, relative to lr
+    k: int | None = None  # for knn: how many neighbours vote; None: as the model has it
+    metric: str | None = None  # for knn: by which distance they are near
+    votes: str | None = None  # for knn: what a neighbour's vote weighs
     seed: int = 0
     threads: int = 0  # 0: what set_num_threads said, else all this process may use
     strict: bool = False  # stop at the first unreadable image
@@ -91,7 +96,18 @@ CHOICES: dict[str, tuple[str, ...]] = {
     ),
     "loss": ("cross_entropy", "multi_margin"),
     "augment": ("auto", "none", "crop", "crop+flip", "crop+cutout", "crop+flip+cutout"),
+    "metric": METRICS,
+    "votes": VOTES,
 }
+
+# Settings that are options of some models, by the same name; and those of a loop over batches,
+# for which a model that memorises its images has no use.
+OF_MODELS = ("k", "metric", "votes")
+OF_LOOP = (
+    "epochs", "batch_size", "optimizer", "lr", "momentum", "nesterov", "weight_decay", "schedule",
+    "warmup", "loss", "label_smoothing", "grad_clip", "augment", "weights", "freeze",
+    "unfreeze_after", "layer_decay", "head_lr_factor",
+)  # fmt: skip
 
 # What one might ask for, and why there is none.
 REFUSED = {
@@ -114,6 +130,7 @@ RANGES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "unfreeze_after": (lambda n: n >= 1, "at least 1"),
     "layer_decay": (lambda x: 0 < x <= 1, "above 0, at most 1"),
     "head_lr_factor": (lambda x: 0 < x < math.inf, "a finite number above 0"),
+    "k": (lambda n: n >= 1, "at least 1"),
     "seed": (lambda n: 0 <= n < 2**63, "from 0 to 2**63 - 1"),
     "threads": (lambda n: 0 <= n <= 1024, "from 0 (all) to 1024"),
 }
@@ -151,6 +168,7 @@ RECIPES: dict[tuple[str, str], dict[str, Any]] = {
         "loss": "multi_margin",  # its hinges are what makes it a support vector machine
         "weight_decay": 1e-3,
     },
+    ("*", "knn"): {"k": 5, "metric": "l2", "votes": "uniform"},
     ("*", "*resnet*"): NORMALISED,
     ("*", "plain*"): NORMALISED,
     ("*", "resnext*"): NORMALISED,
@@ -259,13 +277,32 @@ def check(settings: Mapping[str, Any], where: str) -> None:
             raise ConfigError(f"{where}: {name} must be {_in_words(TYPES[name])}, got {value!r}")
         if isinstance(value, str) and not _is_unicode(value):
             raise ConfigError(f"{where}: {name} is not valid UTF-8: {value!r}; rename the folder")
-        if name in CHOICES and value not in CHOICES[name]:
+        if name in CHOICES and value is not None and value not in CHOICES[name]:
             why = f": {REFUSED[value]}" if value in REFUSED else ""
             raise ConfigError(
                 f"{where}: {name} must be one of {', '.join(CHOICES[name])}, got {value!r}{why}"
             )
         if name in RANGES and value is not None and not RANGES[name][0](value):
             raise ConfigError(f"{where}: {name} must be {RANGES[name][1]}, got {value!r}")
+
+
+def memorizes(model: str) -> bool:
+    """Whether a model keeps the images it is trained on, instead of learning in epochs."""
+    return model in models.list() and models.entry(model).memorizes
+
+
+def check_for_model(settings: Mapping[str, Any], model: str) -> None:
+    """Raise ConfigError for a setting that has no meaning for the model."""
+    options = models.entry(model).options
+    for name in settings:
+        flag = f"--{name.replace('_', '-')}"
+        if name in OF_LOOP and memorizes(model):
+            raise ConfigError(
+                f"{flag}: {model} keeps the images as they are, and does not learn in epochs; "
+                f"leave {flag} out"
+            )
+        if name in OF_MODELS and name not in options:
+            raise ConfigError(f"{flag}: {model} has no such option; it goes with --model knn")
 
 
 def _is_unicode(text: str) -> bool:
@@ -312,8 +349,10 @@ def read_settings(path: str | Path) -> dict[str, Any]:
 
 
 def to_dict(config: TrainConfig) -> dict[str, Any]:
-    """The settings that have a value, as JSON and TOML can hold them."""
-    return {name: value for name, value in asdict(config).items() if value is not None}
+    """The settings that have a value and a meaning, as JSON and TOML can hold them."""
+    without = OF_LOOP if memorizes(config.model) else ()
+    settings = asdict(config).items()
+    return {name: v for name, v in settings if v is not None and name not in without}
 
 
 def from_dict(settings: Mapping[str, Any], where: str = "config") -> TrainConfig:

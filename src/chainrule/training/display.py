@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from importlib.util import find_spec
 from types import TracebackType
@@ -13,9 +14,9 @@ from chainrule import kernels
 from chainrule.data import Splits
 from chainrule.nn.module import Module
 from chainrule.training import finetune
-from chainrule.training.config import TrainConfig
+from chainrule.training.config import OF_MODELS, TrainConfig, memorizes
 from chainrule.training.loop import Callback, EpochMetrics, Trainer
-from chainrule.training.run import BEST, LAST, METRICS_TABLE, SAMPLES, Run
+from chainrule.training.run import BEST, CONFIG, LAST, METRICS_TABLE, SAMPLES, Run
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -69,14 +70,12 @@ def opening(run: Run, config: TrainConfig, splits: Splits, model: Module) -> lis
     height, width, channels = splits.train.image_shape
     counts = [f"{len(splits.train):,} training", f"{len(splits.val):,} validation"]
     counts += [] if splits.test is None else [f"{len(splits.test):,} test"]
-    weights = sum(p.numel() for p in model.parameters())
     facts, begun_with = kernels.describe(), run.summary.get("weights")
     lines = [
         f"data     {splits.name}: {len(splits.classes)} classes, {height} x {width} "
         f"{'grey' if channels == 1 else 'colour'}",
         f"images   {', '.join(counts)}",
-        f"model    {config.model}: {weights:,} weights; {config.optimizer}, lr {config.lr:g}, "
-        f"batches of {config.batch_size}, seed {config.seed}",
+        f"model    {config.model}: {_learning(config, model)}",
         *(finetune.in_words(begun_with, len(splits.classes)) if begun_with else []),
         f"kernels  {facts['tier']} ({facts['instruction_set']}), {facts['threads']} "
         f"thread{'s' if facts['threads'] > 1 else ''}",
@@ -89,6 +88,17 @@ def opening(run: Run, config: TrainConfig, splits: Splits, model: Module) -> lis
     if splits.ignored:
         lines.append(f"ignored  files without an image's extension: {splits.ignored}")
     return lines
+
+
+def _learning(config: TrainConfig, model: Module) -> str:
+    if memorizes(config.model):
+        settings = ", ".join(f"{name} {model.config[name]}" for name in OF_MODELS)
+        return f"{settings}; it keeps the training images, there are no epochs"
+    weights = sum(p.numel() for p in model.parameters())
+    return (
+        f"{weights:,} weights; {config.optimizer}, lr {config.lr:g}, "
+        f"batches of {config.batch_size}, seed {config.seed}"
+    )
 
 
 def epoch_line(m: EpochMetrics, epochs: int) -> str:
@@ -111,11 +121,9 @@ def closing(run: Run) -> tuple[list[str], list[str]]:
         )
     results = [
         f"reached   {reached}",
-        f"in        {_duration(facts['seconds'])}, best epoch {facts['best_epoch']} "
-        f"of {facts['epochs']}",
+        f"in        {_duration(facts['seconds'])}{_best_epoch(facts)}",
         f"folder    {run.path}",
-        f"          {BEST} (use this), {LAST},",
-        f"          {METRICS_TABLE}, config.toml",
+        *_files(facts),
     ]
     path = str(run.path)
     samples = sorted((run.path / SAMPLES).glob("*.png"))
@@ -128,6 +136,16 @@ def closing(run: Run) -> tuple[list[str], list[str]]:
     return results, commands
 
 
+def _best_epoch(facts: Mapping[str, Any]) -> str:
+    return f", best epoch {facts['best_epoch']} of {facts['epochs']}" if "epochs" in facts else ""
+
+
+def _files(facts: Mapping[str, Any]) -> list[str]:
+    if "epochs" in facts:
+        return [f"          {BEST} (use this), {LAST},", f"          {METRICS_TABLE}, {CONFIG}"]
+    return [f"          {BEST} (the images), {CONFIG}"]
+
+
 def _duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest} s" if minutes else f"{seconds:.1f} s"
@@ -135,6 +153,11 @@ def _duration(seconds: float) -> str:
 
 def resume_line(run: Run) -> str:
     """How to go on after Ctrl-C."""
+    if memorizes(run.config.model):
+        if not (run.path / BEST).is_file():
+            return "stopped; nothing was lost, begin again"
+        command = shlex.join(["chainrule", "evaluate", str(run.path)])
+        return f"stopped; the images are kept, to test them: {command}"
     return f"stopped; to go on: {shlex.join(['chainrule', 'train', '--resume', str(run.path)])}"
 
 
@@ -148,11 +171,11 @@ class PlainDisplay(Display):
         """Say what begins."""
         for line in opening(run, config, splits, model):
             self._say(line)
-        self._say(HEADER)
 
     def on_start(self, trainer: Trainer, epochs: int, batches: int) -> None:
         """Epochs that an earlier part of a resumed run made."""
         self._epochs = epochs
+        self._say(HEADER)
         for metrics in trainer.history:
             self._say(epoch_line(metrics, epochs))
 
@@ -224,11 +247,11 @@ class LiveDisplay(Display):
         for line in opening(run, config, splits, model):
             word, _, rest = line.partition(" ")
             self.console.print(f"[bold]{word}[/] {_literal(rest)}", soft_wrap=True)
-        self.console.print(f"[dim]{HEADER}[/]", soft_wrap=True)
 
     def on_start(self, trainer: Trainer, epochs: int, batches: int) -> None:
         """Begin the bar where training begins."""
         self.epochs, self.batches = epochs, batches
+        self.console.print(f"[dim]{HEADER}[/]", soft_wrap=True)
         for metrics in trainer.history:
             self._show_epoch(metrics)
         self.training = self.bar.add_task(

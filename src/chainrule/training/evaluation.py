@@ -157,9 +157,14 @@ def _settings(checkpoint: Checkpoint) -> TrainConfig:
 
 
 def evaluate_dataset(
-    checkpoint: Checkpoint, dataset: datasets.ImageDataset, *, data: str, split: str
+    checkpoint: Checkpoint,
+    dataset: datasets.ImageDataset,
+    *,
+    data: str,
+    split: str,
+    progress: Progress | None = None,
 ) -> Report:
-    """Evaluate a loaded checkpoint on a loaded set of images."""
+    """Evaluate a loaded checkpoint on a loaded set of images; progress: told of the images."""
     config = _settings(checkpoint)
     transform = build_transform(
         config, checkpoint.image_size, checkpoint.mean, checkpoint.std, training=False
@@ -174,6 +179,8 @@ def evaluate_dataset(
         np.add.at(confusion, (labels.array, scores.array.argmax(axis=1)), 1)
         top = np.argsort(-scores.array, axis=1, kind="stable")[:, :5]
         in_top += int((top == labels.array[:, None]).any(axis=1).sum())
+        if progress is not None:
+            progress(split, int(confusion.sum()), len(dataset))
 
     tally = evaluate_batches(
         checkpoint.model, build_loss(config, training=False), loader, each=count

@@ -24,7 +24,7 @@ from chainrule.nn.module import Module
 from chainrule.tensor import Tensor
 from chainrule.training.assembly import check_model
 from chainrule.training.checkpoint import Checkpoint
-from chainrule.training.config import TrainConfig
+from chainrule.training.config import TrainConfig, memorizes
 from chainrule.training.sources import is_bare, open_checkpoint
 from chainrule.training.stages import frozen_names
 
@@ -65,6 +65,11 @@ def open_start(settings: Mapping[str, Any]) -> Start | None:
     bare = tagged(source) is None and is_bare(path)
     start = Start(source, _bare(path, settings) if bare else open_checkpoint(source))
     check_model(start.model)
+    if memorizes(start.model):
+        raise ConfigError(
+            f"--weights {source}: a {start.model} keeps images and has no weights to begin with; "
+            "leave --weights out"
+        )
     _check_agreement(start, settings)
     if "freeze" in settings:  # shows what is wrong before the data are read
         frozen_names(start.checkpoint.model, settings["freeze"])

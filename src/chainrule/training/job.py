@@ -2,32 +2,29 @@
 
 from __future__ import annotations
 
-import sys
-import time
 from collections.abc import Mapping
-from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from chainrule import data as datasets
-from chainrule import threads
+from chainrule import models
 from chainrule.data.named import find_named
-from chainrule.errors import CheckpointError, ConfigError, DivergenceError
-from chainrule.nn.module import Module
+from chainrule.errors import CheckpointError, ConfigError
 from chainrule.random import manual_seed
-from chainrule.training.assembly import (
-    build_loss,
-    build_model,
-    build_optimizer,
-    build_transform,
-    check_model,
+from chainrule.training.assembly import build_model, check_model
+from chainrule.training.checkpoint import LAST, load_checkpoint
+from chainrule.training.config import (
+    TrainConfig,
+    check,
+    check_for_model,
+    memorizes,
+    read_settings,
+    recipe,
+    resolve,
+    to_dict,
 )
-from chainrule.training.checkpoint import LAST, Checkpoint, load_checkpoint
-from chainrule.training.config import TrainConfig, check, read_settings, recipe, resolve, to_dict
 from chainrule.training.display import Display, choose_display
-from chainrule.training.environment import describe_environment
-from chainrule.training.evaluation import Report, evaluate_dataset
 from chainrule.training.finetune import (
     Start,
     build_from,
@@ -36,21 +33,9 @@ from chainrule.training.finetune import (
     lasting,
     open_start,
 )
-from chainrule.training.interrupt import CleanInterrupt
-from chainrule.training.loop import Trainer
-from chainrule.training.run import (
-    ENVIRONMENT,
-    SAMPLES,
-    SUMMARY,
-    Recorder,
-    Run,
-    check_out,
-    create_run,
-)
-from chainrule.training.schedule import build_plateau, build_schedule
-from chainrule.training.stages import Frozen, frozen_names
-
-SAMPLE_IMAGES = 10
+from chainrule.training.fitting import FirstModel, Fitting
+from chainrule.training.memorizing import Memorizing, normalization
+from chainrule.training.run import Run, check_out, create_run
 
 
 def train(
@@ -89,6 +74,8 @@ def train(
     check(given, "train")
     if "data" not in given:
         raise ConfigError("train: no data was named; give a data set, a folder or a zip")
+    if "model" in given:
+        given["model"] = models.entry(given["model"]).name
     if "out" in given:  # before the data are read, which may take long
         check_out(Path(given["out"]), overwrite)
     start = open_start(given)
@@ -96,8 +83,8 @@ def train(
         splits, resolved = _prepare(given, display, start)
         model = _first_model(resolved, splits, start)
         run = create_run(resolved, splits.name, overwrite=overwrite)
-        job = _Job(run, resolved, splits, display, model)
-        return job.go()
+        job = Memorizing if memorizes(resolved.model) else Fitting
+        return job(run, resolved, splits, display, model).go()
 
 
 def _plain(value: Any) -> Any:
@@ -137,8 +124,8 @@ def _resume(
             raise CheckpointError(
                 f"--resume: {resolved.data} has changed since the run began; start a new run"
             )
-        model = _FirstModel(saved.model, saved.mean, saved.std, run.summary.get("weights"))
-        job = _Job(run, again, splits, display, model)
+        model = FirstModel(saved.model, saved.mean, saved.std, run.summary.get("weights"))
+        job = Fitting(run, again, splits, display, model)
         job.load(saved)
         return job.go()
 
@@ -150,9 +137,11 @@ def _prepare(
     if start is not None:
         given = image_settings(start, given)
     elif "model" in given:
-        check_model(given["model"])  # an unknown name shows before the data are read
+        check_model(given["model"])
+        check_for_model(given, given["model"])  # before the data are read
     splits = _load(given, display)
     model = start.model if start else given.get("model") or _suitable_model(splits)
+    check_for_model(given, model)
     name = splits.name if find_named(given["data"]) else "*"
     known = recipe(name, model)
     if "image_size" in known and "image_size" not in given:
@@ -191,179 +180,16 @@ def _lasting(data: str) -> str:
     return data if find_named(data) else str(Path(data).expanduser().resolve())
 
 
-@dataclass
-class _FirstModel:
-    """A model before its first step, and how images are normalised for it.
-
-    weights: what is said of weights that it begins with, by `chainrule.training.finetune`.
-    """
-
-    model: Module
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-    weights: dict[str, Any] | None = None
-
-
-def _first_model(config: TrainConfig, splits: datasets.Splits, start: Start | None) -> _FirstModel:
+def _first_model(config: TrainConfig, splits: datasets.Splits, start: Start | None) -> FirstModel:
     """Freshly initialised, or from weights."""
     manual_seed(config.seed)
     if start is None:
         height, width, _ = splits.train.image_shape
         model = build_model(config, len(splits.classes), (height, width))
-        return _FirstModel(model, *splits.train.mean_std())
+        if memorizes(config.model):
+            return FirstModel(model, *normalization(splits))
+        return FirstModel(model, *splits.train.mean_std())
     model, facts = build_from(start, splits.classes, config)
     if not start.checkpoint.mean:  # a file that holds weights only
-        return _FirstModel(model, *splits.train.mean_std(), facts)
-    return _FirstModel(model, start.checkpoint.mean, start.checkpoint.std, facts)
-
-
-class _Job:
-    """One run in progress."""
-
-    def __init__(
-        self,
-        run: Run,
-        config: TrainConfig,
-        splits: datasets.Splits,
-        display: Display,
-        first: _FirstModel,
-    ) -> None:
-        self.run, self.config, self.splits, self.display = run, config, splits, display
-        height, width, channels = splits.train.image_shape
-        size = (height, width)
-        model, mean, std = first.model, first.mean, first.std
-        self.weights = first.weights
-        self.checkpoint = Checkpoint(
-            model,
-            splits.classes,
-            mean,
-            std,
-            size,
-            channels,
-            held_out="val" if splits.test is None else "test",
-            config=to_dict(config),
-        )
-        self.train_batches = datasets.DataLoader(
-            splits.train,
-            config.batch_size,
-            shuffle=True,
-            transform=build_transform(config, size, mean, std, training=True),
-            seed=config.seed,
-        )
-        self.val_batches = datasets.DataLoader(
-            splits.val,
-            config.batch_size,
-            transform=build_transform(config, size, mean, std, training=False),
-            seed=config.seed,
-        )
-        self.frozen = None
-        if config.freeze is not None:
-            names = frozen_names(model, config.freeze)
-            self.frozen = Frozen(model, names, config.unfreeze_after)
-        optimizer = build_optimizer(config, model)
-        schedule = build_schedule(config, optimizer, config.epochs * len(self.train_batches))
-        self.trainer = Trainer(
-            model,
-            build_loss(config, training=True),
-            optimizer,
-            schedule,
-            config.grad_clip,
-            val_loss=build_loss(config, training=False),
-            plateau=build_plateau(config, optimizer),
-        )
-
-    def load(self, saved: Checkpoint) -> None:
-        """Go on from a checkpoint."""
-        assert saved.state is not None
-        try:
-            self.trainer.model.load_state_dict(saved.model.state_dict())
-            self.trainer.load_state(saved.state)
-        except (KeyError, TypeError, ValueError) as error:
-            raise CheckpointError(
-                f"--resume: the state in {saved.path} is damaged ({error}); start the run again"
-            ) from error
-
-    def go(self) -> Run:
-        """Train, test, and write down how it ended."""
-        before = threads.get_num_threads()
-        threads.set_num_threads(self.config.threads or before)
-        self.begin = time.perf_counter()
-        try:
-            self._fit()
-            self._finish()
-        finally:
-            threads.set_num_threads(before)
-            self.train_batches.close()
-            self.val_batches.close()
-        return self.run
-
-    def _fit(self) -> None:
-        run, recorder = self.run, Recorder(self.run, self.checkpoint)
-        run.write_json(ENVIRONMENT, {**describe_environment(), "command": sys.argv})
-        self._summarise("running")
-        self.display.on_run(run, self.config, self.splits, self.trainer.model)
-        callbacks = [*([self.frozen] if self.frozen else []), recorder, self.display]
-        try:
-            self.trainer.fit(self.train_batches, self.val_batches, self.config.epochs, callbacks)
-        except CleanInterrupt:
-            recorder.save_last(self.trainer)
-            self._summarise("interrupted")
-            self.display.on_interrupt(run)
-            raise
-        except BaseException as error:
-            with suppress(CheckpointError):  # a full disk is reported by the error itself
-                self._summarise("failed")
-            if isinstance(error, DivergenceError):
-                kept = f"the checkpoint of epoch {self.trainer.epoch} is kept in {run.path / LAST}"
-                raise DivergenceError(f"{error}; {kept}") from error
-            raise
-
-    def _finish(self) -> None:
-        best = load_checkpoint(self.run.path)
-        facts = {"best_epoch": best.metrics["epoch"], "val_loss": best.metrics["val_loss"]}
-        report = self._test(best)
-        if report is not None:
-            facts |= {"test_accuracy": report.accuracy, "test_loss": report.loss}
-            facts |= {"test_images": report.images}
-        self._save_samples()
-        self._summarise("finished", **facts)
-        self.display.on_finish(self.run)
-
-    def _test(self, best: Checkpoint) -> Report | None:
-        """The test images are looked at here, once, and nowhere else."""
-        if self.splits.test is None:
-            return None
-        return evaluate_dataset(best, self.splits.test, data=self.config.data, split="test")
-
-    def _summarise(self, status: str, **facts: Any) -> None:
-        best = max((m.val_accuracy for m in self.trainer.history), default=None)
-        summary = {
-            "status": status,
-            "epochs": self.trainer.epoch,
-            "steps": self.trainer.step,
-            "train_images": len(self.splits.train),
-            "val_images": len(self.splits.val),
-            "classes": list(self.splits.classes),
-            "skipped": [asdict(s) for s in self.splits.skipped],
-            "val_accuracy": best,
-            "seconds": round(time.perf_counter() - self.begin, 1),
-        }
-        if self.weights is not None:
-            summary["weights"] = self.weights
-        self.run.write_json(SUMMARY, summary | facts)
-
-    def _save_samples(self) -> None:
-        """One test image of each of the first classes, to try `predict` on."""
-        if self.splits.test is None or not find_named(self.config.data):
-            return
-        from PIL import Image
-
-        folder = self.run.path / SAMPLES
-        folder.mkdir(exist_ok=True)
-        for label, name in enumerate(self.splits.classes[:SAMPLE_IMAGES]):
-            found = (self.splits.test.labels == label).nonzero()[0]
-            if not len(found):
-                continue
-            pixels, _ = self.splits.test[int(found[0])]
-            image = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
-            image.save(folder / f"{name.replace('/', '-')}.png")
+        return FirstModel(model, *splits.train.mean_std(), facts)
+    return FirstModel(model, start.checkpoint.mean, start.checkpoint.std, facts)

@@ -20,7 +20,7 @@ from chainrule import models
 from chainrule.errors import CheckpointError
 from chainrule.models.weights import Weights
 from chainrule.training.checkpoint import Checkpoint, write_atomically
-from chainrule.training.config import TrainConfig, to_dict
+from chainrule.training.config import TrainConfig, memorizes, to_dict
 from chainrule.training.run import ENVIRONMENT, Run
 
 CARD = "README.md"
@@ -42,6 +42,8 @@ def publish(
     for run in opened:
         if run.summary.get("status") != "finished":
             raise CheckpointError(f"publish: {run.path} is not finished; chainrule train --resume")
+        if memorizes(run.config.model):
+            raise CheckpointError(f"publish: {run.path} keeps images, and has no weights")
         if recipe_of(run.config) != recipe_of(opened[0].config):
             raise CheckpointError(
                 f"publish: {run.path} has another recipe than {opened[0].path}; "
