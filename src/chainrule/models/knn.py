@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 import chainrule as cr
 from chainrule import kernels, nn
 from chainrule.errors import ConfigError, ShapeError
+from chainrule.kernels.votes import closeness, vote_shares
 from chainrule.models.registry import check_count, height_width, register
 from chainrule.tensor import Tensor
 
@@ -91,7 +92,7 @@ class NearestNeighbors(nn.Module):
             raise ShapeError(
                 f"knn: expects images (N, {', '.join(map(str, self.shape))}), got {tuple(x.shape)}"
             )
-        queries, points = _alike(_rows(x.array), _rows(self.images.array))
+        queries, points = _as_bytes(_rows(x.array)), _rows(self.images.array)
         return kernels.nearest(queries, points, min(self.k, len(points)), self.metric)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -120,13 +121,11 @@ def _rows(images: NDArray[Any]) -> NDArray[Any]:
     return np.ascontiguousarray(images).reshape(len(images), -1)
 
 
-def _alike(queries: NDArray[Any], points: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Both as bytes where the queries are whole numbers from 0 to 255, else both as float32."""
+def _as_bytes(values: NDArray[Any]) -> NDArray[Any]:
+    """The same as bytes, where they are whole numbers from 0 to 255: those are compared faster."""
     with np.errstate(invalid="ignore"):  # NaN and infinity have no byte, and differ from any
-        as_bytes = queries.astype(np.uint8)
-    if np.array_equal(as_bytes, queries):
-        return as_bytes, points
-    return queries.astype(np.float32), points.astype(np.float32)
+        found = values.astype(np.uint8)
+    return found if np.array_equal(found, values) else values
 
 
 def _check_labels(labels: NDArray[Any], num_classes: int) -> None:
@@ -135,25 +134,6 @@ def _check_labels(labels: NDArray[Any], num_classes: int) -> None:
             f"knn: labels from {labels.min()} to {labels.max()} do not fit {num_classes} classes; "
             "memorize the images anew for other classes"
         )
-
-
-def closeness(distances: NDArray[np.float64]) -> NDArray[np.float64]:
-    """1 / distance; in rows with zeros 1 for these, and 0 for the rest."""
-    same = distances == 0
-    with np.errstate(divide="ignore"):
-        return np.where(same.any(1, keepdims=True), same, 1 / distances)
-
-
-def vote_shares(
-    labels: NDArray[np.int64], num_classes: int, weights: NDArray[np.float64] | None = None
-) -> NDArray[np.float64]:
-    """The part of each row's votes that each class gets. labels (N, k) -> (N, num_classes)."""
-    count = len(labels)
-    cells = labels + num_classes * np.arange(count)[:, None]
-    flat = None if weights is None else weights.ravel()
-    votes = np.bincount(cells.ravel(), flat, minlength=count * num_classes)
-    votes = votes.reshape(count, num_classes)
-    return votes / votes.sum(1, keepdims=True)
 
 
 @register(memorizes=True)
