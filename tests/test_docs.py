@@ -65,7 +65,7 @@ def test_every_page_is_found_from_the_readme() -> None:
     ["", ".autograd", ".autograd.functional", ".data", ".export", ".func", ".inspect", ".linalg",
      ".models",
      ".nn", ".nn.filters", ".nn.functional", ".nn.init", ".nn.utils", ".nn.utils.parametrize",
-     ".optim", ".optim.lr_scheduler", ".Tensor", ".utils.checkpoint"],
+     ".optim", ".optim.lr_scheduler", ".Tensor", ".utils.checkpoint", ".viz"],
 )  # fmt: skip
 def test_every_public_name_is_documented(room: str) -> None:
     with suppress(ModuleNotFoundError):  # a class is no module, and not every module is loaded
