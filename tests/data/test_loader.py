@@ -60,6 +60,32 @@ def test_length(count, size, drop, expected):
     assert len(loader) == expected == len(list(loader))
 
 
+@pytest.mark.parametrize(
+    "count, size, sizes",
+    [
+        (50, 7, [7] * 6 + [8]),
+        (50, 49, [50]),
+        (50, 16, [16, 16, 16, 2]),
+        (48, 16, [16, 16, 16]),
+        (3, 1, [1, 1, 1]),
+        (1, 16, [1]),
+        (0, 16, []),
+    ],
+)
+@pytest.mark.parametrize("prefetch", [0, 4])
+def test_a_single_item_joins_the_batch_before_it(count, size, sizes, prefetch):
+    settings = {"shuffle": True, "seed": 2, "prefetch": prefetch}
+    dataset = TensorDataset(np.arange(count))
+    joined = DataLoader(dataset, size, join_single=True, **settings)
+    batches = [x.numpy() for (x,) in joined]
+    assert [len(x) for x in batches] == sizes and len(joined) == len(sizes)
+    apart = [x.numpy() for (x,) in DataLoader(dataset, size, **settings)]
+    if sizes:  # the same order, cut otherwise
+        np.testing.assert_array_equal(np.concatenate(batches), np.concatenate(apart))
+    dropping = DataLoader(dataset, size, join_single=True, drop_last=True, **settings)
+    assert [len(x) for (x,) in dropping] == [size] * (count // size)
+
+
 def test_shuffling_visits_each_image_once_in_an_order_of_its_own_each_epoch():
     loader = DataLoader(TensorDataset(np.arange(50)), 8, shuffle=True, seed=0)
     epochs = [np.concatenate(arrays(loader)) for _ in range(3)]

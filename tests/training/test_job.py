@@ -208,6 +208,20 @@ def test_a_run_resumed_after_ctrl_c_has_the_bits_of_one_that_was_not_stopped(
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="sends itself a signal (POSIX)")
+def test_a_single_image_left_over_is_trained_on_with_others(images):
+    """ResNet-20 sees 4 x 4 pixels as one at last, and no batch norm can take one of one image."""
+    settings = {**SETTINGS, "batch_size": 10, "image_size": 4}
+    whole = train(images, out="whole", progress=False, **settings)
+    count = whole.summary["train_images"]
+    assert count % 10 == 1 and whole.summary["steps"] == 3 * (count // 10)
+    with pytest.raises(KeyboardInterrupt):
+        train(images, out="cut", progress=StopAt(3), **settings)
+    run = train(resume="cut", progress=False)
+    assert bits(run.path / "last.safetensors") == bits(whole.path / "last.safetensors")
+    assert history(run) == history(whole)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="sends itself a signal (POSIX)")
 @pytest.mark.parametrize("schedule", ["plateau", "onecycle", "cosine-restarts"])
 def test_a_resumed_schedule_knows_where_it_was(images, schedule):
     """The best loss that a plateau waits to see beaten, and one cycle's momentum."""

@@ -36,6 +36,8 @@ class DataLoader:
     gives its items stacked, a tuple of tensors if items are tuples; `transform` gets the first.
 
     batch_size: items per batch; the last one is smaller unless drop_last leaves it out.
+    join_single: a single item that is left over joins the batch before it. A batch norm in training
+        cannot normalise one image of one pixel.
     shuffle: a new order each epoch.
     transform: called with a batch (images as (N, H, W, C) bytes) and a NumPy generator.
     seed: from it, the epoch and the batch's number follow all order and chance; neither the number
@@ -56,6 +58,7 @@ class DataLoader:
         seed: int | None = None,
         generator: Generator | None = None,
         drop_last: bool = False,
+        join_single: bool = False,
         prefetch: int = 4,
         workers: int | None = None,
     ) -> None:
@@ -76,6 +79,7 @@ class DataLoader:
             seed = int((generator or default_generator).rng.integers(2**63))
         self.dataset, self.batch_size, self.shuffle = dataset, batch_size, shuffle
         self.transform, self.seed, self.drop_last = transform, int(seed), drop_last
+        self.join_single = join_single
         self.prefetch, self.workers = prefetch, workers
         self.epoch = 0
         self._running: weakref.WeakSet[Any] = weakref.WeakSet()
@@ -83,7 +87,9 @@ class DataLoader:
     def __len__(self) -> int:
         """Batches in an epoch."""
         whole, rest = divmod(len(self.dataset), self.batch_size)
-        return whole + (rest > 0 and not self.drop_last)
+        if self.drop_last or (self.join_single and whole and rest == 1):
+            return whole
+        return whole + (rest > 0)
 
     def set_epoch(self, epoch: int) -> None:
         """The number of the next pass. Passes count up by themselves, from 0."""
@@ -126,7 +132,9 @@ class DataLoader:
 
     def _make(self, epoch: int, number: int, order: NDArray[np.int64]) -> Any:
         """Batch `number` of an epoch as arrays: a pure function of its arguments and the seed."""
-        chosen = order[number * self.batch_size : (number + 1) * self.batch_size]
+        takes_the_rest = number + 1 == len(self) and not self.drop_last
+        end = len(order) if takes_the_rest else (number + 1) * self.batch_size
+        chosen = order[number * self.batch_size : end]
         batch = _gather(self.dataset, chosen)
         first = batch[0] if isinstance(batch, tuple) else batch
         if self.transform is not None:

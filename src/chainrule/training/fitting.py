@@ -171,6 +171,7 @@ class Fitting(Job):
             shuffle=True,
             transform=build_transform(config, size, mean, std, training=True),
             seed=config.seed,
+            join_single=True,
         )
         self.val_batches = datasets.DataLoader(
             splits.val,
