@@ -111,6 +111,16 @@ def test_a_folder_that_timm_wrote(net, tmp_path):
     assert again.config == grey.config
 
 
+@pytest.mark.parametrize(
+    ("architecture", "options"),
+    [("mobilenetv2_100", {}), ("mobilenetv2_035", {"width_mult": 0.35})],
+)
+def test_an_architecture_that_timm_calls_otherwise(architecture, options, tmp_path):
+    net = models.create("mobilenet_v2", 3, **options)
+    again = models.from_pretrained(timm_folder(tmp_path / "a", net, architecture=architecture))
+    assert again.config == net.config
+
+
 def test_older_folders_hold_a_file_of_pytorch(net, tmp_path):
     torch = pytest.importorskip("torch")
     folder = timm_folder(tmp_path / "net", net)

@@ -1,6 +1,7 @@
 """Weights from files, runs, folders and the package, into models."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -145,6 +146,55 @@ def test_what_does_not_fit_is_listed_at_once_and_changes_nothing(net, tmp_path):
         "wrong shape 1: fc.weight (5, 64) for (4, 64)",
     ]  # fmt: skip
     same(before, arrays(twin))
+
+
+def test_numbers_that_are_not_finite_are_refused(net, tmp_path):
+    state = arrays(net)
+    state["conv1.weight"][0, 0] = np.nan
+    state["conv1.weight"][1, 0, 0] = -np.inf
+    state["bn1.running_var"][:] = np.inf
+    twin = fresh()
+    before = arrays(twin)
+    save_file(state, tmp_path / "net.safetensors")
+    with pytest.raises(CheckpointError) as error:
+        load_weights(twin, tmp_path / "net.safetensors")
+    assert re.search(
+        r"the weights in \S+net\.safetensors hold numbers that are not finite: "
+        r"conv1\.weight \(9 NaN and 3 infinite of 432\), bn1\.running_var \(16 infinite of 16\); "
+        r"if you want them all the same, model\.load_state_dict\(chainrule\.load",
+        str(error.value),
+    )
+    same(before, arrays(twin))
+    for name in state:
+        state[name] = np.full_like(state[name], np.nan) if state[name].ndim else state[name]
+    save_file(state, tmp_path / "net.safetensors")
+    told = r"conv1\.weight \(432 NaN of 432\), bn1\.weight .*, bn1\.bias .* and \d\d more tensors;"
+    with pytest.raises(CheckpointError, match=told):
+        load_weights(twin, tmp_path / "net.safetensors")
+    twin.load_state_dict(cr.load(tmp_path / "net.safetensors"))
+    assert np.isnan(twin.fc.weight.array).all()
+
+
+def test_a_head_that_is_left_out_may_hold_anything(net, tmp_path):
+    state = arrays(net)
+    state["fc.bias"][0] = np.inf
+    save_file(state, tmp_path / "net.safetensors")
+    assert "fc.bias" in load_weights(fresh(), tmp_path / "net.safetensors", new_head=True).fresh
+
+
+def test_a_mask_may_be_infinite_where_the_models_own_is(tmp_path):
+    class Causal(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.fc = nn.Linear(2, 2)
+            self.register_buffer("mask", cr.full((3, 3), float("-inf")).triu(1))
+
+    cr.save(Causal().state_dict(), tmp_path / "net.safetensors")
+    net = Causal()
+    assert "mask" in load_weights(net, tmp_path / "net.safetensors").loaded
+    net.mask = cr.ones(3, 3)
+    with pytest.raises(CheckpointError, match=r"mask \(3 infinite of 9\)"):
+        load_weights(net, tmp_path / "net.safetensors")
 
 
 def test_other_classes_alone_get_an_advice(run):

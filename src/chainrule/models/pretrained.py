@@ -23,6 +23,7 @@ import numpy as np
 
 from chainrule.errors import ChainruleError, CheckpointError, ConfigError
 from chainrule.models.registry import construction, entry, heads, names
+from chainrule.models.timm_names import ARCHITECTURES
 from chainrule.models.weights import Source, Weights, read, read_state, settings_in
 from chainrule.nn.module import Module
 from chainrule.saving import write_whole
@@ -195,19 +196,20 @@ def _model_of(config: Mapping[str, Any], size: Sequence[int] | None, path: str) 
         raise CheckpointError(
             f"from_pretrained: {path} names no \"architecture\", as timm's and chainrule's do"
         )  # fmt: skip
-    if name not in names():
+    known = ARCHITECTURES.get(name, {"name": name})
+    if known["name"] not in names():
         raise CheckpointError(
             f"from_pretrained: {path} is for the architecture {name!r}, which chainrule does not "
             "have; models.list() shows what it has"
         )
-    settings = {"name": name, **config.get("model_args", {})}
+    settings = {**known, **config.get("model_args", {})}
     if "in_chans" in settings:
         settings["in_channels"] = settings.pop("in_chans")
     elif size is not None:
         settings["in_channels"] = size[0]
     if "num_classes" in config:
         settings["num_classes"] = config["num_classes"]
-    if size is not None and entry(name).fixed_size:
+    if size is not None and entry(known["name"]).fixed_size:
         settings["image_size"] = list(size[1:])
     return settings
 

@@ -24,9 +24,10 @@ import numpy as np
 from chainrule import saving
 from chainrule.errors import ChainruleError, CheckpointError, ConfigError
 from chainrule.models.registry import create, heads
+from chainrule.models.timm_names import by_own_names
 from chainrule.nn import init
 from chainrule.nn.module import Module
-from chainrule.tensor import Tensor
+from chainrule.tensor import Tensor, as_array
 
 Source = str | Path
 
@@ -116,9 +117,10 @@ def load_weights(model: Module, source: Source | Weights, *, new_head: bool = Fa
     new_head: the layers that give the scores (`models.heads`) are left as they are, for other
     classes. The prefix that DataParallel gives all names is taken off; of a whole checkpoint the
     weights are taken ("state_dict", "model", ...); batch norms' counts may be missing; those of a
-    part that the model is built without (``googlenet(aux_logits=False)``) are left out.
-    Raises CheckpointError: not there, broken, or one list of all names that are missing,
-    unexpected or of another shape. The model is then as it was.
+    part that the model is built without (``googlenet(aux_logits=False)``) are left out. timm's
+    names are understood where it has others (VGG, MobileNetV2).
+    Raises CheckpointError: not there, broken, NaN or infinity among the weights, or one list of
+    all names that are missing, unexpected or of another shape. The model is then as it was.
     """
     found = read(source, getattr(model, "config", {}).get("name"))
     own = model.state_dict()
@@ -132,6 +134,8 @@ def load_weights(model: Module, source: Source | Weights, *, new_head: bool = Fa
     if head:
         state = {name: value for name, value in state.items() if not name.startswith(head)}
         state |= {name: own[name] for name in fresh}
+    taken = {k: state[k] for k in (*own, *state) if k in state and k not in fresh}
+    _refuse_nonfinite(model, taken, found.source)
     try:
         model.load_state_dict(state)
     except ChainruleError as error:
@@ -144,6 +148,33 @@ def load_weights(model: Module, source: Source | Weights, *, new_head: bool = Fa
         ) from None  # fmt: skip
     loaded = tuple(name for name in own if name in state and name not in fresh)
     return Loaded(found, loaded, fresh)
+
+
+def _refuse_nonfinite(model: Module, state: Mapping[str, Any], source: str) -> None:
+    """Raise CheckpointError if a weight is NaN or infinite.
+
+    A buffer may be as infinite as the model's own: a mask of -inf, say.
+    """
+    masks = {name: b.array for name, b in model.named_buffers() if not _is_finite(b.array)}
+    spoilt = []
+    for name, value in state.items():
+        array = as_array(value)
+        if _is_finite(array) or (name in masks and np.array_equal(array, masks[name])):
+            continue
+        nan, inf = int(np.isnan(array).sum()), int(np.isinf(array).sum())
+        what = " and ".join(f"{n:,} {word}" for n, word in ((nan, "NaN"), (inf, "infinite")) if n)
+        spoilt.append(f"{name} ({what} of {array.size:,})")
+    if spoilt:
+        more = f" and {len(spoilt) - 3} more tensors" if len(spoilt) > 3 else ""
+        raise CheckpointError(
+            f"load_weights: the weights in {source} hold numbers that are not finite: "
+            f"{', '.join(spoilt[:3])}{more}; if you want them all the same, "
+            "model.load_state_dict(chainrule.load(...)) takes them as they are"
+        )
+
+
+def _is_finite(array: np.ndarray) -> bool:
+    return array.dtype.kind not in "fc" or bool(np.isfinite(array).all())
 
 
 def _is_of_absent_part(model: Module, name: str) -> bool:
@@ -169,12 +200,12 @@ def _advice(model: Module, state: Mapping[str, Any], own: Mapping[str, Any], new
 
 
 def _unwrapped(state: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
-    """The tensors by the names that the model has for them."""
+    """The tensors by the names that the model has for them, and as it shapes them."""
     names = {name: name for name in state}
     for prefix in _WRAPPERS * 2:
         if names and all(n.startswith(prefix) and n not in own for n in names.values()):
             names = {old: name.removeprefix(prefix) for old, name in names.items()}
-    return {names[name]: value for name, value in state.items()}
+    return by_own_names({names[name]: value for name, value in state.items()}, own)
 
 
 # -- reading -----------------------------------------------------------------------------------
