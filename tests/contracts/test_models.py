@@ -5,6 +5,7 @@ instead of as many draws) and see small images, so that the whole zoo takes seco
 all the weights of the largest is marked slow.
 """
 
+import inspect
 import json
 import math
 import re
@@ -117,6 +118,18 @@ def test_it_is_described(name):
     assert facts["task"] in ("classification", "segmentation")
     assert facts["summary"].endswith(".") and "\n" not in facts["summary"]
     assert getattr(models, name) is entry.build
+
+
+@every_model
+def test_each_of_its_options_can_be_chosen(name):
+    entry = models.entry(name)
+    model = build_empty(name)
+    defaults = inspect.signature(type(model)).parameters | inspect.signature(entry.build).parameters
+    for option in entry.options:
+        again = build_empty(name, **{option: defaults[option].default})
+        assert repr(again) == repr(model)
+    with pytest.raises(ConfigError, match=f"model {name} has no option 'nonsense'; its options: n"):
+        models.create(name, nonsense=1)
 
 
 @every_model_at_work

@@ -241,6 +241,12 @@ def test_the_same_seed_builds_the_same_bits():
         (lambda: models.example_net(image_size=14), r"at least 15 x 15 pixels, got \(14, 14\)"),
         (lambda: models.lenet5(image_size=3), r"at least 4 x 4 pixels, got \(3, 3\)"),
         (lambda: models.lenet5(image_size=(3, 4, 5)), r"must be a side or \(height, width\)"),
+        (lambda: models.lenet5(image_size=28.5), r"must be a side or \(height, width\), got 28\.5"),
+        (lambda: models.lenet5(image_size="28"), r"must be a side or \(height, width\), got '28'"),
+        (lambda: models.lenet5("10"), r"num_classes must be a whole number .* got '10'"),
+        (lambda: models.mlp(hidden=5), r"mlp: hidden must be a list of sizes, .* got 5"),
+        (lambda: models.densenet121(growth_rate=12), r"densenet121 has no option 'growth_rate'"),
+        (lambda: models.register()(nn.Identity), r"Identity must take num_classes and in_channels"),
         (lambda: models.resnet20(in_channels=-1), r"in_channels must be a whole number .* got -1"),
     ],
 )

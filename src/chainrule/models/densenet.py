@@ -190,25 +190,28 @@ def _take_old_names(model: nn.Module, state: dict[str, Any], prefix: str, *_: An
             state[new] = state.pop(name)
 
 
-@register(image_size=224, head="classifier", options_of=DenseNet)
+_FIXED = ("growth_rate", "block_config", "num_init_features")  # by the table above
+
+
+@register(image_size=224, head="classifier", options_of=DenseNet, fixed=_FIXED)
 def densenet121(num_classes: int = 1000, in_channels: int = 3, **options: Any) -> DenseNet:
     """DenseNet-121 (Huang et al. 2017): growth rate 32, 8.0 million weights."""
     return _densenet(32, (6, 12, 24, 16), 64, num_classes, in_channels, **options)
 
 
-@register(image_size=224, head="classifier", options_of=DenseNet)
+@register(image_size=224, head="classifier", options_of=DenseNet, fixed=_FIXED)
 def densenet161(num_classes: int = 1000, in_channels: int = 3, **options: Any) -> DenseNet:
     """DenseNet-161 (Huang et al. 2017): growth rate 48, 28.7 million weights."""
     return _densenet(48, (6, 12, 36, 24), 96, num_classes, in_channels, **options)
 
 
-@register(image_size=224, head="classifier", options_of=DenseNet)
+@register(image_size=224, head="classifier", options_of=DenseNet, fixed=_FIXED)
 def densenet169(num_classes: int = 1000, in_channels: int = 3, **options: Any) -> DenseNet:
     """DenseNet-169 (Huang et al. 2017): growth rate 32, 14.1 million weights."""
     return _densenet(32, (6, 12, 32, 32), 64, num_classes, in_channels, **options)
 
 
-@register(image_size=224, head="classifier", options_of=DenseNet)
+@register(image_size=224, head="classifier", options_of=DenseNet, fixed=_FIXED)
 def densenet201(num_classes: int = 1000, in_channels: int = 3, **options: Any) -> DenseNet:
     """DenseNet-201 (Huang et al. 2017): growth rate 32, 20.0 million weights."""
     return _densenet(32, (6, 12, 48, 32), 64, num_classes, in_channels, **options)

@@ -88,6 +88,8 @@ def _fully_connected(
     normalization: str | None = None,
     dropout: float = 0.0,
 ) -> nn.Sequential:
+    if not isinstance(hidden, Sequence):
+        raise ConfigError(f"{name}: hidden must be a list of sizes, such as [256], got {hidden!r}")
     for size in hidden:
         check_count(name, hidden=size)
     if normalization is not None and normalization not in NORMS:

@@ -13,7 +13,7 @@ import functools
 import inspect
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -89,6 +89,7 @@ def register(
     memorizes: bool = False,
     aliases: Sequence[str] = (),
     options_of: Callable[..., Module] | None = None,
+    fixed: Sequence[str] = (),
 ) -> Callable[..., Any]:
     """Register a function that builds a model, under its own name.
 
@@ -97,7 +98,8 @@ def register(
     head: the name of the layer that gives the scores ("fc", "classifier.6"), or several
     names; they are what changes when the model learns other classes. By default the last
     layer with weights. task, memorizes: see `Entry`. aliases: other names it is found by.
-    options_of: the class that gets the function's ``**options``, where it takes such.
+    options_of: the class that gets the function's ``**options``, where it takes such; fixed:
+    its settings that are no option, since the function itself gives them.
 
     Settings are plain values, as a checkpoint keeps them. A model that was given a class or a
     function (``norm_layer=nn.GroupNorm``) has no config, and cannot be built from a checkpoint.
@@ -107,17 +109,26 @@ def register(
         name = build.__name__
         signature = inspect.signature(build)
         defaults = _defaults(signature)
+        if not {"num_classes", "in_channels"} <= defaults.keys() or (
+            image_size is None and "image_size" not in defaults
+        ):
+            raise ConfigError(
+                f"register: {name} must take num_classes and in_channels with defaults, and "
+                "image_size too unless register is told for which size it was designed"
+            )
         more = {} if options_of is None else _defaults(inspect.signature(options_of))
+        options = tuple(p for p in defaults | more if p not in (*_SETTINGS, *fixed))
 
         @functools.wraps(build)
         def configured(*args: Any, **kwargs: Any) -> Module:
             bound = signature.bind(*args, **kwargs)
             bound.apply_defaults()
-            given = bound.arguments
+            given = dict(bound.arguments)
             check_count(name, num_classes=given["num_classes"], in_channels=given["in_channels"])
+            chosen = given.pop("options", {}) if options_of else {}
+            _check_options(name, chosen, options)
             model = build(*bound.args, **bound.kwargs)
-            options = given.pop("options", {}) if options_of else {}
-            settings = {**given, **options}
+            settings = {**given, **chosen}
             if not any(callable(value) for value in settings.values()):
                 model.config = {"name": name, **_plain(name, settings)}
             return model
@@ -130,7 +141,7 @@ def register(
             defaults["in_channels"],
             defaults["image_size"] if image_size is None else image_size,
             "image_size" in defaults,
-            tuple(p for p in defaults | more if p not in _SETTINGS),
+            options,
             task,
             memorizes,
         )
@@ -138,6 +149,15 @@ def register(
         return configured
 
     return decorate
+
+
+def _check_options(model: str, given: Iterable[str], options: Sequence[str]) -> None:
+    for name in given:
+        if name not in options:
+            raise ConfigError(
+                f"model {model} has no option {name!r}; its options: "
+                f"{', '.join((*_SETTINGS, *options))}"
+            )
 
 
 def _defaults(signature: inspect.Signature) -> dict[str, Any]:
@@ -166,12 +186,7 @@ def create(
     are not there, or do not fit).
     """
     known = entry(name)
-    unknown = [o for o in options if o not in known.options]
-    if unknown:
-        raise ConfigError(
-            f"model {name} has no option {unknown[0]!r}; "
-            f"its options: {', '.join((*_SETTINGS, *known.options))}"
-        )
+    _check_options(name, options, known.options)
     if weights is not None:
         from chainrule.models.weights import create_with
 
@@ -238,16 +253,20 @@ def check_count(model: str, **counts: Any) -> None:
     """Raise ConfigError unless every count is a whole number of at least 1."""
     for name, value in counts.items():
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise ConfigError(f"{model}: {name} must be a whole number of at least 1, got {value}")
+            raise ConfigError(
+                f"{model}: {name} must be a whole number of at least 1, got {value!r}"
+            )
 
 
 def height_width(model: str, image_size: Any) -> tuple[int, int]:
     """A side, or (height, width), as two whole numbers."""
-    sides = (image_size, image_size) if isinstance(image_size, int) else tuple(image_size)
-    if len(sides) != 2:
-        raise ConfigError(f"{model}: image_size must be a side or (height, width), got {sides}")
+    sides = (image_size, image_size) if isinstance(image_size, int) else image_size
+    if not isinstance(sides, tuple | list) or len(sides) != 2:
+        raise ConfigError(
+            f"{model}: image_size must be a side or (height, width), got {image_size!r}"
+        )
     check_count(model, height=sides[0], width=sides[1])
-    return sides
+    return sides[0], sides[1]
 
 
 def _plain(name: str, settings: dict[str, Any]) -> dict[str, Any]:

@@ -278,7 +278,7 @@ def resnet152(num_classes: int = 1000, in_channels: int = 3, **options: Any) -> 
     return ResNet(Bottleneck, [3, 8, 36, 3], num_classes, in_channels=in_channels, **options)
 
 
-@register(image_size=224, head="fc", options_of=ResNet)
+@register(image_size=224, head="fc", options_of=ResNet, fixed=("groups", "width_per_group"))
 def resnext50_32x4d(num_classes: int = 1000, in_channels: int = 3, **options: Any) -> ResNet:
     """ResNeXt-50 (Xie et al. 2017): 32 groups of 4 channels, 25.0 million weights."""
     return ResNet(
@@ -292,7 +292,7 @@ def resnext50_32x4d(num_classes: int = 1000, in_channels: int = 3, **options: An
     )
 
 
-@register(image_size=224, head="fc", options_of=ResNet)
+@register(image_size=224, head="fc", options_of=ResNet, fixed=("groups", "width_per_group"))
 def resnext101_32x8d(num_classes: int = 1000, in_channels: int = 3, **options: Any) -> ResNet:
     """ResNeXt-101 (Xie et al. 2017): 32 groups of 8 channels, 88.8 million weights."""
     return ResNet(
@@ -306,7 +306,7 @@ def resnext101_32x8d(num_classes: int = 1000, in_channels: int = 3, **options: A
     )
 
 
-@register(image_size=224, head="fc", options_of=ResNet)
+@register(image_size=224, head="fc", options_of=ResNet, fixed=("groups", "width_per_group"))
 def resnext101_64x4d(num_classes: int = 1000, in_channels: int = 3, **options: Any) -> ResNet:
     """ResNeXt-101 (Xie et al. 2017): 64 groups of 4 channels, 83.5 million weights."""
     return ResNet(
@@ -320,7 +320,7 @@ def resnext101_64x4d(num_classes: int = 1000, in_channels: int = 3, **options: A
     )
 
 
-@register(image_size=224, head="fc", options_of=ResNet)
+@register(image_size=224, head="fc", options_of=ResNet, fixed=("width_per_group",))
 def wide_resnet50_2(num_classes: int = 1000, in_channels: int = 3, **options: Any) -> ResNet:
     """Wide ResNet-50 (Zagoruyko & Komodakis 2016): 68.9 million weights."""
     return ResNet(
@@ -333,7 +333,7 @@ def wide_resnet50_2(num_classes: int = 1000, in_channels: int = 3, **options: An
     )
 
 
-@register(image_size=224, head="fc", options_of=ResNet)
+@register(image_size=224, head="fc", options_of=ResNet, fixed=("width_per_group",))
 def wide_resnet101_2(num_classes: int = 1000, in_channels: int = 3, **options: Any) -> ResNet:
     """Wide ResNet-101 (Zagoruyko & Komodakis 2016): 126.9 million weights."""
     return ResNet(
