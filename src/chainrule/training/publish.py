@@ -28,15 +28,20 @@ _OWN_PLACES = ("data_dir", "out", "threads")  # say nothing of the recipe
 
 
 def publish(
-    runs: Sequence[str | Path | Run], folder: str | Path, *, tag: str = "", notes: str = ""
+    runs: str | Path | Run | Sequence[str | Path | Run],
+    folder: str | Path,
+    *,
+    tag: str = "",
+    notes: str = "",
 ) -> Path:
     """Write the best weights of the first run, and a card with the results of all.
 
-    runs: finished ones, which differ in their seeds only. tag: a name for the weights; notes:
-    for the card, Markdown. Returns the folder.
+    runs: finished ones, which differ in their seeds only, or one. tag: a name for the weights;
+    notes: for the card, Markdown. Returns the folder.
     Raises CheckpointError (a run that is not finished, or of another recipe; cannot be written).
     """
-    opened = [run if isinstance(run, Run) else Run(run) for run in runs]
+    several = [runs] if isinstance(runs, str | Path | Run) else runs
+    opened = [run if isinstance(run, Run) else Run(run) for run in several]
     if not opened:
         raise CheckpointError("publish: name at least one run")
     for run in opened:
@@ -101,17 +106,18 @@ def model_card(runs: Sequence[Run], checkpoint: Checkpoint, tag: str, notes: str
         "## Results",
         "",
         f"The weights here are those of seed {config.seed}. The epoch was chosen by the "
-        "validation images; the test images were used once, at the end.",
+        f"validation images; {_tested(runs)}.",
         "",
         *_results(runs),
         "",
         "## Data",
         "",
         f"{_data_name(config)}: {summary['train_images']:,} images to train, "
-        f"{summary['val_images']:,} held out of the training images to validate, "
+        f"{summary['val_images']:,} to validate, "
         f"{summary.get('test_images', 0):,} to test. Images are "
         f"{_size(checkpoint)}, pixels from 0 to 1, less the mean {_numbers(checkpoint.mean)}, "
-        f"divided by the standard deviation {_numbers(checkpoint.std)} of the training images.",
+        f"divided by the standard deviation {_numbers(checkpoint.std)} of the "
+        f"{'training images' if config.weights is None else 'weights that training began with'}.",
         "",
         "## Recipe",
         "",
@@ -143,19 +149,34 @@ def _use(config: TrainConfig, tag: str) -> list[str]:
 
 def _results(runs: Sequence[Run]) -> list[str]:
     rows = [
-        f"| {run.config.seed} | {run.val_accuracy or 0:.2%} | {run.test_accuracy or 0:.2%} "
+        f"| {run.config.seed} | {_percent(run.val_accuracy)} | {_percent(run.test_accuracy)} "
         f"| {run.summary['best_epoch']} of {run.summary['epochs']} |"
         for run in runs
     ]
-    tests = [run.test_accuracy or 0 for run in runs]
-    spread = f" ± {statistics.stdev(tests):.2%} (standard deviation)" if len(tests) > 1 else ""
-    return [
+    table = [
         "| seed | validation accuracy | test accuracy | best epoch |",
         "|---|---|---|---|",
         *rows,
-        "",
-        f"Test accuracy, mean of {len(runs)}: {statistics.mean(tests):.2%}{spread}.",
     ]
+    tests = [run.test_accuracy for run in runs if run.test_accuracy is not None]
+    if not tests:
+        return table
+    spread = f" ± {statistics.stdev(tests):.2%} (standard deviation)" if len(tests) > 1 else ""
+    return [
+        *table,
+        "",
+        f"Test accuracy, mean of {len(tests)}: {statistics.mean(tests):.2%}{spread}.",
+    ]
+
+
+def _tested(runs: Sequence[Run]) -> str:
+    if all(run.test_accuracy is None for run in runs):
+        return "there were no others to test on"
+    return "the test images were used once, at the end"
+
+
+def _percent(accuracy: float | None) -> str:
+    return "-" if accuracy is None else f"{accuracy:.2%}"
 
 
 def _machine(runs: Sequence[Run]) -> list[str]:
