@@ -156,6 +156,7 @@ def optim_without_momentum():
         (lambda o: schedules.CosineAnnealingWarmRestarts(o, 2, 1, "a"), r"eta_min must be a num"),
         (lambda o: schedules.CosineAnnealingWarmRestarts(o, 2).step(-1), r"epoch is negative: -1"),
         (lambda o: schedules.CyclicLR(o, 0.1, 1.0, mode="x"), r"mode must be one of triangular,"),
+        (lambda o: schedules.CyclicLR(o, 0.1, 1.0, 0), r"step_size_up must be above 0 .*, got 0 a"),
         (lambda o: schedules.CyclicLR(o, [0.1, 1], 1.0), r"1 groups, but 2 base_lr"),
         (
             lambda o: schedules.CyclicLR(optim_without_momentum(), 0.1, 1.0),

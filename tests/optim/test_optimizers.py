@@ -409,6 +409,8 @@ def test_loading_a_state_that_does_not_fit():
         RULES["momentum"](parameters[::-1]).load_state_dict(state)
     with pytest.raises(CheckpointError, match=r"expects 'state' and 'param_groups', got w"):
         opt.load_state_dict({"w": 1})
+    with pytest.raises(CheckpointError, match=r"groups hold \[0\] parameters, .* hold \[2\]"):
+        opt.load_state_dict({"state": {}, "param_groups": [{"lr": 1}]})
     state["state"][5] = {}
     with pytest.raises(CheckpointError, match=r"state of a parameter 5 that no group holds"):
         opt.load_state_dict(state)
@@ -491,6 +493,9 @@ def test_a_step_between_forward_and_backward_is_noticed():
         (lambda p: optim.Adamax(p, lr=float("nan")), r"Adamax: lr must not be negative, got nan"),
         (lambda p: optim.ASGD(p, weight_decay=-1), r"ASGD: weight_decay must not be negative"),
         (lambda p: optim.Rprop(p, etas=(0.5, 0.9)), r"etas must be 0 < η₋ < 1 < η₊, got \(0.5, 0"),
+        (lambda p: optim.Adam(p, betas=0.9), r"Adam: betas must be two numbers .*, got 0\.9"),
+        (lambda p: optim.NAdam(p, betas=("a", 0)), r"NAdam: betas must be two numbers"),
+        (lambda p: optim.SGD([{"lr": 1}]), r"SGD: a group of parameters must say its params"),
         (lambda p: optim.SGD([]), r"SGD: there are no parameters to optimize"),
         (lambda p: optim.SGD(p + p), r"a parameter \(2,\) is given more than once"),
         (lambda p: optim.SGD([p[0] * 2]), r"can only optimize leaves"),
@@ -506,6 +511,10 @@ def test_what_is_not_a_list_of_tensors():
         optim.SGD(nn.Parameter(cr.ones(2)))
     with pytest.raises(DTypeError, match=r"got a Linear; pass .* module\.parameters"):
         optim.SGD(nn.Linear(1, 1))
+    with pytest.raises(DTypeError, match=r"must be a list .* got a NoneType"):
+        optim.SGD(None)
+    with pytest.raises(DTypeError, match=r"SGD: lr must be a number, got '0\.1'"):
+        optim.SGD([nn.Parameter(cr.ones(2))], lr="0.1")
     with pytest.raises(DTypeError, match=r"can only optimize tensors, got float"):
         optim.SGD([1.0])
     with pytest.raises(DTypeError, match=r"must be in an order, which a set has not"):

@@ -48,7 +48,7 @@ class Adam(Rule):
     ) -> None:
         defaults = {
             "lr": lr,
-            "betas": tuple(map(plain, betas)),
+            "betas": betas,
             "eps": eps,
             "weight_decay": weight_decay,
             "amsgrad": amsgrad,

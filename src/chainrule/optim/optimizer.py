@@ -55,7 +55,7 @@ class Optimizer:
     """Entries of a parameter's state that hold a number for each of its elements."""
 
     def __init__(self, params: Params, defaults: Group) -> None:
-        if isinstance(params, Tensor | Module):
+        if isinstance(params, Tensor | Module) or not isinstance(params, Iterable):
             raise DTypeError(
                 f"{type(self).__name__}: params must be a list of tensors or dicts, "
                 f"got a {type(params).__name__}; pass [tensor] or module.parameters()"
@@ -82,6 +82,8 @@ class Optimizer:
         name = type(self).__name__
         if not isinstance(param_group, Mapping):
             raise DTypeError(f"{name}: a group must be a dict, got {type(param_group).__name__}")
+        if "params" not in param_group:
+            raise ConfigError(f"{name}: a group of parameters must say its params")
         group = {**self.defaults, **param_group}
         group["params"], names = self._listed(group["params"])
         if names:
@@ -222,10 +224,11 @@ class Optimizer:
             )
         saved = state_dict["param_groups"]
         own = [len(g["params"]) for g in self.param_groups]
-        if [len(g["params"]) for g in saved] != own:
+        theirs = [len(g.get("params", ())) for g in saved]
+        if theirs != own:
             raise CheckpointError(
-                f"{name}.load_state_dict: the saved groups hold "
-                f"{[len(g['params']) for g in saved]} parameters, the optimizer's hold {own}"
+                f"{name}.load_state_dict: the saved groups hold {theirs} parameters, "
+                f"the optimizer's hold {own}"
             )
         numbers = [n for g in saved for n in g["params"]]
         by_number = {str(n): p for n, p in zip(numbers, self._params(), strict=True)}

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from numbers import Real
 from typing import Any, ClassVar
 
 import numpy as np
 
 from chainrule.autograd import enable_grad
+from chainrule.errors import DTypeError
 from chainrule.optim.optimizer import Array, Group, Optimizer, change, plain, require
 from chainrule.tensor import Tensor
 
@@ -96,10 +98,17 @@ class Rule(Optimizer):
     def _check(self, group: Group) -> None:
         super()._check(group)
         for name in self.not_negative:
-            size = group[name].numel() if isinstance(group[name], Tensor) else 1
+            value = group[name]
+            size = value.numel() if isinstance(value, Tensor) else 1
             require(size == 1, self, f"{name} must be one number", f"{size} of them")
-            require(group[name] >= 0, self, f"{name} must not be negative", group[name])
+            if not isinstance(plain(value), Real):
+                raise DTypeError(f"{type(self).__name__}: {name} must be a number, got {value!r}")
+            require(value >= 0, self, f"{name} must not be negative", value)
         if "betas" in group:
             betas = group["betas"]
-            fits = len(betas) == 2 and all(0 <= b < 1 for b in betas)
+            known = isinstance(betas, tuple | list) and all(
+                isinstance(plain(b), Real) for b in betas
+            )
+            fits = known and len(betas) == 2 and all(0 <= b < 1 for b in betas)
             require(fits, self, "betas must be two numbers in [0, 1)", betas)
+            group["betas"] = tuple(map(plain, betas))

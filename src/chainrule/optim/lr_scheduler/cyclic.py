@@ -30,6 +30,7 @@ class CyclicLR(LRScheduler):
     each cycle ("triangular2"), gamma^update ("exp_range"); or ``scale_fn`` of the number of
     the cycle, from 1, or of the update (scale_mode "cycle", "iterations"). Momentum goes from
     max_momentum to base_momentum as the rate rises. Step it after every update. Not chainable.
+    Raises ConfigError (another mode, no steps up, an optimizer without momentum).
     Source: Smith 2017, arXiv:1506.01186.
     """
 
@@ -51,6 +52,11 @@ class CyclicLR(LRScheduler):
     ) -> None:
         if mode not in SCALES and scale_fn is None:
             raise ConfigError(f"CyclicLR: mode must be one of {', '.join(SCALES)}, got {mode!r}")
+        if step_size_up <= 0 or (step_size_down is not None and step_size_down < 0):
+            raise ConfigError(
+                "CyclicLR: step_size_up must be above 0 and step_size_down not below, "
+                f"got {step_size_up} and {step_size_down}"
+            )
         self.optimizer = checked(optimizer)
         base_lrs = for_each_group("base_lr", optimizer, base_lr)
         if last_epoch == -1:
