@@ -5,7 +5,7 @@ import re
 import pytest
 
 import chainrule as cr
-from chainrule import nn, optim
+from chainrule import models, nn, optim
 from chainrule.absent import USE_INSTEAD
 from chainrule.errors import ConfigError, DTypeError
 
@@ -38,6 +38,7 @@ from chainrule.errors import ConfigError, DTypeError
         ),
         (cr.Tensor([1.0]), "crow_indices", r"^chainrule\.Tensor has no .*: tensors are dense"),
         (nn, "FractionalMaxPool2d", r"^chainrule\.nn has no Fractional.*: adaptive_max_pool takes"),
+        (models, "ResNet20", r"^chainrule\.models has no ResNet20; it has resnet20"),
         (optim, "LARS", r"^chainrule\.optim has no LARS$"),
         (optim.lr_scheduler, "CosineLR", r"^chainrule\.optim\.lr_scheduler has no CosineLR"),
     ],

@@ -1,5 +1,9 @@
 """Models by name: ``models.create("resnet20", num_classes=100)``, or ``models.resnet20(100)``."""
 
+import sys
+from typing import TYPE_CHECKING, NoReturn
+
+from chainrule.errors import absent_name
 from chainrule.models.alexnet import AlexNet, alexnet
 from chainrule.models.all_cnn import AllCNN, all_cnn_c
 from chainrule.models.cifar_resnet import (
@@ -156,3 +160,9 @@ __all__ = [
     "wide_resnet101_2",
     "zfnet",
 ]
+
+
+if not TYPE_CHECKING:  # a type checker knows what there is
+
+    def __getattr__(name: str) -> NoReturn:
+        raise absent_name(sys.modules[__name__], name)
