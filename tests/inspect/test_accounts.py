@@ -468,6 +468,8 @@ def test_fusion_and_no_grad_disturb_nothing() -> None:
         (None, {}, "input_shape is needed"),
         ((3, 0, 8), {}, r"input_shape is a shape such as \(3, 224, 224\)"),
         ("3x8x8", {}, "input_shape is a shape"),
+        (28, {}, "input_shape is a shape .* got 28"),
+        (28, {"batch_size": 64}, "input_shape is a shape .* got 28"),
         ((3,), {"batch_size": 0}, "batch_size must be a whole number of at least 1"),
     ],
 )

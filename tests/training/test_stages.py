@@ -166,6 +166,11 @@ def test_frozen_layers_keep_weights_and_statistics_and_pass_dropout():
     assert "features.1.running_mean" in after
 
 
+def test_freezing_a_parameter_that_is_not_there():
+    with pytest.raises(ConfigError, match=r"^Frozen: LeNet5 has no parameter 'conv1'$"):
+        Frozen(models.lenet5(), ["conv1"])
+
+
 def test_statistics_rest_only_where_the_whole_norm_does():
     net = Vgg()
     shape = (4, 1, 6, 6)

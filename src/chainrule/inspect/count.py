@@ -109,7 +109,8 @@ def _examples(
 
     if isinstance(given, Mapping):
         return [], {name: example(shape) for name, shape in given.items()}
-    if isinstance(given, Tensor) or not any(isinstance(g, Sequence | Tensor) for g in given):
+    several = isinstance(given, Sequence) and any(isinstance(g, Sequence | Tensor) for g in given)
+    if not several:
         return [example(given)], {}
     return [example(shape) for shape in given], {}
 
@@ -129,8 +130,9 @@ def _own_shape(model: Module) -> Shape:
 
 
 def _has_tensors(given: Any) -> bool:
-    values = given.values() if isinstance(given, Mapping) else given
-    return isinstance(given, Tensor) or any(isinstance(v, Tensor) for v in values)
+    if isinstance(given, Mapping):
+        given = [*given.values()]
+    return any(isinstance(v, Tensor) for v in (given if isinstance(given, Sequence) else [given]))
 
 
 # -- larger batches ------------------------------------------------------------------------------

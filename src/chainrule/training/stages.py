@@ -150,10 +150,14 @@ class Frozen(Callback):
     A module all of whose parameters are frozen is in evaluation mode too: batch norms keep
     and use their running statistics, dropout lets all pass. What is frozen is then the same
     function of the image throughout.
+    names: of parameters, as `frozen_names` gives them. Raises ConfigError (there is no such).
     """
 
     def __init__(self, model: Module, names: Sequence[str], epochs: int | None = None) -> None:
         own = dict(model.named_parameters())
+        for name in names:
+            if name not in own:
+                raise ConfigError(f"Frozen: {type(model).__name__} has no parameter {name!r}")
         self.parameters: list[Tensor] = [own[name] for name in names]
         self.epochs = epochs
         for parameter in self.parameters:
