@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 Array = NDArray[Any]
 Grid = tuple[int, int]
@@ -32,10 +32,22 @@ def cell_sums(images: Array, grid: Grid) -> Array:
     Two products of matrices, S_y · image · S_xᵀ, where S has a 1 for every pixel in a cell.
     """
     down, across = (
-        (np.arange(cells)[:, None] == cell_of(side, cells)).astype(images.dtype)
+        _membership(side, cells, images.dtype)
         for side, cells in zip(images.shape[-2:], grid, strict=True)
     )
     return down @ (images @ across.T)
+
+
+def cell_sums_channels_last(images: Array, grid: Grid) -> Array:
+    """The same of images (n, H, W, C), in memory as they are: (n, rows, columns, C)."""
+    n, height, width, channels = images.shape
+    down = _membership(height, grid[0], images.dtype) @ images.reshape(n, height, -1)
+    across = _membership(width, grid[1], images.dtype)
+    return across @ down.reshape(n, grid[0], width, channels)
+
+
+def _membership(length: int, cells: int, dtype: DTypeLike) -> Array:
+    return (np.arange(cells)[:, None] == cell_of(length, cells)).astype(dtype)
 
 
 def pixels_in_cells(sides: Grid, grid: Grid) -> Array:

@@ -9,7 +9,11 @@ import numpy as np
 from sklearn.cluster import KMeans
 from sklearn.utils import check_random_state
 
-from chainrule.classifiers.features.cells import cell_sums, fitting_grid, pixels_in_cells
+from chainrule.classifiers.features.cells import (
+    cell_sums_channels_last,
+    fitting_grid,
+    pixels_in_cells,
+)
 from chainrule.classifiers.features.image_transformer import ImageTransformer
 from chainrule.classifiers.features.pca import PCA
 from chainrule.classifiers.images import Array
@@ -37,7 +41,7 @@ class BagOfVisualWords(ImageTransformer):
       (Coates, Ng & Lee);
 
     and what is found is averaged in each cell of a ``grid`` x ``grid`` of the patches' places.
-    X (n, C·H·W) -> (n, K·grid²), the first word in all cells first.
+    X (n, C·H·W) -> (n, grid²·K), the first cell first.
 
     n_words: K, at most the number of patches there are. A picture smaller than a patch is one.
     words_ (K, C·patch²), whitened; whitening_: the fitted `PCA`. random_state: the seed.
@@ -96,9 +100,8 @@ class BagOfVisualWords(ImageTransformer):
         words = min(self.n_words, len(patches))
         clusters = KMeans(words, n_init=1, max_iter=50, random_state=draw)
         self.words_ = clusters.fit(self.whitening_.transform(patches)).cluster_centers_
-        cells = product(*map(range, self.grid_))
-        places = [f"{y}_{x}" for y, x in cells]
-        return [f"word{k}_cell{place}" for k in range(words) for place in places]
+        cells = list(product(*map(range, self.grid_)))
+        return [f"word{k}_cell{y}_{x}" for y, x in cells for k in range(words)]
 
     def _some_patches(self, X: Array, draw: Any) -> Array:
         """Random patches (P, C·h·w) of the pictures in X, black 0 and white 1."""
@@ -130,8 +133,8 @@ class BagOfVisualWords(ImageTransformer):
             self._described(patches.reshape(-1, self.words_.shape[1]))
         )
         found = self._found(described).reshape(len(images), *self.places_, -1)
-        sums = cell_sums(found.transpose(0, 3, 1, 2), self.grid_)
-        return sums / pixels_in_cells(self.places_, self.grid_).astype(sums.dtype)
+        sums = cell_sums_channels_last(found, self.grid_)
+        return sums / pixels_in_cells(self.places_, self.grid_)[:, :, None].astype(sums.dtype)
 
     def _found(self, x: Array) -> Array:
         """How much of each word is in each patch: (P, D) -> (P, K)."""
