@@ -232,6 +232,7 @@ GATES: list[tuple[str, Arguments]] = [  # of one argument, with settings
 
 ROWS = [(5, 7), (3, 16), (70, 33), (2, 5000), (40, 130), (1, 1), (0, 6), (4, 0)]
 
+HINGES = ["multi_margin_loss", "crammer_singer_loss", "one_vs_all_loss"]
 MATRICES = [(5, 4), (1, 1), (3, 10), (2, 16), (3, 33), (9, 100), (0, 6)]
 
 
@@ -488,15 +489,33 @@ def cases() -> Iterator[Case]:
                 rng.integers(0, s[1], s[0]),
             ),
         )
-        for p in (1, 2):
+        for p, name in product((1, 2), HINGES):
             yield Case(
-                "multi_margin_loss",
+                name,
                 f"{shape} p={p}",
                 lambda rng, s=shape, p=p: (rng.normal(size=s), rng.integers(0, s[1], s[0]), p, 0.7),
             )
-            yield Case("multi_margin_loss_backward", f"{shape} p={p}", lambda rng, s=shape, p=p: (
+            yield Case(f"{name}_backward", f"{shape} p={p}", lambda rng, s=shape, p=p: (
                 rng.normal(size=s[0]), rng.normal(size=s), rng.integers(0, s[1], s[0]),
                 p, 0.7))  # fmt: skip
+
+    for shape, (loss, p), bias in product(
+        [(5, 7, 4), (1, 1, 1), (3, 20, 10), (70, 33, 3), (2, 40, 17), (0, 3, 2)],
+        [
+            ("cross_entropy", 1),
+            *product(("weston_watkins", "crammer_singer", "one_vs_all"), (1, 2)),
+        ],
+        (True, False),
+    ):
+
+        def classifier(rng, s=shape, loss=loss, p=p, bias=bias):
+            n, features, classes = s
+            weight = rng.normal(size=(classes, features)) / features**0.5
+            shift = rng.normal(size=classes) if bias else None
+            return (rng.normal(size=(n, features)), weight, shift, rng.integers(0, classes, n),
+                    loss, p, 0.7)  # fmt: skip
+
+        yield Case("linear_classifier", f"{shape} {loss} p={p} bias={bias}", classifier)
 
     for shape in [(3, 4), (2, 5, 6, 3), (131,), (), (0, 3), (2, 3, 33), (70001,)]:
         for name, settings in [
@@ -988,10 +1007,29 @@ def torch_answer(torch: Any, name: str, a: Arguments) -> Any:
             scores, target, p, margin, reduction="none"
         )
         return mean_over_classes * scores.shape[1]
-    if name == "multi_margin_loss_backward":
+    if name in ("crammer_singer_loss", "one_vs_all_loss"):
+        scores, target, p, margin = a
+        own = functional.one_hot(target, scores.shape[1]).bool()
+        if name == "one_vs_all_loss":
+            return ((margin - torch.where(own, scores, -scores)).clamp(min=0) ** p).sum(1)
+        rivals = scores.masked_fill(own, -torch.inf).amax(1)
+        return (margin + rivals - scores[own]).clamp(min=0) ** p
+    if name.removesuffix("_backward") in HINGES:
         g, scores, target, p, margin = a
-        mine = torch_answer(torch, "multi_margin_loss", (scores.requires_grad_(), *a[2:]))
+        scores.requires_grad_()
+        mine = torch_answer(torch, name.removesuffix("_backward"), (scores, *a[2:]))
         return torch.autograd.grad(mine, scores, g)[0]
+    if name == "linear_classifier":
+        x, weight, bias, target, loss, p, margin = a
+        bias = torch.zeros_like(weight[:, 0]) if bias is None else bias
+        parameters = weight.requires_grad_(), bias.requires_grad_()
+        scores = functional.linear(x, *parameters)
+        if loss == "cross_entropy":
+            losses = functional.cross_entropy(scores, target, reduction="none")
+        else:
+            hinge = HINGES[("weston_watkins", "crammer_singer", "one_vs_all").index(loss)]
+            losses = torch_answer(torch, hinge, (scores, target, p, margin))
+        return losses, *torch.autograd.grad(losses.sum() / max(len(x), 1), parameters)
     if name == "cross_entropy_backward":
         g, log_probs, target = a
         one_hot = functional.one_hot(target, log_probs.shape[1])
@@ -1399,7 +1437,8 @@ def test_softmax_and_losses_pass_nan_on_and_take_minus_infinity(tier: str):
     target = np.array([0, 1, 2])
     y, log_y = kernels.softmax(x, 1), kernels.log_softmax(x, 1)
     loss, _ = kernels.cross_entropy(x, target)
-    for result in (y[0], log_y[0], loss[0], kernels.multi_margin_loss(x, target, 1, 1.0)[0]):
+    hinges = [getattr(kernels, name)(x, target, 1, 1.0)[0] for name in HINGES]
+    for result in (y[0], log_y[0], loss[0], *hinges):
         assert np.isnan(result).all()
     np.testing.assert_allclose(y[1:, 0], [1 / 19, 1 / 20], rtol=1e-6)
     assert y[1, 19] == 0 and np.isneginf(log_y[1, 19])
@@ -1489,11 +1528,38 @@ def test_dropout_drops_independently_with_probability_p(p: float, tier: str):
 
 
 def test_losses_start_where_they_should(tier: str):
-    """With equal scores: log C, and (C - 1) margin."""
+    """With equal scores: log C, and (C - 1), 1 and C margins."""
     scores, target = np.zeros((4, 10), np.float32), np.arange(4)
     loss, _ = kernels.cross_entropy(scores, target)
     np.testing.assert_allclose(loss, np.log(10), rtol=1e-6)
-    np.testing.assert_allclose(kernels.multi_margin_loss(scores, target, 1, 1.0), 9)
+    for name, margins in zip(HINGES, (9, 1, 10), strict=True):
+        np.testing.assert_allclose(getattr(kernels, name)(scores, target, 1, 1.0), margins)
+
+
+def test_rivals_of_equal_score_share_the_gradient(tier: str):
+    scores = np.float32([[0, 2, 1, 2], [3, 0, 0, 0]])
+    slopes = kernels.crammer_singer_loss_backward(
+        np.ones(2, np.float32), scores, np.array([0, 0]), 1, 1.0
+    )
+    np.testing.assert_array_equal(slopes, [[-1, 0.5, 0, 0.5], [0, 0, 0, 0]])
+
+
+@pytest.mark.parametrize(
+    "loss", ["cross_entropy", "weston_watkins", "crammer_singer", "one_vs_all"]
+)
+@pytest.mark.parametrize("shape", [(3000, 70, 10), (700, 3072, 10), (260, 5000, 3)], ids=str)
+def test_large_linear_classifiers(shape: tuple[int, int, int], loss: str, tier: str):
+    """Enough samples for many tasks, and enough features for many slices."""
+    n, features, classes = shape
+    rng = np.random.default_rng(8)
+    x = rng.normal(size=(n, features)).astype(np.float32)
+    weight = (rng.normal(size=(classes, features)) / features**0.5).astype(np.float32)
+    bias, target = rng.normal(size=classes).astype(np.float32), rng.integers(0, classes, n)
+    exact = [value.astype(np.float64) for value in (x, weight, bias)]
+    for p in (1, 2):
+        results = kernels.linear_classifier(x, weight, bias, target, loss, p, 1.0)
+        truths = reference.linear_classifier(*exact, target, loss, p, 1.0)
+        assert_close(results, truths, TOLERANCE["float32"])
 
 
 def test_layer_and_group_norm_are_accurate_far_from_zero(tier: str):

@@ -783,6 +783,87 @@ def nearest(
     return found, index
 
 
+def crammer_singer_loss(
+    scores: np.ndarray, target: np.ndarray, p: int, margin: float
+) -> np.ndarray:
+    loss = [max(0.0, gap) ** p for gap, _ in _worst_rivals(scores, target, margin)]
+    return np.array(loss, scores.dtype)
+
+
+def crammer_singer_loss_backward(
+    g: np.ndarray, scores: np.ndarray, target: np.ndarray, p: int, margin: float
+) -> np.ndarray:
+    dscores = np.zeros(scores.shape)
+    for n, (gap, rivals) in enumerate(_worst_rivals(scores, target, margin)):
+        if gap > 0:
+            slope = float(g[n]) * p * gap ** (p - 1)
+            for j in rivals:
+                dscores[n, j] += slope / len(rivals)
+            dscores[n, target[n]] -= slope
+    return dscores.astype(scores.dtype)
+
+
+def _worst_rivals(
+    scores: np.ndarray, target: np.ndarray, margin: float
+) -> Iterator[tuple[float, list[int]]]:
+    """Row by row margin - s_t + s_j of the strongest wrong classes j, and which they are."""
+    for row, own in zip(scores, target, strict=True):
+        gaps = {j: margin - float(row[own]) + float(s) for j, s in enumerate(row) if j != own}
+        worst = max(gaps.values(), default=-math.inf)
+        yield worst, [j for j, gap in gaps.items() if gap == worst]
+
+
+def one_vs_all_loss(scores: np.ndarray, target: np.ndarray, p: int, margin: float) -> np.ndarray:
+    loss = np.zeros(len(target))
+    for n, j in np.ndindex(scores.shape):
+        sign = 1 if j == target[n] else -1
+        loss[n] += max(0.0, margin - sign * float(scores[n, j])) ** p
+    return loss.astype(scores.dtype)
+
+
+def one_vs_all_loss_backward(
+    g: np.ndarray, scores: np.ndarray, target: np.ndarray, p: int, margin: float
+) -> np.ndarray:
+    dscores = np.zeros(scores.shape)
+    for n, j in np.ndindex(scores.shape):
+        sign = 1 if j == target[n] else -1
+        hinge = margin - sign * float(scores[n, j])
+        if hinge > 0:
+            dscores[n, j] = -float(g[n]) * sign * p * hinge ** (p - 1)
+    return dscores.astype(scores.dtype)
+
+
+def linear_classifier(
+    x: np.ndarray,
+    weight: np.ndarray,
+    bias: np.ndarray | None,
+    target: np.ndarray,
+    loss: str,
+    p: int,
+    margin: float,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    exact = x.astype(np.float64)
+    scores = linear(exact, weight, bias)
+    share = np.full(len(x), 1 / max(len(x), 1))
+    if loss == "cross_entropy":
+        losses, log_probs = cross_entropy(scores, target)
+        slopes = cross_entropy_backward(share, log_probs, target)
+    else:
+        value, backward = {
+            "weston_watkins": (multi_margin_loss, multi_margin_loss_backward),
+            "crammer_singer": (crammer_singer_loss, crammer_singer_loss_backward),
+            "one_vs_all": (one_vs_all_loss, one_vs_all_loss_backward),
+        }[loss]
+        losses = value(scores, target, p, margin)
+        slopes = backward(share, scores, target, p, margin)
+    dweight, dbias = np.zeros(weight.shape), np.zeros(len(weight))
+    for n, c in np.ndindex(scores.shape):  # the sum over samples, which the chain rule asks for
+        dbias[c] += slopes[n, c]
+        for d in range(x.shape[1]):
+            dweight[c, d] += slopes[n, c] * exact[n, d]
+    return tuple(a.astype(x.dtype) for a in (losses, dweight, dbias))  # type: ignore[return-value]
+
+
 def dropout(x: np.ndarray, p: float, key: int) -> np.ndarray:
     y = np.zeros(x.shape)
     order = np.moveaxis(y, 1, -1) if x.ndim > 1 else y

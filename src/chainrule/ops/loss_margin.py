@@ -27,7 +27,7 @@ from chainrule.ops.loss import (
     values_of,
 )
 from chainrule.ops.op import op
-from chainrule.ops.reduction import amax, sum
+from chainrule.ops.reduction import sum
 from chainrule.ops.shape import squeeze, unsqueeze
 
 __all__ = [
@@ -140,10 +140,7 @@ def crammer_singer_loss(
     kernel-based vector machines, JMLR 2.
     """
     scores, labels = _scores_and_labels("crammer_singer_loss", input, target, p)
-    rows = np.arange(len(labels))
-    rivals = where(_is_target(scores, labels), float("-inf"), scores)
-    gap = amax(rivals, 1) - getitem(scores, (rows, labels)) + margin
-    loss = relu(gap) if p == 1 else square(relu(gap))
+    loss = _crammer_singer_loss(scores, labels, p, margin)
     return reduce(squeeze(loss, 0) if input.ndim == 1 else loss, reduction)
 
 
@@ -158,9 +155,7 @@ def one_vs_all_svm_loss(
     Source: Rifkin & Klautau 2004, In defense of one-vs-all classification, JMLR 5.
     """
     scores, labels = _scores_and_labels("one_vs_all_svm_loss", input, target, p)
-    signs = np.where(_is_target(scores, labels), 1, -1).astype(scores.dtype)
-    hinges = relu(margin - scores * signs)
-    loss = sum(hinges if p == 1 else square(hinges), 1)
+    loss = _one_vs_all_loss(scores, labels, p, margin)
     return reduce(squeeze(loss, 0) if input.ndim == 1 else loss, reduction)
 
 
@@ -197,6 +192,47 @@ def _multi_margin_vjp(g: Array, input: Array, target: Any, p: int, margin: float
 
 
 _multi_margin_loss.vjp(input=_multi_margin_vjp)
+
+
+@op(name="crammer_singer_loss")
+def _crammer_singer_loss(input: Array, target: Any, p: int, margin: float) -> Array:
+    """Per-sample max(0, Δ - s_t + max_{j≠t} s_j)^p."""
+    return kernels.crammer_singer_loss(input, target, p, margin)
+
+
+def _crammer_singer_vjp(g: Array, input: Array, target: Any, p: int, margin: float) -> Array:
+    """ds = g·u, squared: g·u·2(Δ + Σ_j u_j s_j).
+
+    u is 1 at the worst rival r, -1 at t, and 0 where the margin is kept: Σ_j u_j s_j = s_r - s_t.
+    """
+    if isinstance(g, np.ndarray):
+        return kernels.crammer_singer_loss_backward(g, input, target, p, margin)
+    ones, scores = np.ones(len(target), input.dtype), values_of(input)
+    slope = kernels.crammer_singer_loss_backward(ones, scores, target, 1, margin)
+    if p == 2:
+        slope = slope * 2 * (sum(input * slope, 1, keepdim=True) + margin)
+    return unsqueeze(g, 1) * slope
+
+
+_crammer_singer_loss.vjp(input=_crammer_singer_vjp)
+
+
+@op(name="one_vs_all_svm_loss")
+def _one_vs_all_loss(input: Array, target: Any, p: int, margin: float) -> Array:
+    """Per-sample Σ_j max(0, Δ - y_j s_j)^p."""
+    return kernels.one_vs_all_loss(input, target, p, margin)
+
+
+def _one_vs_all_vjp(g: Array, input: Array, target: Any, p: int, margin: float) -> Array:
+    """ds = g·u, squared: g·u·2(Δ + u s), with u = -y_j where the margin is not kept, else 0."""
+    if isinstance(g, np.ndarray):
+        return kernels.one_vs_all_loss_backward(g, input, target, p, margin)
+    ones, scores = np.ones(len(target), input.dtype), values_of(input)
+    slope = kernels.one_vs_all_loss_backward(ones, scores, target, 1, margin)
+    return unsqueeze(g, 1) * (slope * 2 * (input * slope + margin) if p == 2 else slope)
+
+
+_one_vs_all_loss.vjp(input=_one_vs_all_vjp)
 
 
 # -- several classes hold at once --------------------------------------------------------------

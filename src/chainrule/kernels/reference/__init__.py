@@ -40,6 +40,7 @@ from chainrule.kernels.reference.activation import (
     tanh_backward,
 )
 from chainrule.kernels.reference.arithmetic import accumulate, add
+from chainrule.kernels.reference.classifier import linear_classifier
 from chainrule.kernels.reference.conv import (
     conv2d,
     conv2d_input_grad,
@@ -58,6 +59,8 @@ from chainrule.kernels.reference.group_norm import (
 )
 from chainrule.kernels.reference.linear import linear
 from chainrule.kernels.reference.loss import (
+    crammer_singer_loss,
+    crammer_singer_loss_backward,
     cross_entropy,
     cross_entropy_backward,
     huber_sum,
@@ -66,6 +69,8 @@ from chainrule.kernels.reference.loss import (
     log_softmax_backward,
     multi_margin_loss,
     multi_margin_loss_backward,
+    one_vs_all_loss,
+    one_vs_all_loss_backward,
     softmax,
     softmax_backward,
 )
@@ -132,6 +137,8 @@ __all__ = [
     "conv2d_input_grad",
     "conv2d_moments",
     "conv2d_weight_grad",
+    "crammer_singer_loss",
+    "crammer_singer_loss_backward",
     "cross_entropy",
     "cross_entropy_backward",
     "distances",
@@ -157,6 +164,7 @@ __all__ = [
     "leaky_relu",
     "leaky_relu_backward",
     "linear",
+    "linear_classifier",
     "log_softmax",
     "log_softmax_backward",
     "logsigmoid",
@@ -173,6 +181,8 @@ __all__ = [
     "multi_margin_loss_backward",
     "nearest",
     "normalise",
+    "one_vs_all_loss",
+    "one_vs_all_loss_backward",
     "prelu",
     "prelu_backward",
     "relu",

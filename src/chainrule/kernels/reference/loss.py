@@ -5,6 +5,8 @@ import numpy as np
 from chainrule.kernels.reference.precision import half_in_single
 
 __all__ = [
+    "crammer_singer_loss",
+    "crammer_singer_loss_backward",
     "cross_entropy",
     "cross_entropy_backward",
     "huber_sum",
@@ -13,6 +15,8 @@ __all__ = [
     "log_softmax_backward",
     "multi_margin_loss",
     "multi_margin_loss_backward",
+    "one_vs_all_loss",
+    "one_vs_all_loss_backward",
     "softmax",
     "softmax_backward",
 ]
@@ -94,6 +98,55 @@ def multi_margin_loss_backward(
 
 
 @half_in_single
+def crammer_singer_loss(
+    scores: np.ndarray, target: np.ndarray, p: int, margin: float
+) -> np.ndarray:
+    """Multiclass SVM: max(0, margin - s_t + max over j != t of s_j)^p for each row.
+
+    Arguments and result as `multi_margin_loss`. Source: Crammer & Singer 2001.
+    """
+    return _hinge(scores, target, margin).max(axis=1, initial=0) ** p
+
+
+@half_in_single
+def crammer_singer_loss_backward(
+    g: np.ndarray, scores: np.ndarray, target: np.ndarray, p: int, margin: float
+) -> np.ndarray:
+    """g * p * hinge^(p-1) for the worst j != t (equal ones share it), minus that at t.
+
+    g (N,), scores (N, C) -> (N, C).
+    """
+    hinge = _hinge(scores, target, margin)
+    worst = hinge.max(axis=1, initial=0, keepdims=True)
+    slope = ((hinge == worst) & (hinge > 0)).astype(scores.dtype)
+    slope *= p * worst ** (p - 1) / np.maximum(slope.sum(axis=1, keepdims=True), 1)
+    slope[np.arange(len(target)), target] = -slope.sum(axis=1)
+    slope *= g[:, None]
+    return slope
+
+
+@half_in_single
+def one_vs_all_loss(scores: np.ndarray, target: np.ndarray, p: int, margin: float) -> np.ndarray:
+    """C binary SVMs: sum over j of max(0, margin - y_j s_j)^p, y_j = 1 for j = t, else -1.
+
+    Arguments and result as `multi_margin_loss`. Source: Rifkin & Klautau 2004.
+    """
+    hinge = np.maximum(margin - _signs(scores, target) * scores, 0)
+    return (hinge**p).sum(axis=1)
+
+
+@half_in_single
+def one_vs_all_loss_backward(
+    g: np.ndarray, scores: np.ndarray, target: np.ndarray, p: int, margin: float
+) -> np.ndarray:
+    """-g * y_j * p * hinge^(p-1) where the hinge is positive.   g (N,), scores (N, C) -> (N, C)."""
+    signs = _signs(scores, target)
+    hinge = np.maximum(margin - signs * scores, 0)
+    slope = (hinge > 0).astype(scores.dtype) if p == 1 else p * hinge ** (p - 1)
+    return -g[:, None] * signs * slope
+
+
+@half_in_single
 def huber_sum(x: np.ndarray, t: np.ndarray, delta: float) -> np.ndarray:
     """The sum of d²/2 where |d| = |x - t| ≤ delta, else delta·(|d| - delta/2).
 
@@ -132,3 +185,10 @@ def _hinge(scores: np.ndarray, target: np.ndarray, margin: float) -> np.ndarray:
     np.maximum(hinge, 0, out=hinge)
     hinge[rows, target] = 0
     return hinge
+
+
+def _signs(scores: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """1 for the target's class, -1 for the others."""
+    signs = np.full(scores.shape, -1, scores.dtype)
+    signs[np.arange(len(target)), target] = 1
+    return signs
