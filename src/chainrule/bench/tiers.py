@@ -81,22 +81,22 @@ def _convolution(scale: float) -> Callable[[], np.ndarray]:
     return lambda: kernels.conv2d(x, weight, None, (1, 1), (1, 1), (1, 1), 1)
 
 
-def _svm(scale: float) -> Callable[[], np.ndarray]:
-    """Loss and gradient of a linear SVM on images of 16x16, 10 classes."""
-    rng = np.random.default_rng(0)
-    x = rng.standard_normal((_count(500, scale), 256), dtype=np.float32)
-    weight = rng.standard_normal((10, 256), dtype=np.float32) / 16
-    target = rng.integers(0, 10, len(x))
-    g = np.full(len(x), 1 / len(x), np.float32)
+def _linear_classifier(loss: str) -> Callable[[float], Callable[[], np.ndarray]]:
+    """Loss and gradient of a linear classifier of images of 16x16, 10 classes."""
 
-    def step() -> np.ndarray:
-        scores = kernels.linear(x, weight, None)
-        loss = kernels.multi_margin_loss(scores, target, 1, 1.0)
-        slopes = kernels.multi_margin_loss_backward(g, scores, target, 1, 1.0)
-        gradient = kernels.linear(slopes.T, x.T, None)
-        return np.append(gradient, loss.mean())
+    def make(scale: float) -> Callable[[], np.ndarray]:
+        rng = np.random.default_rng(0)
+        x = rng.standard_normal((_count(500, scale), 256), dtype=np.float32)
+        weight = rng.standard_normal((10, 256), dtype=np.float32) / 16
+        target = rng.integers(0, 10, len(x))
 
-    return step
+        def step() -> np.ndarray:
+            losses, gradient, _ = kernels.linear_classifier(x, weight, None, target, loss, 1, 1.0)
+            return np.append(gradient, losses.mean())
+
+        return step
+
+    return make
 
 
 def _max_pooling(scale: float) -> Callable[[], np.ndarray]:
@@ -120,7 +120,12 @@ def _count(images: int, scale: float) -> int:
 
 WORK = {
     "convolution: 16 filters of 3x3 on 3 images of 3x32x32": _convolution,
-    "SVM loss and its gradient: 500 images of 16x16, 10 classes": _svm,
+    "SVM loss and its gradient: 500 images of 16x16, 10 classes": (
+        _linear_classifier("weston_watkins")
+    ),
+    "the same, Crammer & Singer's": _linear_classifier("crammer_singer"),
+    "the same, one-vs-all": _linear_classifier("one_vs_all"),
+    "softmax loss and its gradient": _linear_classifier("cross_entropy"),
     "max pooling 2x2 and its gradient: 16 images of 16x32x32": _max_pooling,
 }
 

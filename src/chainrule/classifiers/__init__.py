@@ -27,6 +27,8 @@ from chainrule.classifiers.features import (
     TextureFeatures,
 )
 from chainrule.classifiers.images import find_image_shape, image_rows
+from chainrule.classifiers.linear import LinearSVM, SoftmaxClassifier
+from chainrule.classifiers.two_layer import TwoLayerNet
 
 __all__ = [
     "HOG",
@@ -35,8 +37,11 @@ __all__ = [
     "ColorHistogram",
     "EdgeFeatures",
     "FeatureExtractor",
+    "LinearSVM",
     "RandomFeatures",
+    "SoftmaxClassifier",
     "TextureFeatures",
+    "TwoLayerNet",
     "find_image_shape",
     "image_rows",
 ]

@@ -94,7 +94,7 @@ class _Run:
         state, settings = self.state, self.settings
         direction, t = _array(state.get("d")), plain(state.get("t"))
         before, loss_before = _array(state.get("prev_flat_grad")), state.get("prev_loss")
-        history = _History(state, settings["history_size"])
+        history = History(state, settings["history_size"])
         for iteration in range(1, settings["max_iter"] + 1):
             state["n_iter"] += 1
             if state["n_iter"] == 1:
@@ -170,7 +170,7 @@ class _Run:
         return bool(np.abs(gradient).max() <= self.settings["tolerance_grad"])
 
 
-class _History:
+class History:
     """Pairs of a step s and the change y of the gradient along it; oldest first."""
 
     def __init__(self, state: dict[str, Any], size: int) -> None:
