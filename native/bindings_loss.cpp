@@ -39,15 +39,19 @@ nb::object softmax_backward(const Scores& g, const Scores& y, int axis, int thre
 
 using Target = Array<const std::int64_t, As::vector>;
 
-// scores (N, C), target (N) in [0, C).
-Rows rows_of_scores(const Gapless& scores, const Target& target) {
-  require(scores.ndim() == 2, "loss: scores need two axes");
-  const std::size_t rows = scores.shape(0), classes = scores.shape(1);
+void check_target(const Target& target, std::size_t rows, std::size_t classes) {
   require(classes <= INT32_MAX, "loss: too many classes");
   require(target.ndim() == 1 && target.size() == rows, "loss: shapes disagree");
   for (std::size_t i = 0; i < rows; ++i)
     require(0 <= target.data()[i] && target.data()[i] < static_cast<std::int64_t>(classes),
             "loss: a target is no class");
+}
+
+// scores (N, C), target (N) in [0, C).
+Rows rows_of_scores(const Gapless& scores, const Target& target) {
+  require(scores.ndim() == 2, "loss: scores need two axes");
+  const std::size_t rows = scores.shape(0), classes = scores.shape(1);
+  check_target(target, rows, classes);
   return {static_cast<std::ptrdiff_t>(rows), static_cast<std::ptrdiff_t>(classes)};
 }
 
@@ -75,29 +79,63 @@ nb::object cross_entropy_backward(const Contiguous& g, const Gapless& log_probs,
   return dlogits.object();
 }
 
-nb::object multi_margin_loss(const Gapless& scores, const Target& target, double p, float margin,
+template <auto kernel>
+nb::object hinge_loss(const Gapless& scores, const Target& target, double p, float margin,
                              int threads) {
   if (!fit(scores) || scores.size() == 0 || (p != 1 && p != 2)) return nb::none();
   const Rows rows = rows_of_scores(scores, target);
   const New<float> loss = in_c_order({scores.shape(0)});
   run([&] {
-    active().multi_margin_loss(scores.data(), target.data(), p == 2, margin, loss.data(),
+    (active().*kernel)(scores.data(), target.data(), p == 2, margin, loss.data(),
                                rows.rows, rows.channels, threads);
   });
   return loss.object();
 }
 
-nb::object multi_margin_loss_backward(const Contiguous& g, const Gapless& scores,
+template <auto kernel>
+nb::object hinge_loss_backward(const Contiguous& g, const Gapless& scores,
                                       const Target& target, double p, float margin, int threads) {
   if (!fit(threads, g, scores) || scores.size() == 0 || (p != 1 && p != 2)) return nb::none();
   const Rows rows = rows_of_scores(scores, target);
   require(g.size() == target.size(), "loss: shapes disagree");
   const New<float> dscores = like(scores);
   run([&] {
-    active().multi_margin_loss_backward(g.data(), scores.data(), target.data(), p == 2, margin,
+    (active().*kernel)(g.data(), scores.data(), target.data(), p == 2, margin,
                                         dscores.data(), rows.rows, rows.channels, threads);
   });
   return dscores.object();
+}
+
+nb::object linear_classifier(const Contiguous& x, const Contiguous& weight, const Vector& bias,
+                             const Target& target, int loss, double p, float margin,
+                             int threads) {
+  if (!fit(threads, x, weight) || x.size() == 0 || weight.size() == 0 || (p != 1 && p != 2))
+    return nb::none();
+  require(x.ndim() == 2 && weight.ndim() == 2 && x.shape(1) == weight.shape(1),
+          "linear_classifier: shapes disagree");
+  require(0 <= loss && loss < 4, "linear_classifier: there is no such loss");
+  const std::size_t samples = x.shape(0), classes = weight.shape(0);
+  const float* shifts =
+      data_or_null(bias, classes, "linear_classifier: bias and weight disagree");
+  check_target(target, samples, classes);
+  const LinearClassifier job = {
+      .x = x.data(),
+      .weight = weight.data(),
+      .bias = shifts,
+      .target = target.data(),
+      .loss = static_cast<ScoreLoss>(loss),
+      .squared = p == 2,
+      .margin = margin,
+      .samples = static_cast<std::ptrdiff_t>(samples),
+      .features = static_cast<std::ptrdiff_t>(x.shape(1)),
+      .classes = static_cast<std::ptrdiff_t>(classes),
+  };
+  const New<float> losses = in_c_order({samples}), dbias = in_c_order({classes}),
+                   dweight = in_c_order({classes, x.shape(1)});
+  run([&] {
+    active().linear_classifier(job, losses.data(), dweight.data(), dbias.data(), threads);
+  });
+  return nb::make_tuple(losses.object(), dweight.object(), dbias.object());
 }
 
 // Of x and t that lie alike in memory.
@@ -121,6 +159,13 @@ nb::object huber_sum_backward(const Gapless& x, const Gapless& t, float delta, f
   return dx.object();
 }
 
+template <auto kernel, auto backward>
+void bind_hinge(nb::module_& m, const char* name, const char* backward_name) {
+  m.def(name, &hinge_loss<kernel>, "scores"_a, "target"_a, "p"_a, "margin"_a, "threads"_a);
+  m.def(backward_name, &hinge_loss_backward<backward>, "g"_a, "scores"_a, "target"_a, "p"_a,
+        "margin"_a, "threads"_a);
+}
+
 }  // namespace
 
 void bind_loss(nb::module_& m) {
@@ -133,10 +178,14 @@ void bind_loss(nb::module_& m) {
   m.def("cross_entropy", &cross_entropy, "logits"_a, "target"_a, "threads"_a);
   m.def("cross_entropy_backward", &cross_entropy_backward, "g"_a, "log_probs"_a, "target"_a,
         "threads"_a);
-  m.def("multi_margin_loss", &multi_margin_loss, "scores"_a, "target"_a, "p"_a, "margin"_a,
-        "threads"_a);
-  m.def("multi_margin_loss_backward", &multi_margin_loss_backward, "g"_a, "scores"_a, "target"_a,
-        "p"_a, "margin"_a, "threads"_a);
+  bind_hinge<&Kernels::multi_margin_loss, &Kernels::multi_margin_loss_backward>(
+      m, "multi_margin_loss", "multi_margin_loss_backward");
+  bind_hinge<&Kernels::crammer_singer_loss, &Kernels::crammer_singer_loss_backward>(
+      m, "crammer_singer_loss", "crammer_singer_loss_backward");
+  bind_hinge<&Kernels::one_vs_all_loss, &Kernels::one_vs_all_loss_backward>(
+      m, "one_vs_all_loss", "one_vs_all_loss_backward");
+  m.def("linear_classifier", &linear_classifier, "x"_a, "weight"_a, "bias"_a.none(), "target"_a,
+        "loss"_a, "p"_a, "margin"_a, "threads"_a);
   m.def("huber_sum", &huber_sum, "x"_a, "t"_a, "delta"_a, "threads"_a);
   m.def("huber_sum_backward", &huber_sum_backward, "x"_a, "t"_a, "delta"_a, "scale"_a,
         "threads"_a);

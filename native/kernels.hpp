@@ -41,6 +41,20 @@ struct Epilogue {
   float* var = nullptr;
 };
 
+// In the order of native.py's SCORE_LOSSES.
+enum class ScoreLoss { cross_entropy, weston_watkins, crammer_singer, one_vs_all };
+
+// x (samples, features), weight (classes, features), bias (classes) or null, target (samples) in
+// [0, classes), the hinges' margin, and whether they are squared.
+struct LinearClassifier {
+  const float *x, *weight, *bias;
+  const std::int64_t* target;
+  ScoreLoss loss;
+  bool squared;
+  float margin;
+  std::ptrdiff_t samples, features, classes;
+};
+
 // Volumes of `depth` frames, and windows of `taps` of them at `places` along depth.
 struct Frames {
   std::ptrdiff_t images, depth, pixels, channels;
@@ -261,6 +275,9 @@ struct Kernels {
   void (*matrix_product)(const Operand& a, const Operand& b, const float* bias, bool relu, float* c,
                          std::ptrdiff_t rows, std::ptrdiff_t cols, std::ptrdiff_t depth,
                          int threads);
+  // losses (samples), and the gradient of their mean: dweight as weight, dbias (classes).
+  void (*linear_classifier)(const LinearClassifier&, float* losses, float* dweight, float* dbias,
+                            int threads);
   // Vectors hold one value a channel; all else has `Rows`. add may be null.
   void (*moments)(const Rows&, const float* x, float* mean, float* var, int threads);
   void (*normalise)(const Rows&, const Normalisation&, const float* x, const float* add, bool relu,
@@ -327,6 +344,20 @@ struct Kernels {
                                      const std::int64_t* target, bool squared, float margin,
                                      float* dscores, std::ptrdiff_t rows, std::ptrdiff_t classes,
                                      int threads);
+  void (*crammer_singer_loss)(const float* scores, const std::int64_t* target, bool squared,
+                              float margin, float* loss, std::ptrdiff_t rows,
+                              std::ptrdiff_t classes, int threads);
+  void (*crammer_singer_loss_backward)(const float* g, const float* scores,
+                                       const std::int64_t* target, bool squared, float margin,
+                                       float* dscores, std::ptrdiff_t rows,
+                                       std::ptrdiff_t classes, int threads);
+  void (*one_vs_all_loss)(const float* scores, const std::int64_t* target, bool squared,
+                          float margin, float* loss, std::ptrdiff_t rows,
+                          std::ptrdiff_t classes, int threads);
+  void (*one_vs_all_loss_backward)(const float* g, const float* scores,
+                                   const std::int64_t* target, bool squared, float margin,
+                                   float* dscores, std::ptrdiff_t rows,
+                                   std::ptrdiff_t classes, int threads);
   double (*huber_sum)(const float* x, const float* t, std::ptrdiff_t n, float delta,
                       int threads);
   void (*huber_sum_backward)(const float* x, const float* t, float* dx, std::ptrdiff_t n,

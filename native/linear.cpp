@@ -24,6 +24,7 @@ struct Block {
   Index c_step;
   Index rows, cols, depth;
   bool relu;
+  bool onto = false;  // C += AB; for blocks of panels
 };
 
 // Part `part` of `parts` even ones of n.
@@ -303,9 +304,9 @@ void row_of_tiles(const Block& block, const Strip& strip, const Operand& a, Inde
     const float* b = strip.b.data + (strip.packed ? col * strip.depth : col);
     const Index b_step = strip.packed ? width : strip.b.row_step;
     float* out = block.c + row * block.c_step + strip.left + col;
-    const Addend addend = strip.first > 0 ? Addend{out, block.c_step}
-                          : block.bias    ? Addend{block.bias + strip.left + col, 0}
-                                          : Addend{nullptr, 0};
+    const Addend addend = strip.first > 0 || block.onto ? Addend{out, block.c_step}
+                          : block.bias ? Addend{block.bias + strip.left + col, 0}
+                                       : Addend{nullptr, 0};
     if (cols == width)
       multiply(a, b, b_step, strip.depth, addend, relu, out, block.c_step);
     else
@@ -412,6 +413,20 @@ void matrix_product(const Operand& a, const Operand& b, const float* bias, bool 
     else
       panel_block(block);
   });
+}
+
+void add_matrix_product(const Operand& a, const Operand& b, float* c, Index rows, Index cols,
+                        Index depth) {
+  panel_block({.a = a,
+               .b = b,
+               .bias = nullptr,
+               .c = c,
+               .c_step = cols,
+               .rows = rows,
+               .cols = cols,
+               .depth = depth,
+               .relu = false,
+               .onto = true});
 }
 
 }  // namespace chainrule::CHAINRULE_ISA

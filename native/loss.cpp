@@ -85,6 +85,30 @@ Vector hinge(const Row& row, const float* scores, Index start, Target target, fl
   return ~Row::is_place(start, target) & row.inside(start) ? positive : Vector{};
 }
 
+// The largest of a row's hinges, NaN where one of them is.
+float largest_hinge(const Row& row, const float* scores, Target target, float margin) {
+  Vector largest = {}, nan = {};
+  row.for_pieces([&](Index start) {
+    const Vector h = hinge(row, scores, start, target, margin);
+    nan += h != h ? h : Vector{};  // comparisons lose it
+    largest = h > largest ? h : largest;
+  });
+  return max_of(largest) + sum_of(nan);
+}
+
+// max(0, margin - y s) with y = 1 at t, else -1, and 0 after the row's end. A NaN stays.
+Vector own_hinge(const Row& row, const float* scores, Index start, Target target, float margin) {
+  const Vector s = row.piece(scores, start, 0);
+  const Vector gap = broadcast(margin) + (Row::is_place(start, target) ? -s : s);
+  const Vector positive = gap < Vector{} ? Vector{} : gap;
+  return row.inside(start) ? positive : Vector{};
+}
+
+Vector hinge_slope(Vector hinge, bool squared) {
+  const Vector step = hinge > Vector{} ? broadcast(1.0f) : Vector{};
+  return squared ? hinge + hinge : step;
+}
+
 }  // namespace
 
 void softmax(const float* x, float* y, Index rows, Index classes, int threads) {
@@ -186,13 +210,68 @@ void multi_margin_loss_backward(const float* g, const float* scores, const Targe
     const Vector slope = broadcast(g[row.number]);
     Vector sum = {};
     row.for_pieces([&](Index start) {
-      const Vector h = hinge(row, scores + begin, start, own, margin);
-      const Vector steps = h > Vector{} ? broadcast(1.0f) : Vector{};
-      const Vector slopes = squared ? h + h : steps;
+      const Vector slopes = hinge_slope(hinge(row, scores + begin, start, own, margin), squared);
       sum += slopes;
       row.set_piece(dscores + begin, start, slopes * slope);
     });
     dscores[begin + own] = -sum_of(sum) * g[row.number];
+  });
+}
+
+void crammer_singer_loss(const float* scores, const Target* target, bool squared, float margin,
+                         float* loss, Index rows, Index classes, int threads) {
+  for_rows(rows, classes, threads, [=](const Row& row) {
+    const float worst =
+        largest_hinge(row, scores + row.number * classes, target[row.number], margin);
+    loss[row.number] = squared ? worst * worst : worst;
+  });
+}
+
+void crammer_singer_loss_backward(const float* g, const float* scores, const Target* target,
+                                  bool squared, float margin, float* dscores, Index rows,
+                                  Index classes, int threads) {
+  for_rows(rows, classes, threads, [=](const Row& row) {
+    const Index begin = row.number * classes;
+    const Target own = target[row.number];
+    const float worst = largest_hinge(row, scores + begin, own, margin);
+    const auto share = [&](Index start) {
+      const Vector h = hinge(row, scores + begin, start, own, margin);
+      return h > Vector{} ? (h == broadcast(worst) ? broadcast(1.0f) : Vector{}) : Vector{};
+    };
+    Vector rivals = {};
+    row.for_pieces([&](Index start) { rivals += share(start); });
+    const float count = sum_of(rivals), slope = (squared ? 2 * worst : 1) * g[row.number];
+    const Vector each = broadcast(count > 0 ? slope / count : 0);
+    row.for_pieces([&](Index start) { row.set_piece(dscores + begin, start, share(start) * each); });
+    dscores[begin + own] = count > 0 ? -slope : 0;
+  });
+}
+
+void one_vs_all_loss(const float* scores, const Target* target, bool squared, float margin,
+                     float* loss, Index rows, Index classes, int threads) {
+  for_rows(rows, classes, threads, [=](const Row& row) {
+    Vector sum = {};
+    row.for_pieces([&](Index start) {
+      const Vector h =
+          own_hinge(row, scores + row.number * classes, start, target[row.number], margin);
+      sum += squared ? h * h : h;
+    });
+    loss[row.number] = sum_of(sum);
+  });
+}
+
+void one_vs_all_loss_backward(const float* g, const float* scores, const Target* target,
+                              bool squared, float margin, float* dscores, Index rows,
+                              Index classes, int threads) {
+  for_rows(rows, classes, threads, [=](const Row& row) {
+    const Index begin = row.number * classes;
+    const Target own = target[row.number];
+    const Vector up = broadcast(g[row.number]), down = broadcast(-g[row.number]);
+    row.for_pieces([&](Index start) {
+      const Vector slope =
+          hinge_slope(own_hinge(row, scores + begin, start, own, margin), squared);
+      row.set_piece(dscores + begin, start, slope * (Row::is_place(start, own) ? down : up));
+    });
   });
 }
 

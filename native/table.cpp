@@ -1,5 +1,6 @@
 #include "activation.hpp"
 #include "arithmetic.hpp"
+#include "classifier.hpp"
 #include "conv.hpp"
 #include "dropout.hpp"
 #include "frames.hpp"
@@ -60,6 +61,7 @@ const Kernels kernels = {
     .gather_frames = gather_frames,
     .add_frames = add_frames,
     .matrix_product = matrix_product,
+    .linear_classifier = linear_classifier,
     .moments = moments,
     .normalise = normalise,
     .scale_shift = scale_shift,
@@ -87,6 +89,10 @@ const Kernels kernels = {
     .cross_entropy_backward = cross_entropy_backward,
     .multi_margin_loss = multi_margin_loss,
     .multi_margin_loss_backward = multi_margin_loss_backward,
+    .crammer_singer_loss = crammer_singer_loss,
+    .crammer_singer_loss_backward = crammer_singer_loss_backward,
+    .one_vs_all_loss = one_vs_all_loss,
+    .one_vs_all_loss_backward = one_vs_all_loss_backward,
     .huber_sum = huber_sum,
     .huber_sum_backward = huber_sum_backward,
     .dropout = dropout,

@@ -63,6 +63,8 @@ __all__ = [
     "conv2d_input_grad",
     "conv2d_moments",
     "conv2d_weight_grad",
+    "crammer_singer_loss",
+    "crammer_singer_loss_backward",
     "cross_entropy",
     "cross_entropy_backward",
     "dropout",
@@ -87,6 +89,7 @@ __all__ = [
     "leaky_relu",
     "leaky_relu_backward",
     "linear",
+    "linear_classifier",
     "log_softmax",
     "log_softmax_backward",
     "logsigmoid",
@@ -101,6 +104,8 @@ __all__ = [
     "multi_margin_loss",
     "multi_margin_loss_backward",
     "normalise",
+    "one_vs_all_loss",
+    "one_vs_all_loss_backward",
     "prelu",
     "prelu_backward",
     "relu",
@@ -134,6 +139,8 @@ __all__ = [
 ISA_VARIABLE = "CHAINRULE_ISA"
 WINOGRAD_VARIABLE = "CHAINRULE_WINOGRAD"
 WINOGRAD = {"off": 0, "2": 2, "4": 4}  # setting: most outputs of a square along each axis
+# By number; the order is kernels.hpp's.
+SCORE_LOSSES = ("cross_entropy", "weston_watkins", "crammer_singer", "one_vs_all")
 FLOAT32 = np.dtype(np.float32)
 
 
@@ -272,6 +279,10 @@ cross_entropy = _or_reference(reference.cross_entropy)
 cross_entropy_backward = _or_reference(reference.cross_entropy_backward)
 multi_margin_loss = _or_reference(reference.multi_margin_loss)
 multi_margin_loss_backward = _or_reference(reference.multi_margin_loss_backward)
+crammer_singer_loss = _or_reference(reference.crammer_singer_loss)
+crammer_singer_loss_backward = _or_reference(reference.crammer_singer_loss_backward)
+one_vs_all_loss = _or_reference(reference.one_vs_all_loss)
+one_vs_all_loss_backward = _or_reference(reference.one_vs_all_loss_backward)
 huber_sum = _or_reference(reference.huber_sum)
 huber_sum_backward = _or_reference(reference.huber_sum_backward)
 dropout = _or_reference(reference.dropout)
@@ -300,6 +311,22 @@ def conv2d(
     geometry = (stride, padding, dilation, groups)
     y = _native.conv2d(x, weight, bias, *geometry, *epilogue, get_num_threads())
     return reference.conv2d(x, weight, bias, *geometry, epilogue) if y is None else y
+
+
+def linear_classifier(
+    x: np.ndarray,
+    weight: np.ndarray,
+    bias: np.ndarray | None,
+    target: np.ndarray,
+    loss: str,
+    p: int,
+    margin: float,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    kind = SCORE_LOSSES.index(loss)
+    results = _native.linear_classifier(x, weight, bias, target, kind, p, margin, get_num_threads())
+    if results is None:
+        return reference.linear_classifier(x, weight, bias, target, loss, p, margin)
+    return results  # type: ignore[no-any-return]
 
 
 def gather_frames(
