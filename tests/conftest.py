@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 
 import pytest
@@ -15,6 +16,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="fail where PyTorch is missing, instead of skipping the tests against it",
     )
+    parser.addoption(
+        "--sanitized",
+        action="store_true",
+        help="kernels are watched by sanitizers: run the native ones only, against the reference",
+    )
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
@@ -23,6 +29,10 @@ def pytest_sessionstart(session: pytest.Session) -> None:
             import torch  # noqa: F401
         except ImportError as error:
             pytest.exit(f"--require-parity: {error}; pip install '.[parity]'", returncode=1)
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()  # tests by the ten thousand: no collection of garbage looks through them again
 
 
 @pytest.fixture(autouse=True)

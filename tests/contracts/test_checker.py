@@ -122,6 +122,27 @@ def test_gradgradcheck_rejects_a_wrong_second_derivative(temporary_ops: None) ->
     assert gradgradcheck(half_cube, x, raise_exception=False) is False
 
 
+def test_one_direction_shows_a_single_wrong_element(temporary_ops: None) -> None:
+    """As the contracts of ops check second derivatives."""
+
+    @op
+    def half_cube(x: Any) -> Any:
+        return 0.5 * x**3
+
+    def hiding(g: Any, x: Any) -> Any:
+        shown = np.ones(x.shape)
+        shown[1, 2] = 0.999
+        seen = x.detach() if isinstance(x, cr.Tensor) else x
+        return 1.5 * g * x * (x * shown + seen * (1 - shown))
+
+    half_cube.vjp(x=hiding)
+    x = inputs((5, 40))[:1]
+    settings = {"eps": 1e-5, "atol": 1e-6, "rtol": 1e-5, "fast_mode": True}
+    assert gradcheck(half_cube, x)
+    with pytest.raises(GradcheckError, match="input 0, along one direction"):
+        gradgradcheck(half_cube, x, **settings)
+
+
 def test_gradgradcheck_checks_the_upstream_gradient_too(temporary_ops: None) -> None:
     @op
     def double(x: Any) -> Any:
