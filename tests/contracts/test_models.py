@@ -1,8 +1,8 @@
 """What every model of the registry must satisfy; a new one is tested by being registered.
 
 Models of more than a few million weights are started quickly (a pattern of random numbers
-instead of as many draws) and see small images, so that the whole zoo takes seconds; what touches
-all the weights of the largest is marked slow.
+instead of as many draws) and see small images. Of those that are large and made of the same kinds
+of layers, only deeper or wider, the smallest does all the work, and the others are run once.
 """
 
 import inspect
@@ -19,25 +19,39 @@ import chainrule.nn.functional as F
 from chainrule import models, nn, optim
 from chainrule.errors import ChainruleError, ConfigError
 
-LARGE, HUGE = 3_000_000, 65_000_000  # weights
+LARGE = 3_000_000  # weights
 NAMES = models.list()
 PATTERN = np.random.default_rng(0).standard_normal(2**16 + 1).astype(np.float32)
 
 
+def build_empty(name, **settings):
+    with nn.init.skipped():
+        return models.create(name, **settings)
+
+
 @cache
+def facts(name):
+    """The number of weights, and what a model is made of: its file, and the kinds of its layers."""
+    model = build_empty(name)
+    layers = {(type(m).__name__, getattr(m, "groups", 1) > 1) for m in model.modules()}
+    number = sum(p.numel() for p in model.parameters())
+    return number, (models.entry(name).build.__module__, frozenset(layers))
+
+
 def weights(name):
-    return models.entry(name).parameters()
+    return facts(name)[0]
 
 
-LEARNERS = [n for n in NAMES if not models.entry(n).memorizes]  # by gradients
+def is_the_smallest_of_its_kind(name):
+    of_its_kind = [n for n in NAMES if facts(n)[1] == facts(name)[1]]
+    return name == min(of_its_kind, key=weights)
+
+
+AT_WORK = [n for n in NAMES if weights(n) < LARGE or is_the_smallest_of_its_kind(n)]
 every_model = pytest.mark.parametrize("name", NAMES)
-every_model_at_work = pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=pytest.mark.slow) if weights(n) > HUGE else n for n in NAMES]
-)
-every_learner_at_work = pytest.mark.parametrize(
-    "name",
-    [pytest.param(n, marks=pytest.mark.slow) if weights(n) > HUGE else n for n in LEARNERS],
-)
+every_model_at_work = pytest.mark.parametrize("name", AT_WORK)
+LEARNERS = [n for n in NAMES if not models.entry(n).memorizes]  # by gradients
+every_learner_at_work = pytest.mark.parametrize("name", [n for n in AT_WORK if n in LEARNERS])
 
 
 def side(name):
@@ -67,11 +81,6 @@ def build(name, **settings):
     with nn.init.skipped():
         model = models.create(name, **settings)
     return start(model)
-
-
-def build_empty(name, **settings):
-    with nn.init.skipped():
-        return models.create(name, **settings)
 
 
 def images(n, channels, height, width=None):
@@ -141,6 +150,16 @@ def test_channels_classes_and_sizes(name):
         scores = model(images(2, channels, height, width))
     assert scores.shape == scores_shape(name, 2, 7, height, width)
     assert np.isfinite(scores.array).all()
+
+
+@pytest.mark.parametrize("name", [n for n in NAMES if n not in AT_WORK])
+def test_deeper_and_wider_ones_fit_together(name):
+    channels, size = models.entry(name).in_channels, side(name)
+    with cr.no_grad(), np.errstate(all="ignore"):  # of weights that are whatever lay there
+        model = build_empty(name, num_classes=7).eval()
+        scores = model(images(1, channels, size))
+    assert (model.config["name"], model.config["num_classes"]) == (name, 7)
+    assert scores.shape == scores_shape(name, 1, 7, size, size)
 
 
 @every_learner_at_work
