@@ -1,4 +1,8 @@
-"""The models beside PyTorch twins of the same source and the same weights."""
+"""The models beside PyTorch twins of the same source and the same weights.
+
+What is deep is built and compared by names, shapes and printed form; what is made of the same parts
+and shallow computes. Both are in float64, on NumPy's kernels.
+"""
 
 from functools import partial
 
@@ -6,6 +10,7 @@ import numpy as np
 import pytest
 
 import chainrule as cr
+from chainrule import nn
 from tests.models.torch_twins import source
 
 torch = pytest.importorskip(
@@ -18,14 +23,16 @@ def group_norm(module):
     return partial(module.nn.GroupNorm, 4)
 
 
+FIVE_STAGES = ((8,), (12,), (16, 16), (20,), (512,))
+
 # file: {label: (build from the file's module, sides of the image)}; the linear layers of 4,096
 # are made narrow
 MODELS = {
     "alexnet": {"alexnet": (lambda m: m.alexnet(7), (64, 79))},
     "zfnet": {"zfnet": (lambda m: m.zfnet(7, dropout=0.2), (63, 70))},
     "vgg": {
-        "vgg11": (lambda m: m.vgg11(7), (32, 48)),
-        "vgg13_bn": (lambda m: m.vgg13_bn(5, dropout=0.1), (40, 33)),
+        "vgg": (lambda m: m.VGG(m.stages(FIVE_STAGES), 7), (32, 48)),
+        "vgg bn": (lambda m: m.VGG(m.stages(FIVE_STAGES, True), 5, dropout=0.1), (40, 33)),
     },
     "googlenet": {
         "googlenet": (lambda m: m.googlenet(7), (32, 40)),
@@ -33,11 +40,14 @@ MODELS = {
         "transformed": (lambda m: m.googlenet(5, transform_input=True, dropout_aux=0.3), (20, 20)),
     },
     "resnet": {
-        "resnet18": (lambda m: m.resnet18(7, zero_init_residual=True), (33, 40)),
-        "resnet50": (lambda m: m.resnet50(7), (40, 32)),
+        "basic": (
+            lambda m: m.ResNet(m.BasicBlock, [2, 1, 1, 1], 7, zero_init_residual=True),
+            (33, 40),
+        ),
+        "bottleneck": (lambda m: m.ResNet(m.Bottleneck, [2, 1, 1, 1], 7), (40, 32)),
         "dilated": (
             lambda m: m.ResNet(
-                m.Bottleneck, [1, 2, 2, 2], 5, replace_stride_with_dilation=[False, True, True]
+                m.Bottleneck, [1, 1, 2, 1], 5, replace_stride_with_dilation=[False, True, True]
             ),
             (48, 33),
         ),
@@ -55,7 +65,7 @@ MODELS = {
         "squeezenet1_1": (lambda m: m.squeezenet1_1(7, 1, dropout=0.2), (33, 40)),
     },
     "densenet": {
-        "densenet121": (lambda m: m.densenet121(7), (32, 48)),
+        "densenet": (lambda m: m.DenseNet(8, (2, 1, 3, 2), 16, num_classes=7), (32, 48)),
         "memory efficient": (
             lambda m: m.DenseNet(8, (2, 3, 2), 16, 2, 0.0, 5, memory_efficient=True),
             (32, 33),
@@ -96,8 +106,7 @@ MODELS = {
         "bottleneck": (lambda m: m.ResNet(m.SEBottleneck, [1, 1, 1, 1], 5), (33, 32)),
     },
     "mobilenetv2": {
-        "mobilenet_v2": (lambda m: m.mobilenet_v2(7), (40, 33)),
-        "narrow": (lambda m: m.mobilenet_v2(5, 1, width_mult=0.35, round_nearest=4), (32, 32)),
+        "mobilenet_v2": (lambda m: m.mobilenet_v2(5, 1, width_mult=0.35), (40, 33)),
         "other rows": (
             lambda m: m.mobilenet_v2(5, inverted_residual_setting=[[1, 16, 1, 2], [4, 24, 2, 2]]),
             (20, 20),
@@ -106,9 +115,34 @@ MODELS = {
 }
 CASES = [pytest.param(f, *case, id=label) for f, of in MODELS.items() for label, case in of.items()]
 
+DEEP = {
+    "vgg": [lambda m: m.vgg11(7), lambda m: m.vgg13_bn(5, dropout=0.1)],
+    "resnet": [lambda m: m.resnet18(7), lambda m: m.resnet50(7), lambda m: m.wide_resnet50_2(7),
+               lambda m: m.resnext50_32x4d(7)],
+    "densenet": [lambda m: m.densenet121(7)],
+    "mobilenetv2": [lambda m: m.mobilenet_v2(7), lambda m: m.mobilenet_v2(5, round_nearest=4)],
+    "se_resnet": [lambda m: m.se_resnet50(7)],
+}  # fmt: skip
+
 
 def outputs(scores):
     return [scores] if hasattr(scores, "backward") else list(scores)
+
+
+def assert_look_the_same(ours, theirs):
+    assert repr(ours) == repr(theirs)
+    assert [(k, tuple(v.shape)) for k, v in ours.state_dict().items()] == [
+        (k, tuple(v.shape)) for k, v in theirs.state_dict().items()
+    ]
+
+
+@pytest.mark.parametrize("file", DEEP)
+def test_names_shapes_and_printed_form(file):
+    for build in DEEP[file]:
+        with torch.device("meta"):
+            theirs = build(source(file, "torch"))
+        with nn.init.skipped():
+            assert_look_the_same(build(source(file, "chainrule")), theirs)
 
 
 @pytest.mark.parametrize(("file", "build", "sides"), CASES)
@@ -116,11 +150,8 @@ def test_scores_gradients_and_statistics(file, build, sides):
     torch.manual_seed(0)
     theirs = build(source(file, "torch", 48)).double()
     ours = build(source(file, "chainrule", 48)).double()
-    assert repr(ours) == repr(theirs)
+    assert_look_the_same(ours, theirs)
     state = theirs.state_dict()
-    assert [(k, tuple(v.shape)) for k, v in ours.state_dict().items()] == [
-        (k, tuple(v.shape)) for k, v in state.items()
-    ]
     for model in (ours, theirs):
         for module in model.modules():
             if "Dropout" in type(module).__name__:
