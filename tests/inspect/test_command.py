@@ -83,6 +83,11 @@ def test_images_with_one_channel_make_a_model_for_one(capsys: Any) -> None:
     assert json.loads(capsys.readouterr().out)["params"] == 269_722 - 2 * 16 * 9
 
 
+def test_a_model_by_its_other_name(capsys: Any) -> None:
+    assert run(["summary", "two-layer", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["model"] == "two_layer_net"
+
+
 def test_a_file_says_what_its_images_are(capsys: Any, tmp_path: Path) -> None:
     model = models.lenet5(num_classes=4, in_channels=3, image_size=20)
     file = tmp_path / "model.safetensors"
@@ -105,6 +110,7 @@ def test_weights_in_the_package_and_in_a_folder(capsys: Any, tmp_path: Path) -> 
 def test_refusals(capsys: Any, tmp_path: Path) -> None:
     models.save_pretrained(models.resnet20(), tmp_path / "rgb")
     assert "did you mean lenet5?" in refused(capsys, "lenet")
+    assert "did you mean resnet" in refused(capsys, "resnet*")
     assert "absent.pth is no file" in refused(capsys, "absent.pth")
     assert "'3y32' is no shape of an image" in refused(capsys, "resnet20", "--input", "3y32")
     assert "'32x32' is no shape of an image" in refused(capsys, "lenet5", "--input", "32x32")

@@ -279,6 +279,7 @@ def test_registering_a_model_of_ones_own(monkeypatch):
 def test_list_takes_a_pattern_and_sorts_by_number():
     assert models.list("res*") == [name for name in models.list() if name.startswith("res")]
     assert models.list("no such*") == []
+    assert models.list("two-layer") == ["two_layer_net"]
     depths = [int(name[6:]) for name in models.list("resnet*") if name[6:].isdigit()]
     assert depths == sorted(depths)
 

@@ -83,7 +83,7 @@ def _model(name: str, shape: tuple[int, ...] | None) -> tuple[Module, tuple[int,
     from chainrule import models
     from chainrule.models import weights
 
-    if name in models.list():
+    if models.list(name):
         if shape is None:
             return models.create(name), None
         channels, height, width = shape

@@ -239,8 +239,11 @@ def heads(model: Module) -> tuple[str, ...]:
 
 
 def names(pattern: str = "*") -> list[str]:
-    """The names of the registered models, or of those that fit a pattern: ``"vgg*_bn"``."""
-    return sorted(fnmatch.filter(_entries, pattern), key=_by_number)
+    """The names of the registered models, or of those that fit a pattern: ``"vgg*_bn"``.
+
+    Of another name that a model is found by, its own.
+    """
+    return sorted(fnmatch.filter(_entries, _aliases.get(pattern, pattern)), key=_by_number)
 
 
 def _by_number(name: str) -> list[tuple[int, str]]:
