@@ -102,5 +102,5 @@ def _statement(error: BaseException) -> str | None:
         place = f"{error.filename}: " if error.filename else ""
         return f"{place}{error.strerror or error}"
     if isinstance(error, MemoryError):
-        return "there is not enough memory; try a smaller --batch-size or --image-size"
+        return "there is not enough memory; try smaller batches or smaller images"
     return None
