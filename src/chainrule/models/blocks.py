@@ -1,4 +1,4 @@
-"""What families of models share: a convolution with what follows it, first values, checks."""
+"""What families of models share: convolutions with what follows, first values, checks."""
 
 from __future__ import annotations
 
@@ -49,6 +49,22 @@ class Conv2dNormActivation(nn.Sequential):
             layers.append(activation_layer(**settings))
         super().__init__(*layers)
         self.out_channels = out_channels
+
+
+def conv3x3(
+    in_planes: int, out_planes: int, stride: int = 1, groups: int = 1, dilation: int = 1
+) -> nn.Conv2d:
+    """A convolution 3 x 3 that keeps the size at stride 1; a norm behind it has the bias."""
+    return nn.Conv2d(
+        in_planes,
+        out_planes,
+        kernel_size=3,
+        stride=stride,
+        padding=dilation,
+        groups=groups,
+        bias=False,
+        dilation=dilation,
+    )
 
 
 def start_convolutions(model: nn.Module, mode: Literal["fan_in", "fan_out"] = "fan_out") -> None:

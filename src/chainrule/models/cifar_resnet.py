@@ -38,7 +38,7 @@ from collections.abc import Callable
 import chainrule.nn.functional as F
 from chainrule import nn
 from chainrule.errors import ConfigError
-from chainrule.models.blocks import start_convolutions
+from chainrule.models.blocks import conv3x3, start_convolutions
 from chainrule.models.registry import check_count, register
 from chainrule.tensor import Tensor
 
@@ -137,11 +137,6 @@ class CifarResNet(CifarTrunk):
         """Images (N, in_channels, H, W) of any size -> scores (N, num_classes)."""
         _, _, coarse = self.maps(x)
         return self.fc(self.flatten(self.avgpool(coarse)))
-
-
-def conv3x3(in_planes: int, planes: int, stride: int = 1) -> nn.Conv2d:
-    """A convolution that keeps the size, but for its stride."""
-    return nn.Conv2d(in_planes, planes, 3, stride=stride, padding=1, bias=False)
 
 
 def subsample(x: Tensor, stride: int, new_planes: int) -> Tensor:

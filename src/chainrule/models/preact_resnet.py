@@ -35,8 +35,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from chainrule import nn
-from chainrule.models.blocks import start_convolutions
-from chainrule.models.cifar_resnet import conv3x3, subsample
+from chainrule.models.blocks import conv3x3, start_convolutions
+from chainrule.models.cifar_resnet import subsample
 from chainrule.models.registry import register
 from chainrule.tensor import Tensor
 

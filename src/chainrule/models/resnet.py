@@ -54,25 +54,9 @@ from typing import Any, ClassVar
 
 from chainrule import nn
 from chainrule.errors import ConfigError
-from chainrule.models.blocks import Layer, start_convolutions
+from chainrule.models.blocks import Layer, conv3x3, start_convolutions
 from chainrule.models.registry import check_count, register
 from chainrule.tensor import Tensor
-
-
-def conv3x3(
-    in_planes: int, out_planes: int, stride: int = 1, groups: int = 1, dilation: int = 1
-) -> nn.Conv2d:
-    """A convolution 3 x 3 that keeps the size at stride 1."""
-    return nn.Conv2d(
-        in_planes,
-        out_planes,
-        kernel_size=3,
-        stride=stride,
-        padding=dilation,
-        groups=groups,
-        bias=False,
-        dilation=dilation,
-    )
 
 
 def conv1x1(in_planes: int, out_planes: int, stride: int = 1) -> nn.Conv2d:
