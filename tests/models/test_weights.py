@@ -235,7 +235,10 @@ FACTS = {
         ({**FACTS, "classes": 3}, "the description in .* is damaged"),
         ({**FACTS, "config": []}, "the description in .* is damaged"),
         ({**FACTS, "model": {"name": "resnet21"}}, "describes cannot be built: unknown model"),
-        ({**FACTS, "model": {"name": "mlp", "hidden": 5}}, "describes cannot be built: 'int' obj"),
+        (
+            {**FACTS, "model": {"name": "mlp", "dropout": "a"}},
+            "cannot be built: '<=' not supported",
+        ),
         ({**FACTS, "model": {"name": "mlp", "width": 5}}, "cannot be built: .* no option 'width'"),
     ],
     ids=lambda value: str(value)[:40],
