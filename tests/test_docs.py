@@ -4,6 +4,7 @@ import inspect
 import re
 from contextlib import suppress
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -62,7 +63,10 @@ def test_every_page_is_found_from_the_readme() -> None:
 
 @pytest.mark.parametrize(
     "room",
-    ["", ".autograd", ".autograd.functional", ".data", ".export", ".func", ".inspect", ".linalg",
+    ["", ".autograd", ".autograd.functional",
+     pytest.param(".classifiers", marks=pytest.mark.skipif(
+         find_spec("sklearn") is None, reason="needs scikit-learn: chainrule[classic]")),
+     ".data", ".export", ".func", ".inspect", ".linalg",
      ".models",
      ".nn", ".nn.filters", ".nn.functional", ".nn.init", ".nn.utils", ".nn.utils.parametrize",
      ".optim", ".optim.lr_scheduler", ".Tensor", ".utils.checkpoint", ".viz"],
