@@ -27,10 +27,11 @@ namespace nb = nanobind;
 
 template <class T>
 constexpr int type_number = std::is_same_v<T, float>          ? NPY_FLOAT
+                            : std::is_same_v<T, double>       ? NPY_DOUBLE
                             : std::is_same_v<T, std::uint8_t> ? NPY_UINT8
                                                               : NPY_INT64;
 
-// A new array of float32 or uint8 in a block that is kept for the next one.
+// A new array in a block that is kept for the next one.
 template <class T>
 class New {
  public:

@@ -51,6 +51,7 @@ NB_MODULE(_native, m) {
   bind_elementwise(m);
   bind_linear(m);
   bind_loss(m);
+  bind_neighbours(m);
   bind_norm(m);
   bind_optimizer(m);
   bind_pool(m);

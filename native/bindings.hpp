@@ -77,6 +77,7 @@ void bind_conv(nb::module_& m);
 void bind_elementwise(nb::module_& m);
 void bind_linear(nb::module_& m);
 void bind_loss(nb::module_& m);
+void bind_neighbours(nb::module_& m);
 void bind_norm(nb::module_& m);
 void bind_optimizer(nb::module_& m);
 void bind_pool(nb::module_& m);

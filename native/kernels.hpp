@@ -136,6 +136,16 @@ struct Operand {
   std::ptrdiff_t row_step, col_step;
 };
 
+// Rows of numbers of some type: a row's numbers stand side by side, `step` of them from row to row.
+enum class NumberType { uint8, float32, float64 };
+struct Numbers {
+  const void* data;
+  NumberType type;
+  std::ptrdiff_t rows, width, step;
+};
+
+enum class Metric { l2, l1, cosine };
+
 // A parameter in an optimizer's hands. Its arrays have the same order in memory and do not overlap.
 struct Optimized {
   float* weight;
@@ -278,6 +288,10 @@ struct Kernels {
   // losses (samples), and the gradient of their mean: dweight as weight, dbias (classes).
   void (*linear_classifier)(const LinearClassifier&, float* losses, float* dweight, float* dbias,
                             int threads);
+  // distances and index are (queries, k), with 0 < k <= points. False, and nothing written, where
+  // numbers are not finite, or too large for the bounds of the errors that are made here.
+  bool (*nearest)(const Numbers& queries, const Numbers& points, std::ptrdiff_t k, Metric,
+                  double* distances, std::int64_t* index, int threads);
   // Vectors hold one value a channel; all else has `Rows`. add may be null.
   void (*moments)(const Rows&, const float* x, float* mean, float* var, int threads);
   void (*normalise)(const Rows&, const Normalisation&, const float* x, const float* add, bool relu,

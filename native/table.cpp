@@ -9,6 +9,7 @@
 #include "layout.hpp"
 #include "linear.hpp"
 #include "loss.hpp"
+#include "neighbours.hpp"
 #include "norm.hpp"
 #include "optimizer.hpp"
 #include "peak.hpp"
@@ -62,6 +63,7 @@ const Kernels kernels = {
     .add_frames = add_frames,
     .matrix_product = matrix_product,
     .linear_classifier = linear_classifier,
+    .nearest = nearest,
     .moments = moments,
     .normalise = normalise,
     .scale_shift = scale_shift,

@@ -1,9 +1,11 @@
 """The nearest rows are exactly those of brute force in float64, whatever the rows are like."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
-from chainrule import kernels
+from chainrule import kernels, threads
 from chainrule.errors import ConfigError, DataError, ShapeError
 from chainrule.kernels.reference import neighbours
 
@@ -160,6 +162,36 @@ def test_blocks_do_not_change_the_reference(monkeypatch):
                 np.testing.assert_array_equal(a, b)
             cut = neighbours.distances(queries, points, metric)
         np.testing.assert_allclose(cut, distances, rtol=1e-9)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_the_reference_never_holds_the_matrix_of_distances(metric: str, monkeypatch):
+    monkeypatch.setattr(neighbours, "BLOCK_BYTES", 1 << 16)
+    queries, points = np.zeros((300, 2)) + 0.5, np.ones((12_000, 2)) * np.arange(12_000)[:, None]
+    matrix = 8 * len(queries) * len(points)
+    tracemalloc.start()
+    try:
+        neighbours.nearest(queries, points, 3, metric)
+        assert tracemalloc.get_traced_memory()[1] < matrix / 4
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_same_for_any_number_of_threads(metric: str, dtype: str, tier: str):
+    rng = np.random.default_rng(8)
+    both = rng.integers(0, 50, (900, 40)).astype(dtype)
+    before, answers = threads.get_num_threads(), []
+    try:
+        for count in (1, 2, 3):
+            threads.set_num_threads(count)
+            answers.append(kernels.nearest(both[:300], both[300:], 9, metric))
+    finally:
+        threads.set_num_threads(before)
+    for distances, index in answers[1:]:
+        assert distances.tobytes() == answers[0][0].tobytes()
+        assert index.tobytes() == answers[0][1].tobytes()
 
 
 @pytest.mark.parametrize("metric", METRICS)

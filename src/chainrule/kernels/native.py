@@ -30,6 +30,7 @@ from chainrule.kernels.geometry import (
     pool_output_size,
     window_counts,
 )
+from chainrule.kernels.reference.neighbours import checked
 from chainrule.threads import get_num_threads
 
 try:
@@ -103,6 +104,7 @@ __all__ = [
     "momentum_step",
     "multi_margin_loss",
     "multi_margin_loss_backward",
+    "nearest",
     "normalise",
     "one_vs_all_loss",
     "one_vs_all_loss_backward",
@@ -360,6 +362,19 @@ def linear(
 ) -> np.ndarray:
     y = _native.linear(x, weight, bias, relu, get_num_threads())
     return reference.linear(x, weight, bias, relu) if y is None else y
+
+
+def nearest(
+    queries: np.ndarray, points: np.ndarray, k: int, metric: str
+) -> tuple[np.ndarray, np.ndarray]:
+    queries, points = checked(queries, points, metric, k)
+    found = _native.nearest(_in_rows(queries), _in_rows(points), k, metric, get_num_threads())
+    return reference.nearest(queries, points, k, metric) if found is None else found
+
+
+def _in_rows(x: np.ndarray) -> np.ndarray:
+    """With the numbers of a row side by side."""
+    return x if x.strides[1] == x.itemsize else np.ascontiguousarray(x)
 
 
 def normalise(
