@@ -28,6 +28,7 @@ from chainrule.classifiers.features import (
 )
 from chainrule.classifiers.images import find_image_shape, image_rows
 from chainrule.classifiers.linear import LinearSVM, SoftmaxClassifier
+from chainrule.classifiers.neighbours import KNearestNeighbors
 from chainrule.classifiers.two_layer import TwoLayerNet
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     "ColorHistogram",
     "EdgeFeatures",
     "FeatureExtractor",
+    "KNearestNeighbors",
     "LinearSVM",
     "RandomFeatures",
     "SoftmaxClassifier",

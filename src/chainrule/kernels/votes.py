@@ -9,10 +9,11 @@ __all__ = ["closeness", "vote_shares"]
 
 
 def closeness(distances: NDArray[np.float64]) -> NDArray[np.float64]:
-    """1 / distance, (N, k); in rows with zeros 1 for these, and 0 for the rest."""
-    same = distances == 0
-    with np.errstate(divide="ignore"):
-        return np.where(same.any(axis=1, keepdims=True), same, 1 / distances)
+    """1 / distance, (N, k), as a part of that of the row's nearest: a vote for each of its zeros
+    and none for the rest, where it has any."""
+    nearest = distances.min(axis=1, keepdims=True)
+    with np.errstate(invalid="ignore"):
+        return np.where(distances == 0, 1.0, nearest / distances)
 
 
 def vote_shares(
