@@ -152,7 +152,7 @@ def test_many_blocks(metric: str, dtype: str, tier: str):
 
 def test_blocks_do_not_change_the_reference(monkeypatch):
     rng = np.random.default_rng(6)
-    queries, points = rng.normal(size=(300, 7)), rng.normal(size=(90, 7)) + 100
+    queries, points = rng.normal(size=(20, 7)), rng.normal(size=(30, 7)) + 100
     for metric in METRICS:
         nearest = neighbours.nearest(queries, points, 9, metric)
         distances = neighbours.distances(queries, points, metric)
@@ -166,7 +166,7 @@ def test_blocks_do_not_change_the_reference(monkeypatch):
 
 @pytest.mark.parametrize("metric", METRICS)
 def test_the_reference_never_holds_the_matrix_of_distances(metric: str, monkeypatch):
-    monkeypatch.setattr(neighbours, "BLOCK_BYTES", 1 << 16)
+    monkeypatch.setattr(neighbours, "BLOCK_BYTES", 1 << 18)
     queries, points = np.zeros((300, 2)) + 0.5, np.ones((12_000, 2)) * np.arange(12_000)[:, None]
     matrix = 8 * len(queries) * len(points)
     tracemalloc.start()

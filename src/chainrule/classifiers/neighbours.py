@@ -95,7 +95,8 @@ class KNearestNeighbors(ClassifierMixin, BaseEstimator):
 
     def predict(self, X: Any) -> Array:
         """The label of each row of X (n, D); X=None: of each training example, by the others."""
-        return self.classes_[self.predict_proba(X).argmax(axis=1)]
+        best = self.predict_proba(X).argmax(axis=1)
+        return self.classes_[best]
 
     def predict_proba(self, X: Any) -> Array:
         """The part of the votes that each label has, (n, labels), in the order of ``classes_``."""
