@@ -117,6 +117,7 @@ def test_refusals(capsys: Any, tmp_path: Path) -> None:
     assert "given (1, 1, 32, 32)" in refused(capsys, tmp_path / "rgb", "--input", "1x32x32")
     assert "0 is not in the range x>=1" in refused(capsys, "resnet20", "--batch", 0)
     assert "holds neither" in refused(capsys, tmp_path)
+    assert "a knn has no layers to count" in refused(capsys, "knn")
 
 
 def test_numbers_are_short() -> None:

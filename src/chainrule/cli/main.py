@@ -16,6 +16,7 @@ import click
 
 from chainrule import __version__, threads
 from chainrule.cli.bench import bench_command
+from chainrule.cli.cv import cv_command
 from chainrule.cli.evaluate import evaluate_command
 from chainrule.cli.info import info_command
 from chainrule.cli.models import models_command
@@ -47,6 +48,7 @@ COMMANDS = (
     train_command,
     evaluate_command,
     predict_command,
+    cv_command,
     models_command,
     summary_command,
     info_command,

@@ -49,6 +49,10 @@ def summary(
     """
     if not isinstance(model, Module):
         raise ConfigError(f"summary: takes a Module, got {type(model).__name__}")
+    if isinstance(model, models.NearestNeighbors):
+        raise ConfigError(
+            "summary: a knn has no layers to count; it compares an image with every one it keeps"
+        )
     if batch_size is not None and (not isinstance(batch_size, int) or batch_size < 1):
         raise ConfigError(f"summary: batch_size must be a whole number of at least 1: {batch_size}")
     if input_shape is None:

@@ -57,7 +57,8 @@ def _mark_classes(axes: Axes, axis: int, labels: Any, classes: Sequence[str]) ->
     names = [classes[i] if i < len(classes) else str(i) for i in known]
     middles = starts + counts / 2 - 0.5
     if axis:
-        axes.set_xticks(middles, names, fontsize=8, rotation=45, ha="right")
+        turned: Any = {"rotation": 45, "ha": "right"} if max(map(len, names)) > 2 else {}
+        axes.set_xticks(middles, names, fontsize=8, **turned)
     else:
         axes.set_yticks(middles, names, fontsize=8)
     axes.tick_params(length=0)

@@ -82,7 +82,7 @@ def three_views(
         )
     matrix, rows = pictures.reshape(len(pictures), -1), shown.reshape(len(shown), -1)
     scores = matrix @ rows[index] + offsets
-    figure = new_figure(12, 8.2)
+    figure = new_figure(12, 7.6)
     upper, lower = _divided(figure, 2, 1, height_ratios=(0.85, 1))
     left, right = _divided(lower, 1, 2, width_ratios=(1.25, 1))
     _algebra(upper, matrix, rows[index], offsets, scores, classes)
@@ -200,9 +200,7 @@ def _geometry(
     axes.set_yticks([])
     axes.set_aspect("equal")
     axes.legend(fontsize=9, loc="upper right", markerscale=2)
-    axes.set_title(
-        "geometric: lines where a score is 0, arrows to where it grows", fontsize=12, loc="left"
-    )
+    axes.set_title("geometric: where scores are 0, and grow", fontsize=12, loc="left")
     axes.set_xlabel("the plane through the means of three classes", fontsize=9)
 
 
