@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline, make_union
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
@@ -27,6 +28,7 @@ from chainrule.classifiers import (
     BagOfVisualWords,
     ColorHistogram,
     EdgeFeatures,
+    KNearestNeighbors,
     LinearSVM,
     SoftmaxClassifier,
     TextureFeatures,
@@ -35,7 +37,11 @@ from chainrule.classifiers import (
 )
 from chainrule.data import Splits, load
 
+NEIGHBOURS = [1, 3, 5, 8, 10, 12, 15, 20, 50, 100]
+"""Among them is k chosen, by cross-validation with five folds."""
+
 FEATURES: dict[str, Callable[[], Any]] = {
+    "bytes": lambda: FunctionTransformer(),
     "pixels": lambda: _scaled(FunctionTransformer(np.float32)),
     "colours": lambda: _scaled(ColorHistogram(grid=2)),
     "edges": lambda: _scaled(EdgeFeatures()),
@@ -51,10 +57,15 @@ def _scaled(features: Any) -> Any:
 
 
 class Row(NamedTuple):
-    """features: a name of FEATURES."""
+    """features: a name of FEATURES; images: how many to learn from; None: all."""
 
     features: str
     classifier: Callable[[], Any]
+    images: int | None = None
+
+
+def _knn(metric: str = "l2") -> Any:
+    return GridSearchCV(KNearestNeighbors(metric=metric), {"n_neighbors": NEIGHBOURS}, cv=5)
 
 
 def _svm(alpha: float = 0.02) -> Any:
@@ -72,6 +83,8 @@ def _two_layer(alpha: float, epochs: int) -> Any:
 
 
 ROWS = {
+    "pixels-knn": Row("bytes", _knn, images=5000),
+    "pixels-knn-l1": Row("bytes", lambda: _knn("l1"), images=5000),
     "pixels-svm": Row("pixels", lambda: _svm(0.3)),
     "pixels-softmax": Row("pixels", lambda: _softmax(0.1)),
     "pixels-two-layer": Row("pixels", lambda: _two_layer(5e-3, epochs=10)),
@@ -93,17 +106,21 @@ def measure(splits: Splits, rows: Sequence[str], on: str) -> Iterator[dict[str, 
         features = FEATURES[kind]()
         X, unseen = features.fit_transform(train[0]), features.transform(held_out[0])
         for row in (row for row in rows if ROWS[row].features == kind):
-            model, start = ROWS[row].classifier(), time.perf_counter()
+            _, classifier, images = ROWS[row]
+            chosen = np.random.default_rng(0).permutation(len(X))[:images]
+            some, labels = X[chosen], train[1][chosen]
+            model, start = classifier(), time.perf_counter()
             with warnings.catch_warnings():  # the rows say when to stop
                 warnings.simplefilter("ignore", ConvergenceWarning)
-                model.fit(X, train[1])
+                model.fit(some, labels)
             seconds = time.perf_counter() - start
             yield {
                 "row": row,
-                "images": len(X),
+                "images": len(some),
                 "features": X.shape[1],
+                "chosen": getattr(model, "best_params_", {}),
                 "fit_seconds": round(seconds, 2),
-                "training_accuracy": float(model.score(X[:5000], train[1][:5000])),
+                "training_accuracy": float(model.score(some[:5000], labels[:5000])),
                 f"{on}_accuracy": float(model.score(unseen, held_out[1])),
             }
 
@@ -124,8 +141,9 @@ def table(results: Iterable[dict[str, Any]], on: str) -> Iterator[str]:
     yield f"| row | images | features | training | {on} |"
     yield "|---|---:|---:|---:|---:|"
     for r in results:
+        chosen = "".join(f", {name} = {value}" for name, value in r["chosen"].items())
         yield (
-            f"| {r['row']} | {r['images']:,} | {r['features']:,} "
+            f"| {r['row']}{chosen} | {r['images']:,} | {r['features']:,} "
             f"| {r['training_accuracy']:.1%} | {r[f'{on}_accuracy']:.1%} |"
         )
 

@@ -44,7 +44,19 @@ def test_settings_are_looked_for_without_the_test_images(digits: Splits) -> None
         list(accuracy.measure(without, ["hog-svm"], "test"))
 
 
+def test_k_is_chosen_by_cross_validation(digits: Splits, monkeypatch: pytest.MonkeyPatch) -> None:
+    fewer = accuracy.ROWS["pixels-knn"]._replace(images=200)
+    monkeypatch.setitem(accuracy.ROWS, "pixels-knn", fewer)
+    (result,) = accuracy.measure(digits, ["pixels-knn"], "val")
+    assert result["images"] == 200 and result["chosen"]["n_neighbors"] in accuracy.NEIGHBOURS
+    assert result["val_accuracy"] > 0.8
+    assert (
+        f"n_neighbors = {result['chosen']['n_neighbors']} |"
+        in list(accuracy.table([result], "val"))[-1]
+    )
+
+
 def test_every_row_can_be_made() -> None:
-    for features, classifier in accuracy.ROWS.values():
+    for features, classifier, _ in accuracy.ROWS.values():
         assert features in accuracy.FEATURES
         assert hasattr(classifier(), "fit")
