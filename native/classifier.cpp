@@ -15,12 +15,13 @@ constexpr Index floats_of_a_block = Index{1} << 16;
 constexpr Index most_tasks = 16;
 
 // Losses of a block's scores, and their slopes: the gradient of their sum times g (rows).
-void losses_and_slopes(const LinearClassifier& job, const float* scores, const std::int64_t* target,
+void losses_and_slopes(const LinearClassifier& job, float* scores, const std::int64_t* target,
                        const float* g, float* losses, float* slopes, Index rows) {
   const Index classes = job.classes;
   switch (job.loss) {
     case ScoreLoss::cross_entropy: {
       Scratch log_probs(rows * classes);
+      for (Index i = 0; i < rows; ++i) scores[i * classes + target[i]] -= job.margin;
       cross_entropy(scores, target, losses, log_probs, rows, classes, 1);
       cross_entropy_backward(g, log_probs, target, slopes, rows, classes, 1);
       return;

@@ -45,7 +45,7 @@ struct Epilogue {
 enum class ScoreLoss { cross_entropy, weston_watkins, crammer_singer, one_vs_all };
 
 // x (samples, features), weight (classes, features), bias (classes) or null, target (samples) in
-// [0, classes), the hinges' margin, and whether they are squared.
+// [0, classes), the margin, and whether hinges are squared.
 struct LinearClassifier {
   const float *x, *weight, *bias;
   const std::int64_t* target;

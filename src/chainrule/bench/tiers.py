@@ -89,9 +89,12 @@ def _linear_classifier(loss: str) -> Callable[[float], Callable[[], np.ndarray]]
         x = rng.standard_normal((_count(500, scale), 256), dtype=np.float32)
         weight = rng.standard_normal((10, 256), dtype=np.float32) / 16
         target = rng.integers(0, 10, len(x))
+        margin = 0.0 if loss == "cross_entropy" else 1.0
 
         def step() -> np.ndarray:
-            losses, gradient, _ = kernels.linear_classifier(x, weight, None, target, loss, 1, 1.0)
+            losses, gradient, _ = kernels.linear_classifier(
+                x, weight, None, target, loss, 1, margin
+            )
             return np.append(gradient, losses.mean())
 
         return step

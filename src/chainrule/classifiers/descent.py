@@ -12,6 +12,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -37,6 +38,7 @@ RULES: dict[str, type[optim.Optimizer]] = {
 
 HISTORY = 50  # pairs of steps and gradients; hinges need more of them than smooth losses
 MOST_TRIALS = 25  # of a step's length
+LEAST_SOFTNESS, LEAST_GAIN = 1e-5, 5e-4  # of the first one; of what separates smooth from sharp
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,7 @@ class Point:
 class RuleDescent:
     """Steps of an optimizer, each by the gradient of the objective over some samples."""
 
-    stuck = False
+    stuck, error = False, 0.0
 
     def __init__(
         self, solver: str, params: Sequence[Tensor], penalties: Sequence[Penalty], **settings: Any
@@ -122,6 +124,8 @@ class QuasiNewtonDescent:
     weak ones, after which the slope is less steep, or positive: on the other side of a kink.
     Source: Lewis & Overton 2013, Nonsmooth optimization via quasi-Newton methods, algorithm 2.6.
     """
+
+    error = 0.0  # how far what is minimised lies from the objective
 
     def __init__(
         self, params: Sequence[Tensor], penalties: Sequence[Penalty], history_size: int = HISTORY
@@ -186,6 +190,11 @@ class QuasiNewtonDescent:
             slopes.append(penalty.one_sided(p.array, gradient))
         return Point(value, _flat(smooth), _flat(slopes))
 
+    def objective(self, loss: float) -> float:
+        """With the penalties of the weights as they are."""
+        each = zip(self.params, self.penalties, strict=True)
+        return loss + sum(penalty.of(p.array) for p, penalty in each)
+
     def _forget(self) -> None:
         self.history = History({}, self.history_size)
 
@@ -232,17 +241,57 @@ class OrthantDescent(QuasiNewtonDescent):
         return None
 
 
+class SmoothedDescent:
+    """Minimises hinges by way of smooth functions that come ever closer to them.
+
+    max(0, z₁, ..., z_k) lies below μ ln(1 + Σ e^{z_i/μ}), by μ ln(k + 1) at most: so far can a
+    minimum of the smooth objective be from that of the hinge. L-BFGS descends the smooth one
+    until an iteration gains little beside what separates the two; then the softness μ falls.
+    Source: Nesterov 2005, Smooth minimization of non-smooth functions.
+    """
+
+    def __init__(
+        self, kind: type[QuasiNewtonDescent], softness: float, *arguments: Any, **settings: Any
+    ) -> None:
+        self._begin_stage = lambda: kind(*arguments, **settings)
+        self._stage, self.softness = self._begin_stage(), softness
+        self.least = softness * LEAST_SOFTNESS
+        self.stuck, self.error = False, np.inf
+        self._before = np.inf
+
+    def step(self, evaluate: Callable[..., tuple[float, list[Array]]]) -> float:
+        """Make one iteration; the objective after it. ``evaluate`` takes a softness, or none."""
+        smooth = self._stage.step(partial(evaluate, self.softness))
+        value = self._stage.objective(evaluate()[0])
+        self.error = smooth - value
+        if not self._stage.stuck and self._before - smooth > LEAST_GAIN * self.error:
+            self._before = smooth
+        elif self.softness <= self.least:
+            self.stuck = True
+        else:
+            self.softness /= 4
+            self._stage, self._before = self._begin_stage(), np.inf
+        return value
+
+
 def _flat(arrays: Sequence[Array]) -> Array:
     return np.concatenate([a.ravel() for a in arrays])
 
 
-Descent = RuleDescent | QuasiNewtonDescent
+Descent = RuleDescent | QuasiNewtonDescent | SmoothedDescent
 
 
 def descent(
-    solver: str, params: Sequence[Tensor], penalties: Sequence[Penalty], settings: dict[str, Any]
+    solver: str,
+    params: Sequence[Tensor],
+    penalties: Sequence[Penalty],
+    settings: dict[str, Any],
+    softness: float | None,
 ) -> Descent:
-    """What makes the steps of a solver. Raises ConfigError for one that there is not."""
+    """What makes the steps of a solver. Raises ConfigError for one that there is not.
+
+    softness: where lbfgs begins with a smooth loss; None: the loss has no such form.
+    """
     if solver not in RULES:
         raise ConfigError(f"solver must be one of {', '.join(sorted(RULES))}; got {solver!r}")
     if solver != "lbfgs":
@@ -252,4 +301,7 @@ def descent(
         raise ConfigError(f"solver 'lbfgs' has the setting history_size, not {sorted(unknown)}")
     settings = {name: value for name, value in settings.items() if name != "lr"}
     has_l1 = any(penalty.l1 for penalty in penalties)
-    return (OrthantDescent if has_l1 else QuasiNewtonDescent)(params, penalties, **settings)
+    kind = OrthantDescent if has_l1 else QuasiNewtonDescent
+    if softness is None:
+        return kind(params, penalties, **settings)
+    return SmoothedDescent(kind, softness, params, penalties, **settings)

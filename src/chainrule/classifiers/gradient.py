@@ -50,6 +50,10 @@ class GradientClassifier(ClassifierMixin, BaseEstimator):
         """The mean loss and its gradient for each of the parameters."""
         raise NotImplementedError
 
+    def _softness(self) -> float | None:
+        """Of a smooth loss to begin with, which `_loss` computes if given a softness; or None."""
+        return None
+
     def _scores(self, X: Array) -> Array:
         """(n, classes), and (n, 1) where one score tells two classes apart."""
         raise NotImplementedError
@@ -74,9 +78,10 @@ class GradientClassifier(ClassifierMixin, BaseEstimator):
                 X, target, test_size=self.validation_fraction, random_state=rng, stratify=target
             )
             held_out = X_val, self.classes_[val]
-        self.n_iter_, self.loss_curve_ = 0, []
+        self.n_iter_ = 0
+        self.loss_curve_: list[float] = []
         if held_out:
-            self.validation_scores_ = []
+            self.validation_scores_: list[float] = []
         with self._tier():
             self._learn(X, target, held_out, rng)
         return self
@@ -136,7 +141,7 @@ class GradientClassifier(ClassifierMixin, BaseEstimator):
         if self.learning_rate is not None:
             settings["lr"] = self.learning_rate
         params = list(self._parameters.values())
-        self._descent = descent(self.solver, params, penalties, settings)
+        self._descent = descent(self.solver, params, penalties, settings, self._softness())
 
     def _class_numbers(self, y: Array) -> NDArray[np.int64]:
         unknown = np.setdiff1d(y, self.classes_)
@@ -172,6 +177,8 @@ class GradientClassifier(ClassifierMixin, BaseEstimator):
             self._put(kept)
         if best:
             self._put(best)
+        if not isinstance(self._descent, RuleDescent):
+            del self._descent  # what it remembers is larger than the model
 
     def _epoch(self, X: Array, target: Array, rng: np.random.RandomState) -> float:
         """Once through all samples; the objective, of a rule's batches as they were met."""
@@ -183,10 +190,8 @@ class GradientClassifier(ClassifierMixin, BaseEstimator):
             for start in range(0, len(X), size):
                 rows = order[start : start + size]
                 part, labels = X[rows], target[rows]
-                step = self._descent.step(
-                    lambda x=part, t=labels: self._loss(self._parameters, x, t)
-                )
-                value += step * len(rows) / len(X)
+                loss = partial(self._loss, self._parameters, part, labels)
+                value += self._descent.step(loss) * len(rows) / len(X)
             self._descent.scale_rate(self.learning_rate_decay)
         if not np.isfinite(value):
             raise DivergenceError(
@@ -213,6 +218,8 @@ class GradientClassifier(ClassifierMixin, BaseEstimator):
         if not before:
             return False
         least = min(before)
+        if self._descent.error > 10 * self.tol * abs(least):
+            return False
         gain = self.tol if by_validation else self.tol * abs(least)
         return min(lately) > least - gain or least == 0
 
@@ -232,10 +239,10 @@ class GradientClassifier(ClassifierMixin, BaseEstimator):
         need(self.penalty in PENALTIES, "penalty", "l2, l1, elasticnet or None")
         for name in ("alpha", "tol"):
             value = getattr(self, name)
-            need(isinstance(value, Real) and value >= 0, name, "a number, and not negative")
+            need(isinstance(value, Real) and float(value) >= 0, name, "a number, and not negative")
         for name in ("batch_size", "max_iter", "n_iter_no_change"):
             value = getattr(self, name)
-            need(isinstance(value, Integral) and value >= 1, name, "a whole number from 1 on")
+            need(isinstance(value, Integral) and int(value) >= 1, name, "a whole number from 1 on")
         need(0 <= self.l1_ratio <= 1, "l1_ratio", "between 0 and 1")
         need(0 < self.learning_rate_decay <= 1, "learning_rate_decay", "above 0 and at most 1")
         need(self.tier in ("auto", "naive", "reference", "native"), "tier",

@@ -31,18 +31,30 @@ class _LinearClassifier(GradientClassifier):
         return made | {"bias": np.zeros(rows)} if self.fit_intercept else made
 
     def _loss(
-        self, parameters: dict[str, Tensor], X: Array, target: Array
+        self,
+        parameters: dict[str, Tensor],
+        X: Array,
+        target: Array,
+        softness: float | None = None,
     ) -> tuple[float, list[Array]]:
+        name, p, margin = self._loss_settings()
         values = [p.array for p in parameters.values()]
         if len(self.classes_) == 2:
             values = [np.concatenate([v / -2, v / 2]) for v in values]
-        weight, bias = values if self.fit_intercept else (*values, None)
-        losses, *gradients = kernels.linear_classifier(
-            X, weight, bias, target, *self._loss_settings()
-        )
+        if (
+            softness is not None
+        ):  # Crammer & Singer's hinge is the limit of μ·(cross entropy of s/μ)
+            name, margin, values = (
+                "cross_entropy",
+                margin / softness,
+                [v / softness for v in values],
+            )
+        weight, bias = values[0], values[1] if self.fit_intercept else None
+        losses, *gradients = kernels.linear_classifier(X, weight, bias, target, name, p, margin)
         if len(self.classes_) == 2:
             gradients = [(g[1:] - g[:1]) / 2 for g in gradients]
-        return float(losses.mean(dtype=np.float64)), gradients[: len(values)]
+        loss = float(losses.mean(dtype=np.float64)) * (1 if softness is None else softness)
+        return loss, gradients[: len(values)]
 
     def _scores(self, X: Array) -> Array:
         return kernels.linear(X, self.coef_, self.intercept_)
@@ -94,8 +106,9 @@ class LinearSVM(_LinearClassifier):
     fit_intercept : bool
         Whether there is a bias b.
     solver : str
-        "lbfgs": all samples at once, with a line search that passes the hinges' kinks (with an L1
-        penalty it is OWL-QN); or the name of an optimizer of
+        "lbfgs": all samples at once, with a line search that passes the hinges' kinks; of
+        Crammer & Singer's hinge and that of two classes by way of smooth losses that come close to
+        it (with an L1 penalty it is OWL-QN); or the name of an optimizer of
         `chainrule.optim` in small letters, which takes batches: "sgd", "nesterov", "adam", ...
     learning_rate : float, optional
         The lr of an optimizer; its own default where None. "lbfgs" needs none.
@@ -194,6 +207,10 @@ class LinearSVM(_LinearClassifier):
         # One machine decides between two classes; one-vs-all would count it twice.
         name = "weston_watkins" if len(self.classes_) == 2 else self.loss
         return name, 2 if self.squared else 1, float(self.delta)
+
+    def _softness(self) -> float | None:
+        has_worst_rival = len(self.classes_) == 2 or self.loss == "crammer_singer"
+        return float(self.delta) if has_worst_rival and not self.squared else None
 
     def _check_settings(self) -> None:
         super()._check_settings()

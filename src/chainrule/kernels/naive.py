@@ -846,6 +846,8 @@ def linear_classifier(
     scores = linear(exact, weight, bias)
     share = np.full(len(x), 1 / max(len(x), 1))
     if loss == "cross_entropy":
+        for n, own in enumerate(target):
+            scores[n, own] -= margin
         losses, log_probs = cross_entropy(scores, target)
         slopes = cross_entropy_backward(share, log_probs, target)
     else:

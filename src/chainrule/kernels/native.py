@@ -328,7 +328,7 @@ def linear_classifier(
     results = _native.linear_classifier(x, weight, bias, target, kind, p, margin, get_num_threads())
     if results is None:
         return reference.linear_classifier(x, weight, bias, target, loss, p, margin)
-    return results  # type: ignore[no-any-return]
+    return results
 
 
 def gather_frames(
