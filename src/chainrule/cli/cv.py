@@ -258,7 +258,8 @@ def _show(search: CrossValidation, console: Console) -> None:
         )
     console.print(table)
     best = ", ".join(f"{name} {_text(search.best.settings[name])}" for name in names)
-    console.print(f"best     {best}: {search.best.mean:.2%}, mean of {search.done} folds; "
+    console.print(f"best     {best}: {search.best.mean:.2%}, mean of {search.done} "
+                  f"{'fold' if search.done == 1 else 'folds'}; "
                   f"{search.seconds:.1f} s", markup=False)  # fmt: skip
     if search.unfinished:
         console.print(

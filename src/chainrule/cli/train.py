@@ -64,8 +64,8 @@ def _setting(name: str, type: type, text: str, metavar: str | None = None) -> An
 @_setting(
     "augment",
     str,
-    "Random changes to training images: none, crop, crop+flip, crop+cutout, crop+flip+cutout; "
-    "auto: crop, and flip photographs. Cutout hides a square of each image.",
+    "Random changes to training images: auto, none, crop, crop+flip, crop+cutout, "
+    "crop+flip+cutout; auto crops, and flips photographs. Cutout hides a square of each image.",
     "[auto|none|...]",
 )
 @_setting(
