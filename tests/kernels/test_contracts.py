@@ -1043,7 +1043,7 @@ def torch_answer(torch: Any, name: str, a: Arguments) -> Any:
         parameters = weight.requires_grad_(), bias.requires_grad_()
         scores = functional.linear(x, *parameters)
         if loss == "cross_entropy":
-            scores = scores - margin * functional.one_hot(target, len(weight))
+            scores = scores - margin * functional.one_hot(target, len(weight)).to(scores.dtype)
             losses = functional.cross_entropy(scores, target, reduction="none")
         else:
             hinge = HINGES[("weston_watkins", "crammer_singer", "one_vs_all").index(loss)]

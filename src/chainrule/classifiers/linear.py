@@ -41,14 +41,9 @@ class _LinearClassifier(GradientClassifier):
         values = [p.array for p in parameters.values()]
         if len(self.classes_) == 2:
             values = [np.concatenate([v / -2, v / 2]) for v in values]
-        if (
-            softness is not None
-        ):  # Crammer & Singer's hinge is the limit of μ·(cross entropy of s/μ)
-            name, margin, values = (
-                "cross_entropy",
-                margin / softness,
-                [v / softness for v in values],
-            )
+        if softness is not None:  # the hinge is the limit of μ·(cross entropy of s/μ)
+            name, margin = "cross_entropy", margin / softness
+            values = [v / softness for v in values]
         weight, bias = values[0], values[1] if self.fit_intercept else None
         losses, *gradients = kernels.linear_classifier(X, weight, bias, target, name, p, margin)
         if len(self.classes_) == 2:
